@@ -1,0 +1,276 @@
+//! What things are called: the network classes, the delivered structures, their names, codes and colours.
+
+use serde::{Deserialize, Serialize};
+
+/// A network class (thesis section 4.1). Classes are not exclusive; a bilateral organ is one class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// Eyeballs.
+    Eye,
+    /// Lenses.
+    Lens,
+    /// Optic nerves.
+    OpticNerve,
+    /// Optic chiasm.
+    Chiasm,
+    /// Pituitary gland.
+    Pituitary,
+    /// Hippocampi.
+    Hippocampus,
+    /// Brainstem.
+    Brainstem,
+    /// Cerebrum, cerebellum and brainstem.
+    Brain,
+}
+
+impl Class {
+    /// Every class, in the order of the bits of a label volume: bit c of a voxel is `Class::ALL[c]`.
+    pub const ALL: [Class; 8] = [
+        Class::Eye,
+        Class::Lens,
+        Class::OpticNerve,
+        Class::Chiasm,
+        Class::Pituitary,
+        Class::Hippocampus,
+        Class::Brainstem,
+        Class::Brain,
+    ];
+
+    /// Position in [`Class::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The bit of this class in a label volume.
+    pub const fn bit(self) -> u8 {
+        1 << self.index()
+    }
+
+    /// The name used in cards and reports, as serde writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Class::Eye => "eye",
+            Class::Lens => "lens",
+            Class::OpticNerve => "optic_nerve",
+            Class::Chiasm => "chiasm",
+            Class::Pituitary => "pituitary",
+            Class::Hippocampus => "hippocampus",
+            Class::Brainstem => "brainstem",
+            Class::Brain => "brain",
+        }
+    }
+
+    /// The delivered structures of this class: one for a midline organ, left and right for a bilateral one.
+    pub fn structures(self) -> impl Iterator<Item = Structure> {
+        Structure::ALL.into_iter().filter(move |s| s.class() == self)
+    }
+
+    /// Whether the class is delivered as a left and a right structure.
+    pub fn bilateral(self) -> bool {
+        self.structures().count() == 2
+    }
+}
+
+/// Side of the body. Left is +x in LPS; nothing else decides laterality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The patient's left.
+    Left,
+    /// The patient's right.
+    Right,
+}
+
+impl Side {
+    /// The other side.
+    pub const fn other(self) -> Self {
+        match self {
+            Side::Left => Side::Right,
+            Side::Right => Side::Left,
+        }
+    }
+}
+
+/// A delivered structure (thesis Table 4.6), named by TG-263.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[allow(non_camel_case_types)] // the variants are the TG-263 names themselves
+pub enum Structure {
+    /// Left hippocampus.
+    Hippocampus_L,
+    /// Right hippocampus.
+    Hippocampus_R,
+    /// Brainstem.
+    Brainstem,
+    /// Left eyeball.
+    Eye_L,
+    /// Right eyeball.
+    Eye_R,
+    /// Left lens.
+    Lens_L,
+    /// Right lens.
+    Lens_R,
+    /// Left optic nerve.
+    OpticNrv_L,
+    /// Right optic nerve.
+    OpticNrv_R,
+    /// Optic chiasm.
+    OpticChiasm,
+    /// Pituitary gland.
+    Pituitary,
+    /// Cerebrum, cerebellum and brainstem.
+    Brain,
+}
+
+/// A coded concept: value, coding scheme designator, meaning (PS3.3 section 8.8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    /// Code Value (0008,0100).
+    pub value: &'static str,
+    /// Coding Scheme Designator (0008,0102).
+    pub scheme: &'static str,
+    /// Code Meaning (0008,0104).
+    pub meaning: &'static str,
+}
+
+const fn sct(value: &'static str, meaning: &'static str) -> Code {
+    Code { value, scheme: "SCT", meaning }
+}
+
+/// Category of every structure here (CID 7150).
+pub const ANATOMICAL_STRUCTURE: Code = sct("91723000", "Anatomical Structure");
+
+impl Structure {
+    /// Every structure, in the order of the thesis's Table 4.6.
+    pub const ALL: [Structure; 12] = [
+        Structure::Hippocampus_L,
+        Structure::Hippocampus_R,
+        Structure::Brainstem,
+        Structure::Eye_L,
+        Structure::Eye_R,
+        Structure::Lens_L,
+        Structure::Lens_R,
+        Structure::OpticNrv_L,
+        Structure::OpticNrv_R,
+        Structure::OpticChiasm,
+        Structure::Pituitary,
+        Structure::Brain,
+    ];
+
+    /// TG-263 name, at most 16 characters.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Structure::Hippocampus_L => "Hippocampus_L",
+            Structure::Hippocampus_R => "Hippocampus_R",
+            Structure::Brainstem => "Brainstem",
+            Structure::Eye_L => "Eye_L",
+            Structure::Eye_R => "Eye_R",
+            Structure::Lens_L => "Lens_L",
+            Structure::Lens_R => "Lens_R",
+            Structure::OpticNrv_L => "OpticNrv_L",
+            Structure::OpticNrv_R => "OpticNrv_R",
+            Structure::OpticChiasm => "OpticChiasm",
+            Structure::Pituitary => "Pituitary",
+            Structure::Brain => "Brain",
+        }
+    }
+
+    /// The structure of a TG-263 name, exactly as written.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.name() == name)
+    }
+
+    /// The network class that finds it.
+    pub const fn class(self) -> Class {
+        match self {
+            Structure::Hippocampus_L | Structure::Hippocampus_R => Class::Hippocampus,
+            Structure::Brainstem => Class::Brainstem,
+            Structure::Eye_L | Structure::Eye_R => Class::Eye,
+            Structure::Lens_L | Structure::Lens_R => Class::Lens,
+            Structure::OpticNrv_L | Structure::OpticNrv_R => Class::OpticNerve,
+            Structure::OpticChiasm => Class::Chiasm,
+            Structure::Pituitary => Class::Pituitary,
+            Structure::Brain => Class::Brain,
+        }
+    }
+
+    /// Side; `None` on the midline.
+    pub const fn side(self) -> Option<Side> {
+        match self {
+            Structure::Hippocampus_L | Structure::Eye_L | Structure::Lens_L | Structure::OpticNrv_L => Some(Side::Left),
+            Structure::Hippocampus_R | Structure::Eye_R | Structure::Lens_R | Structure::OpticNrv_R => {
+                Some(Side::Right)
+            }
+            Structure::Brainstem | Structure::OpticChiasm | Structure::Pituitary | Structure::Brain => None,
+        }
+    }
+
+    /// The structure of a class on a side, or the midline structure of a class.
+    pub fn of(class: Class, side: Option<Side>) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.class() == class && s.side() == side)
+    }
+
+    /// Identification code (PS3.16; CID 9514, 4209, 7706). Laterality is a modifier, see [`Structure::laterality_code`].
+    pub const fn code(self) -> Code {
+        match self.class() {
+            Class::Eye => sct("79652003", "Eyeball"),
+            Class::Lens => sct("78076003", "Lens"),
+            Class::OpticNerve => sct("18234004", "Optic nerve"),
+            Class::Chiasm => sct("244453006", "Optic chiasm"),
+            Class::Pituitary => sct("56329008", "Pituitary"),
+            Class::Hippocampus => sct("5366008", "Hippocampus"),
+            Class::Brainstem => sct("119238007", "Brain Stem"),
+            Class::Brain => sct("12738006", "Brain"),
+        }
+    }
+
+    /// Laterality modifier (CID 244).
+    pub const fn laterality_code(self) -> Option<Code> {
+        match self.side() {
+            Some(Side::Left) => Some(sct("7771000", "Left")),
+            Some(Side::Right) => Some(sct("24028007", "Right")),
+            None => None,
+        }
+    }
+
+    /// Display colour, red, green, blue. Left and right differ; colours stay fixed across releases.
+    pub const fn colour(self) -> [u8; 3] {
+        match self {
+            Structure::Hippocampus_L => [255, 0, 255],
+            Structure::Hippocampus_R => [160, 0, 200],
+            Structure::Brainstem => [255, 128, 0],
+            Structure::Eye_L => [255, 205, 60],
+            Structure::Eye_R => [194, 142, 0],
+            Structure::Lens_L => [0, 191, 255],
+            Structure::Lens_R => [0, 110, 220],
+            Structure::OpticNrv_L => [0, 230, 0],
+            Structure::OpticNrv_R => [0, 150, 0],
+            Structure::OpticChiasm => [255, 255, 0],
+            Structure::Pituitary => [64, 224, 190],
+            Structure::Brain => [216, 54, 149],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_catalogue_is_consistent() {
+        for (n, class) in Class::ALL.into_iter().enumerate() {
+            assert_eq!(class.index(), n);
+            assert_eq!(serde_json::to_value(class).unwrap(), class.name());
+            assert_eq!(class.structures().count(), if class.bilateral() { 2 } else { 1 });
+        }
+        for s in Structure::ALL {
+            assert!(s.name().len() <= 16 && s.name().is_ascii());
+            assert_eq!(Structure::from_name(s.name()), Some(s));
+            assert_eq!(Structure::of(s.class(), s.side()), Some(s));
+            assert_eq!(serde_json::to_value(s).unwrap(), s.name());
+            assert_eq!(s.side().is_some(), s.name().ends_with("_L") || s.name().ends_with("_R"));
+            assert_eq!(s.side() == Some(Side::Left), s.name().ends_with("_L"));
+            assert_eq!(Structure::ALL.iter().filter(|o| o.colour() == s.colour()).count(), 1);
+        }
+    }
+}

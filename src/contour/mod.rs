@@ -1,0 +1,1 @@
+//! Masks on a series' own planes to polygons and back.

@@ -1,0 +1,1 @@
+//! Associations in and out.

@@ -1,0 +1,1 @@
+//! Measures between masks.

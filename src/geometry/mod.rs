@@ -1,0 +1,43 @@
+//! Where things are: patient space, voxel grids, volumes and masks bound to a grid, resampling, the working grid.
+//!
+//! Patient space is DICOM LPS in millimetres: +x to the patient's left, +y posterior, +z superior (PS3.3 C.7.6.2.1.1).
+//! A voxel index (i, j, k) counts columns, rows and slices; an integer index is the CENTRE of a voxel. Storage order is
+//! known only inside [`Volume`]: i runs fastest, then j, then k. This room does no input or output.
+
+mod components;
+mod grid;
+mod resample;
+mod volume;
+mod working;
+
+pub use components::{Component, Components, Connectivity, components};
+pub use grid::{Grid, GridId, Index, Lps, Shape, Vec3};
+pub use resample::{downsample_filter, resample_linear, resample_mask};
+pub use volume::{Extent, Mask, Volume};
+pub use working::{IntensityRule, WorkingSpec, WorkingVolume, working_grid_for, working_volume};
+
+/// What can be wrong with a grid or with two things put together.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum GeometryError {
+    /// The number of values is not the number of voxels.
+    #[error("{got} values were given for a grid of {want} voxels")]
+    Length { got: usize, want: usize },
+    /// A shape with a zero or an absurd extent.
+    #[error("a grid of {0} x {1} x {2} voxels (columns, rows, slices) cannot be held")]
+    Shape(usize, usize, usize),
+    /// Axes that are not unit vectors at right angles.
+    #[error("the axes are not unit vectors at right angles: {0}")]
+    Axes(String),
+    /// Spacing that is not finite and positive.
+    #[error("spacing {0:?} mm is not finite and positive")]
+    Spacing([f64; 3]),
+    /// An origin that is not finite.
+    #[error("origin {0:?} mm is not finite")]
+    Origin([f64; 3]),
+    /// Two volumes on different grids were to be combined.
+    #[error("two volumes lie on different grids ({0} and {1}) and cannot be combined")]
+    GridMismatch(GridId, GridId),
+    /// The image holds no head: nothing stands out from its background.
+    #[error("no head was found in the image: {0}")]
+    NoHead(String),
+}

@@ -1,0 +1,241 @@
+//! Values on a grid. The only place that knows the storage order: i fastest, then j, then k.
+
+use std::sync::Arc;
+
+use super::{GeometryError, Grid, Index, Lps};
+
+/// One value per voxel of a grid.
+#[derive(Debug, Clone)]
+pub struct Volume<T> {
+    grid: Arc<Grid>,
+    data: Vec<T>,
+}
+
+/// A binary structure on a grid.
+pub type Mask = Volume<bool>;
+
+/// An inclusive box of voxels, `lo <= (i, j, k) <= hi` in each component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Smallest i, j, k.
+    pub lo: [usize; 3],
+    /// Largest i, j, k.
+    pub hi: [usize; 3],
+}
+
+impl Extent {
+    /// Number of voxels along i, j, k.
+    pub fn size(&self) -> [usize; 3] {
+        std::array::from_fn(|a| self.hi[a] - self.lo[a] + 1)
+    }
+
+    /// The box grown by `margin` voxels on every side, inside the grid.
+    pub fn grown(&self, margin: usize, grid: &Grid) -> Self {
+        let s = grid.shape();
+        let last = [s.cols - 1, s.rows - 1, s.slices - 1];
+        Self {
+            lo: self.lo.map(|v| v.saturating_sub(margin)),
+            hi: std::array::from_fn(|a| (self.hi[a] + margin).min(last[a])),
+        }
+    }
+}
+
+impl<T> Volume<T> {
+    /// Values in storage order (i fastest, then j, then k).
+    ///
+    /// # Errors
+    /// [`GeometryError::Length`] when the number of values is not the number of voxels.
+    pub fn new(grid: Arc<Grid>, data: Vec<T>) -> Result<Self, GeometryError> {
+        let want = grid.shape().voxels();
+        if data.len() != want {
+            return Err(GeometryError::Length { got: data.len(), want });
+        }
+        Ok(Self { grid, data })
+    }
+
+    /// The grid the values lie on.
+    pub fn grid(&self) -> &Arc<Grid> {
+        &self.grid
+    }
+
+    /// All values in storage order.
+    pub fn data(&self) -> &[T] {
+        &self.data
+    }
+
+    /// All values in storage order, to be changed.
+    pub fn data_mut(&mut self) -> &mut [T] {
+        &mut self.data
+    }
+
+    /// The values themselves.
+    pub fn into_data(self) -> Vec<T> {
+        self.data
+    }
+
+    /// Position of voxel (i, j, k) in [`Volume::data`]. Indices are the caller's promise: inside the grid.
+    #[inline]
+    pub fn offset(&self, i: usize, j: usize, k: usize) -> usize {
+        let s = self.grid.shape();
+        (k * s.rows + j) * s.cols + i
+    }
+
+    /// The voxel (i, j, k) at a position in [`Volume::data`].
+    #[inline]
+    pub fn voxel(&self, offset: usize) -> [usize; 3] {
+        let s = self.grid.shape();
+        [offset % s.cols, offset / s.cols % s.rows, offset / (s.cols * s.rows)]
+    }
+
+    /// The values of slice k: rows one after another.
+    pub fn slice(&self, k: usize) -> &[T] {
+        let s = self.grid.shape();
+        let n = s.cols * s.rows;
+        &self.data[k * n..(k + 1) * n]
+    }
+
+    /// Refuses two volumes that do not share a grid.
+    ///
+    /// # Errors
+    /// [`GeometryError::GridMismatch`].
+    pub fn same_grid<U>(&self, other: &Volume<U>) -> Result<(), GeometryError> {
+        if self.grid.id() == other.grid.id() {
+            Ok(())
+        } else {
+            Err(GeometryError::GridMismatch(self.grid.id(), other.grid.id()))
+        }
+    }
+
+    /// A volume of other values on the same grid.
+    pub fn map<U>(&self, f: impl Fn(&T) -> U) -> Volume<U> {
+        Volume { grid: Arc::clone(&self.grid), data: self.data.iter().map(f).collect() }
+    }
+}
+
+impl<T: Clone> Volume<T> {
+    /// The same value everywhere.
+    pub fn filled(grid: Arc<Grid>, value: T) -> Self {
+        let n = grid.shape().voxels();
+        Self { grid, data: vec![value; n] }
+    }
+}
+
+impl<T: Copy> Volume<T> {
+    /// The value at voxel (i, j, k). Indices are the caller's promise: inside the grid.
+    #[inline]
+    pub fn at(&self, i: usize, j: usize, k: usize) -> T {
+        self.data[self.offset(i, j, k)]
+    }
+
+    /// Sets the value at voxel (i, j, k).
+    #[inline]
+    pub fn set(&mut self, i: usize, j: usize, k: usize, value: T) {
+        let offset = self.offset(i, j, k);
+        self.data[offset] = value;
+    }
+}
+
+impl Mask {
+    /// Nothing.
+    pub fn empty(grid: Arc<Grid>) -> Self {
+        Self::filled(grid, false)
+    }
+
+    /// Number of voxels inside.
+    pub fn count(&self) -> usize {
+        self.data.iter().filter(|v| **v).count()
+    }
+
+    /// Whether nothing is inside.
+    pub fn is_empty(&self) -> bool {
+        !self.data.iter().any(|v| *v)
+    }
+
+    /// Volume in cm3.
+    pub fn cc(&self) -> f64 {
+        self.count() as f64 * self.grid.voxel_cc()
+    }
+
+    /// The smallest box that holds the structure; `None` when it is empty.
+    pub fn extent(&self) -> Option<Extent> {
+        let s = self.grid.shape();
+        let mut found: Option<Extent> = None;
+        for (row_number, row) in self.data.chunks_exact(s.cols).enumerate() {
+            let Some(first) = row.iter().position(|v| *v) else { continue };
+            let last = row.iter().rposition(|v| *v).unwrap_or(first);
+            let (j, k) = (row_number % s.rows, row_number / s.rows);
+            found = Some(match found {
+                None => Extent { lo: [first, j, k], hi: [last, j, k] },
+                Some(e) => Extent {
+                    lo: [e.lo[0].min(first), e.lo[1].min(j), e.lo[2]],
+                    hi: [e.hi[0].max(last), e.hi[1].max(j), k],
+                },
+            });
+        }
+        found
+    }
+
+    /// Barycentre in patient space; `None` when the structure is empty.
+    pub fn barycentre(&self) -> Option<Lps> {
+        let extent = self.extent()?;
+        let (mut n, mut sum) = (0usize, [0.0f64; 3]);
+        for k in extent.lo[2]..=extent.hi[2] {
+            for j in extent.lo[1]..=extent.hi[1] {
+                for i in extent.lo[0]..=extent.hi[0] {
+                    if self.at(i, j, k) {
+                        n += 1;
+                        sum[0] += i as f64;
+                        sum[1] += j as f64;
+                        sum[2] += k as f64;
+                    }
+                }
+            }
+        }
+        let n = n as f64;
+        Some(self.grid.to_lps(Index::new(sum[0] / n, sum[1] / n, sum[2] / n)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::Shape;
+    use crate::ids::FrameOfReferenceUid;
+
+    fn grid() -> Arc<Grid> {
+        let frame = FrameOfReferenceUid::parse("1.2.3").unwrap();
+        Arc::new(Grid::axis_aligned(frame, Shape::new(4, 3, 5), Lps::new(10.0, -2.0, 7.0), [0.5, 2.0, 3.0]).unwrap())
+    }
+
+    #[test]
+    fn storage_order_is_column_row_slice() {
+        let v = Volume::new(grid(), (0..60).collect()).unwrap();
+        assert_eq!(v.at(1, 0, 0), 1);
+        assert_eq!(v.at(0, 1, 0), 4);
+        assert_eq!(v.at(0, 0, 1), 12);
+        assert_eq!(v.voxel(v.offset(3, 2, 4)), [3, 2, 4]);
+        assert_eq!(v.slice(2)[0], 24);
+        assert!(Volume::new(grid(), vec![0; 59]).is_err());
+    }
+
+    #[test]
+    fn measures_of_a_mask() {
+        let mut m = Mask::empty(grid());
+        assert!(m.extent().is_none() && m.barycentre().is_none() && m.is_empty());
+        m.set(1, 2, 3, true);
+        m.set(3, 2, 4, true);
+        assert_eq!(m.extent().unwrap(), Extent { lo: [1, 2, 3], hi: [3, 2, 4] });
+        assert!((m.cc() - 2.0 * 3.0 / 1000.0).abs() < 1e-12);
+        assert_eq!(m.barycentre().unwrap(), Lps::new(11.0, 2.0, 17.5));
+        assert_eq!(m.extent().unwrap().grown(9, m.grid()), Extent { lo: [0, 0, 0], hi: [3, 2, 4] });
+    }
+
+    #[test]
+    fn volumes_on_different_grids_do_not_mix() {
+        let frame = FrameOfReferenceUid::parse("1.2.3").unwrap();
+        let moved = Grid::axis_aligned(frame, Shape::new(4, 3, 5), Lps::new(10.0, -2.0, 7.1), [0.5, 2.0, 3.0]).unwrap();
+        let (a, b) = (Mask::empty(grid()), Mask::empty(Arc::new(moved)));
+        assert!(matches!(a.same_grid(&b), Err(GeometryError::GridMismatch(..))));
+        assert!(a.same_grid(&Mask::empty(grid())).is_ok());
+    }
+}

@@ -1,0 +1,1 @@
+//! An image on the working grid to the votes of three networks.

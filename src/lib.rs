@@ -1,0 +1,15 @@
+#![doc = include_str!("README.md")]
+
+pub mod anatomy;
+pub mod cli;
+pub mod contour;
+pub mod dicom;
+pub mod evaluation;
+pub mod geometry;
+pub mod ids;
+pub mod inference;
+pub mod phantom;
+pub mod service;
+pub mod store;
+pub mod training;
+pub mod web;

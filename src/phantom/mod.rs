@@ -1,0 +1,1 @@
+//! The digital head: a synthetic patient with known truth.

@@ -1,0 +1,1 @@
+//! Receive, segment, deliver: the only room that knows the order of the stages.

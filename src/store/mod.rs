@@ -1,0 +1,1 @@
+//! PostgreSQL and blobs: the only room with SQL.
