@@ -1,0 +1,201 @@
+//! The model's card: classes, grid, normalisation, networks with their digests, origin and licence.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::{InferenceError, Plane};
+use crate::anatomy::Class;
+use crate::geometry::WorkingSpec;
+use crate::ids::sha256_hex;
+
+/// How the networks treat the border of their input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Padding {
+    /// Convolutions pad with zeros; the output has the size of the input.
+    Same,
+}
+
+/// One network of a model.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkEntry {
+    /// The slices it was trained on.
+    pub plane: Plane,
+    /// File name inside the model's folder.
+    pub file: String,
+    /// Lower-case hexadecimal SHA-256 of that file.
+    pub sha256: String,
+}
+
+/// `card.toml`. Facts that serving needs are fields; the rest (training, validation) is kept as written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Card {
+    /// Version of this format; 1.
+    pub format: u32,
+    /// Name, equal to the folder's.
+    pub name: String,
+    /// Version of the model.
+    pub version: String,
+    /// Date of training.
+    pub created: String,
+    /// `research`: every object made with it carries the research marks.
+    pub purpose: String,
+    /// What it is for and what not, in words for people.
+    pub statement: String,
+    /// Licence of the weights.
+    pub licence: String,
+    /// Classes in the order of the network's outputs: class c has channels 2c (background) and 2c + 1 (class).
+    pub classes: Vec<Class>,
+    /// Working grid and intensity rule of training.
+    pub working: WorkingSpec,
+    /// The scaled image is multiplied by this before it enters a network.
+    pub input_factor: f32,
+    /// Treatment of borders.
+    pub padding: Padding,
+    /// Input extents must be multiples of this (two to the number of poolings).
+    pub multiple: usize,
+    /// The three networks.
+    pub network: Vec<NetworkEntry>,
+    /// How it was trained: data, exact commands, recipe, seed, versions.
+    pub training: toml::Table,
+    /// Measured figures on held-out data.
+    #[serde(default)]
+    pub validation: Vec<toml::Table>,
+}
+
+impl Card {
+    /// Reads and checks `card.toml` in a model's folder; returns the card and the model's digest: the SHA-256 of the
+    /// card, which names the SHA-256 of every network.
+    ///
+    /// # Errors
+    /// [`InferenceError::File`], [`InferenceError::Card`].
+    pub fn read(dir: &Path) -> Result<(Self, String), InferenceError> {
+        let path = dir.join("card.toml");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|e| InferenceError::File { path: path.clone(), reason: e.to_string() })?;
+        let bad = |reason: String| InferenceError::Card { path: path.clone(), reason };
+        let card: Card = toml::from_str(&text).map_err(|e| bad(e.to_string()))?;
+        card.check().map_err(bad)?;
+        if dir.file_name().and_then(|n| n.to_str()) != Some(card.name.as_str()) {
+            return Err(bad(format!("it names the model {:?}, but the folder has another name", card.name)));
+        }
+        Ok((card, sha256_hex(text.as_bytes())))
+    }
+
+    /// Whether objects made with this model carry the research marks.
+    pub fn is_research(&self) -> bool {
+        // Anything but an explicit "clinical" is research.
+        self.purpose != "clinical"
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.format != 1 {
+            return Err(format!("format {} is not known to this version (it knows 1)", self.format));
+        }
+        if self.purpose != "research" {
+            return Err(format!("purpose = {:?}: this version serves research models only", self.purpose));
+        }
+        let mut classes = self.classes.clone();
+        classes.sort();
+        classes.dedup();
+        if classes.is_empty() || classes.len() != self.classes.len() {
+            return Err("classes must name each class once, and at least one".into());
+        }
+        let mut planes: Vec<Plane> = self.network.iter().map(|n| n.plane).collect();
+        planes.sort();
+        if planes != [Plane::Axial, Plane::Coronal, Plane::Sagittal] {
+            return Err("there must be exactly one network for each of axial, coronal and sagittal".into());
+        }
+        for network in &self.network {
+            let plain = !network.file.is_empty()
+                && network.file.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+                && !network.file.starts_with('.');
+            if !plain {
+                return Err(format!("network file {:?} must be a plain file name", network.file));
+            }
+            if network.sha256.len() != 64 || !network.sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
+                return Err(format!("network {}: sha256 must be 64 hexadecimal digits", network.plane));
+            }
+        }
+        if !(1..=64).contains(&self.multiple) {
+            return Err(format!("multiple = {} must lie between 1 and 64", self.multiple));
+        }
+        if !(self.input_factor.is_finite() && self.input_factor > 0.0) {
+            return Err("input_factor must be a positive number".into());
+        }
+        let w = &self.working;
+        if w.shape.iter().any(|n| !(16..=1024).contains(n)) {
+            return Err(format!("working.shape {:?}: each extent must lie between 16 and 1024", w.shape));
+        }
+        if w.spacing.iter().any(|s| !(0.1..=10.0).contains(s)) {
+            return Err(format!("working.spacing {:?}: each must lie between 0.1 and 10 mm", w.spacing));
+        }
+        if !(w.intensity_scale.is_finite() && w.intensity_scale > 0.0) || !(0.0..=50.0).contains(&w.margin_top) {
+            return Err("working.intensity_scale must be positive, working.margin_top 0 to 50 mm".into());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A card that is right in every field, in a temporary folder of its name.
+    fn write(change: impl Fn(String) -> String) -> Result<(Card, String), InferenceError> {
+        let digest = "ab".repeat(32);
+        let networks: String = ["axial", "coronal", "sagittal"]
+            .iter()
+            .map(|p| format!("[[network]]\nplane = \"{p}\"\nfile = \"{p}.onnx\"\nsha256 = \"{digest}\"\n"))
+            .collect();
+        let text = format!(
+            "format = 1\nname = \"toy\"\nversion = \"1\"\ncreated = \"2026-01-01\"\npurpose = \"research\"\n\
+             statement = \"Research use only\"\nlicence = \"Apache-2.0\"\nclasses = [\"eye\", \"brain\"]\n\
+             input_factor = 0.001\npadding = \"same\"\nmultiple = 16\n[working]\nspacing = [0.7, 0.7, 0.9]\n\
+             shape = [320, 365, 200]\nintensity_rule = \"maximum\"\nintensity_scale = 1000.0\nmargin_top = 4.5\n\
+             {networks}[training]\ndata = \"none\"\n"
+        );
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("toy");
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join("card.toml"), change(text)).unwrap();
+        Card::read(&dir)
+    }
+
+    #[test]
+    fn a_good_card_is_read() {
+        let (card, digest) = write(|t| t).unwrap();
+        assert_eq!(card.classes, [Class::Eye, Class::Brain]);
+        assert_eq!(card.working, WorkingSpec::default());
+        assert_eq!(digest.len(), 64);
+        assert!(card.is_research());
+    }
+
+    #[test]
+    fn every_fault_is_refused() {
+        let faults = [
+            ("format = 1", "format = 2"),
+            ("name = \"toy\"", "name = \"other\""),
+            ("\"eye\", \"brain\"", "\"eye\", \"eye\""),
+            ("\"eye\", \"brain\"", "\"eye\", \"toe\""),
+            ("plane = \"coronal\"", "plane = \"axial\""),
+            ("file = \"axial.onnx\"", "file = \"../axial.onnx\""),
+            ("sha256 = \"ab", "sha256 = \"zz"),
+            ("multiple = 16", "multiple = 0"),
+            ("purpose = \"research\"", "purpose = \"clinical\""),
+            ("input_factor = 0.001", "input_factor = 0.0"),
+            ("shape = [320, 365, 200]", "shape = [0, 365, 200]"),
+            ("multiple = 16", "multiple = 16\nsurprise = 1"),
+        ];
+        for (from, to) in faults {
+            let changed = |t: String| {
+                assert!(t.contains(from), "{from}");
+                t.replacen(from, to, 1)
+            };
+            assert!(write(changed).is_err(), "{to} was taken");
+        }
+    }
+}
