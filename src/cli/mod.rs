@@ -1,1 +1,70 @@
 //! The command line, one file per verb.
+//!
+//! Exit status: 0 done; 2 the input was refused, with the reasons on standard error; 64 bad configuration or usage
+//! (sysexits' EX_USAGE); 1 anything else.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Auto-contouring for brain radiotherapy: DICOM MR in, RT Structure Set out. Research use only.
+#[derive(Debug, Parser)]
+#[command(name = "contourd", version, max_term_width = 110)]
+#[command(after_help = "Exit status: 0 done; 2 the input was refused (reasons on standard error); \
+    64 bad configuration or usage; 1 anything else.")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+}
+
+/// Why a verb did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The input is not fit; the text lists every reason.
+    #[error("{0}")]
+    Refused(String),
+    /// The configuration or the command line is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// Anything else.
+    #[error("{0:#}")]
+    Other(#[from] anyhow::Error),
+}
+
+impl Failure {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Failure::Refused(_) => 2,
+            Failure::Usage(_) => 64,
+            Failure::Other(_) => 1,
+        }
+    }
+}
+
+/// Runs the command line; the only place that chooses an exit status.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are not errors; everything else is bad usage, which clap itself would call 2.
+            let code = if e.use_stderr() { 64 } else { 0 };
+            let _ = e.print();
+            return ExitCode::from(code);
+        }
+    };
+    match run(cli.verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("contourd: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<(), Failure> {
+    match verb {}
+}
