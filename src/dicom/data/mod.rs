@@ -1,1 +1,47 @@
 //! Bytes to checked slices to one volume or a refusal; contours to RT Structure Set bytes. No sockets.
+//!
+//! The way in: [`parse_instance`] (one object), [`read_folder`] or [`parse_instances`] (many), then [`assemble`] to one
+//! [`Series`] whose volume has its place in the patient from positions and orientations alone. Whatever does not fit
+//! is a [`Refusal`] with the tag and the instance, and all of them are reported together.
+//!
+//! The way out: [`write_mr_series`], [`derived_axial_series`] and [`write_rtstruct`]; [`read_rtstruct`] and
+//! [`validate_rtstruct`] look at what was written with other eyes. Same input, same bytes: times and UIDs come from the
+//! caller or are derived, never from a clock.
+
+mod derived;
+mod header;
+mod instance;
+mod mr;
+mod patient;
+mod refusal;
+mod rtstruct;
+mod series;
+
+pub use derived::{DerivedSeriesMeta, derived_axial_series};
+pub use header::{InstanceHeader, MANUFACTURER, MODEL_NAME, is_own_object, read_header};
+pub use instance::{Instance, parse_instance, parse_instances};
+pub use mr::{MrSeriesAttributes, write_mr_series};
+pub use patient::{MrAcquisition, PatientStudy};
+pub use refusal::{DataError, Refusal, RefusalCode, Refusals};
+pub use rtstruct::{
+    Defect, DefectCode, ReadContour, ReadRoi, RoiContours, StructureSet, StructureSetMeta, read_rtstruct,
+    validate_rtstruct, write_rtstruct,
+};
+pub use series::{Series, SeriesAttributes, SliceRef, assemble, read_folder};
+
+use crate::ids::{InstanceUid, SeriesUid};
+
+/// One object ready to be stored or sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedInstance {
+    /// SOP Class UID (0008,0016).
+    pub sop_class: String,
+    /// SOP Instance UID (0008,0018).
+    pub instance: InstanceUid,
+    /// Series Instance UID (0020,000E).
+    pub series: SeriesUid,
+    /// Transfer syntax UID of the data set.
+    pub transfer_syntax: String,
+    /// The whole Part 10 file: preamble, meta group, data set.
+    pub bytes: Vec<u8>,
+}

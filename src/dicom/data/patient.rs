@@ -1,0 +1,67 @@
+//! Patient, study and acquisition values that are carried from a source series into what is written.
+
+use crate::ids::{Phi, StudyUid};
+
+/// Patient and study values, decoded to Unicode. Missing values are empty; dates and times are DICOM DA and TM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PatientStudy {
+    /// Study Instance UID (0020,000D).
+    pub study: StudyUid,
+    /// Patient's Name (0010,0010), with its component separators.
+    pub patient_name: Phi<String>,
+    /// Patient ID (0010,0020).
+    pub patient_id: Phi<String>,
+    /// Issuer of Patient ID (0010,0021).
+    pub issuer_of_patient_id: Phi<String>,
+    /// Patient's Birth Date (0010,0030).
+    pub birth_date: Phi<String>,
+    /// Patient's Sex (0010,0040).
+    pub sex: String,
+    /// Patient's Age (0010,1010).
+    pub age: Phi<String>,
+    /// Patient's Size (0010,1020), m.
+    pub size: Phi<String>,
+    /// Patient's Weight (0010,1030), kg.
+    pub weight: Phi<String>,
+    /// Study Date (0008,0020).
+    pub study_date: String,
+    /// Study Time (0008,0030).
+    pub study_time: String,
+    /// Study ID (0020,0010).
+    pub study_id: Phi<String>,
+    /// Accession Number (0008,0050).
+    pub accession_number: Phi<String>,
+    /// Referring Physician's Name (0008,0090).
+    pub referring_physician: Phi<String>,
+    /// Study Description (0008,1030).
+    pub study_description: String,
+}
+
+/// How an MR image was acquired, as far as a derived or synthetic series repeats it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MrAcquisition {
+    /// Scanning Sequence (0018,0020), for example `GR`.
+    pub scanning_sequence: Vec<String>,
+    /// Sequence Variant (0018,0021), for example `NONE`.
+    pub sequence_variant: Vec<String>,
+    /// Scan Options (0018,0022).
+    pub scan_options: Vec<String>,
+    /// MR Acquisition Type (0018,0023), `2D` or `3D`.
+    pub acquisition_type: String,
+    /// Repetition Time (0018,0080), ms.
+    pub repetition_time: String,
+    /// Echo Time (0018,0081), ms.
+    pub echo_time: String,
+    /// Inversion Time (0018,0082), ms.
+    pub inversion_time: String,
+    /// Echo Train Length (0018,0091).
+    pub echo_train_length: String,
+    /// Magnetic Field Strength (0018,0087), T.
+    pub field_strength: String,
+    /// Flip Angle (0018,1314), degrees.
+    pub flip_angle: String,
+    /// Contrast/Bolus Agent (0018,0010).
+    pub contrast_agent: String,
+    /// Patient Position (0018,5100), for example `HFS`.
+    pub patient_position: String,
+}
