@@ -134,6 +134,13 @@ impl AeTitle {
     }
 }
 
+impl Default for AeTitle {
+    /// The title of this program unless the configuration says otherwise.
+    fn default() -> Self {
+        Self("CONTOURD".to_owned())
+    }
+}
+
 impl TryFrom<String> for AeTitle {
     type Error = IdError;
     fn try_from(text: String) -> Result<Self, IdError> {

@@ -1,1 +1,146 @@
-//! Associations in and out.
+//! Associations in and out: the storage SCP that hands every instance to an [`Inbox`], and the SCU that delivers.
+//!
+//! What is in which file:
+//! - [`serve`] (`scp`): the listener, the limit on associations, the shutdown; `association`: one peer, from
+//!   A-ASSOCIATE-RQ to release or abort.
+//! - [`send`] and [`echo`] (`scu`): one association to a [`Destination`].
+//! - `negotiate`: which titles, classes and syntaxes are accepted (pure); `storage`: the two lists.
+//! - `message`: P-DATA fragments to whole DIMSE messages (pure); `command`: the command set (pure).
+//! - `status`: the one table between verdicts and DIMSE status codes, both ways.
+//! - `wire`: PDUs over TCP with time limits; PDUs themselves are encoded by `dicom-ul`.
+//! - `part10`: between a file and the bytes that travel.
+//!
+//! This room knows no pixels, no cases and no database. It answers a C-STORE only from the verdict of the inbox, and
+//! it makes no path out of anything that a peer sent.
+
+mod config;
+mod error;
+mod status;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::ids::{AeTitle, InstanceUid};
+
+pub use config::{Destination, ScpConfig};
+pub use error::{FailureClass, NetError};
+
+/// One instance as a peer sent it, complete, its names checked.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// Who sent it.
+    pub calling: AeTitle,
+    /// The title under which it called us.
+    pub called: AeTitle,
+    /// Address of the peer.
+    pub peer: SocketAddr,
+    /// SOP class of the presentation context and of the command; they agree.
+    pub sop_class: String,
+    /// Affected SOP Instance UID of the command. The data set may disagree: that is for the inbox to see.
+    pub instance: InstanceUid,
+    /// Transfer syntax UID of `dataset`.
+    pub transfer_syntax: String,
+    /// The data set as it travelled, without preamble and file meta information.
+    pub dataset: Bytes,
+}
+
+/// What became of an instance that was handed to the [`Inbox`].
+///
+/// The texts go to the peer as Error Comment (64 characters) and into the log: no patient data in them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreVerdict {
+    /// It is on disk and in the database; a power cut cannot undo it.
+    Stored,
+    /// The same bytes were stored before; nothing to do, and success for the peer.
+    AlreadyStored,
+    /// No room, or shutting down: the peer should come back later.
+    OutOfResources,
+    /// The data set contradicts the command (its SOP class or SOP Instance UID).
+    DataSetMismatch(String),
+    /// The data set cannot be read or lacks what every instance has.
+    CannotUnderstand(String),
+    /// A fault of ours; nothing was kept.
+    Failure(String),
+}
+
+/// Where received instances go.
+pub trait Inbox: Send + Sync + 'static {
+    /// Keeps one instance and says what became of it. `Stored` is a promise: see [`StoreVerdict::Stored`].
+    ///
+    /// Called by several associations at once. It runs to its end even if the peer goes away meanwhile; a panic in
+    /// it is answered as a failure.
+    fn store(&self, object: Received) -> impl Future<Output = StoreVerdict> + Send;
+}
+
+/// One instance to be sent.
+#[derive(Debug, Clone)]
+pub struct ObjectToSend {
+    /// SOP class UID.
+    pub sop_class: String,
+    /// SOP Instance UID.
+    pub instance: InstanceUid,
+    /// Transfer syntax UID of `bytes`; it is proposed as it is, nothing is transcoded.
+    pub transfer_syntax: String,
+    /// The data set without preamble and file meta information (see [`ObjectToSend::from_part10`]).
+    pub bytes: Bytes,
+}
+
+/// What became of one instance that was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SendOutcome {
+    /// Status 0000.
+    Stored,
+    /// A warning status (B000, B006, B007, ...): stored, but the peer changed or ignored something.
+    StoredWithWarning {
+        /// DIMSE status.
+        status: u16,
+        /// What the peer says about it.
+        message: String,
+    },
+    /// Status 0111: the peer has this instance already. Our UIDs are never reused for other bytes, so it is ours.
+    AlreadyThere,
+    /// Not stored, or not known to be.
+    Failed {
+        /// Whether another attempt with the same bytes makes sense.
+        class: FailureClass,
+        /// DIMSE status, if the peer answered.
+        status: Option<u16>,
+        /// Reason for a technician.
+        message: String,
+    },
+}
+
+/// Accepts associations on `listener` until `shutdown` is cancelled, then lets those under way finish for
+/// [`ScpConfig::drain_seconds`] and aborts the rest. Returns when no association is left.
+pub async fn serve<I: Inbox>(listener: TcpListener, config: ScpConfig, inbox: Arc<I>, shutdown: CancellationToken) {
+    let _ = (listener, config, inbox, shutdown);
+    todo!()
+}
+
+/// Sends `objects` over one association, in order; the answer has one outcome for each object, in the same order.
+///
+/// # Errors
+/// [`NetError`] when no association came about: then nothing was sent. An association that breaks later is told in
+/// the outcomes, so that what was acknowledged before is not forgotten.
+pub async fn send(
+    destination: &Destination,
+    calling: &AeTitle,
+    objects: &[ObjectToSend],
+) -> Result<Vec<SendOutcome>, NetError> {
+    let _ = (destination, calling, objects);
+    todo!()
+}
+
+/// Verifies a destination with a C-ECHO.
+///
+/// # Errors
+/// [`NetError`] when the association fails or the answer is not success.
+pub async fn echo(destination: &Destination, calling: &AeTitle) -> Result<(), NetError> {
+    let _ = (destination, calling);
+    todo!()
+}
