@@ -18,8 +18,7 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
-}
+enum Verb {}
 
 /// Why a verb did not do its work.
 #[derive(Debug, thiserror::Error)]

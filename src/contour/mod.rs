@@ -1,10 +1,79 @@
 //! Masks on a series' own planes to polygons and back.
+//!
+//! An outline is the 0.5 isoline between pixel centres: it never passes through a centre, so that filling it at pixel
+//! centres gives the mask back exactly. An outline through the centres of the border pixels would take half a pixel
+//! off all round, a third of a lens. Foreground pixels are joined through their sides only, so pixels that meet at a
+//! corner get outlines of their own and no outline ever touches another.
+//!
+//! Coordinates are continuous voxel indices (i, j) of one plane k of a grid, integers at voxel centres; who needs
+//! millimetres asks the grid.
+
+mod outline;
+mod rasterise;
+mod trace;
+
+use serde::{Deserialize, Serialize};
+
+pub use outline::{Outlines, contours_of, outline};
+pub use rasterise::rasterise;
 
 /// One closed polygon on one plane of a grid.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlaneContour {
     /// Plane number k of the grid.
     pub slice: usize,
     /// Corners (i, j) in continuous voxel indices, integers at voxel centres; closed, the first is not repeated.
+    /// Turns from +i towards +j, which is counter-clockwise for whom the normal (i x j) points at.
     pub points: Vec<[f64; 2]>,
+}
+
+/// What becomes of a hole within a plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holes {
+    /// Filled: right for every organ of the catalogue, all of them solid.
+    Fill,
+    /// Kept, joined to the outline around it by a bridge without width: one polygon, read alike by all who fill it.
+    Keyhole,
+}
+
+/// How masks become polygons.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ContourConfig {
+    /// How far simplification may move an outline, as a part of the smaller pixel spacing; 0 to [`MAX_TOLERANCE`].
+    pub tolerance_pixels: f64,
+    /// Islands of fewer pixels than this within a plane (joined through sides or corners) are dropped; 0 and 1 keep all.
+    pub min_island_voxels: usize,
+    /// What becomes of holes within a plane.
+    pub holes: Holes,
+    /// Most points of one polygon. Contour Data of an explicit VR file holds about 2600 (16-bit length).
+    pub max_points: usize,
+}
+
+impl Default for ContourConfig {
+    fn default() -> Self {
+        Self { tolerance_pixels: 0.1, min_island_voxels: 2, holes: Holes::Fill, max_points: 2000 }
+    }
+}
+
+/// The isoline keeps at least 0.354 of the smaller pixel spacing (the diagonal of a corner) away from every pixel
+/// centre; moved by less than that it still has the same centres inside.
+pub const MAX_TOLERANCE: f64 = 0.3;
+
+/// Why a mask could not become polygons, or polygons a picture.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ContourError {
+    /// A setting outside its range.
+    #[error("contour setting {key} is {value}; it must be {allowed}")]
+    Config { key: &'static str, value: String, allowed: &'static str },
+    /// An outline so ragged that it cannot be written with the allowed number of points.
+    #[error(
+        "an outline on plane {slice} needs {points} points and {limit} are allowed (max_points): the mask is ragged, \
+         look at the segmentation"
+    )]
+    TooManyPoints { slice: usize, points: usize, limit: usize },
+    /// The finished polygons do not give the mask back: a fault of this program, never of the data.
+    #[error("the polygons of plane {slice} change {changed} pixels of the mask; this is a fault of the program")]
+    Changed { slice: usize, changed: usize },
 }
