@@ -1,0 +1,258 @@
+//! Rows of the database as Rust values.
+
+use serde::{Deserialize, Serialize};
+use sqlx::FromRow;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::ids::Phi;
+
+/// A text from the database that this version does not know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} {text:?}")]
+pub struct UnknownName {
+    /// What it should name.
+    pub kind: &'static str,
+    /// The text.
+    pub text: String,
+}
+
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident, $kind:literal { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $($(#[$vdoc])* $variant,)* }
+
+        impl $name {
+            /// Every value.
+            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
+
+            /// The text in the database and in JSON.
+            pub const fn name(self) -> &'static str {
+                match self { $($name::$variant => $text,)* }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = UnknownName;
+            fn try_from(text: String) -> Result<Self, UnknownName> {
+                Self::ALL.iter().copied().find(|v| v.name() == text).ok_or(UnknownName { kind: $kind, text })
+            }
+        }
+    };
+}
+
+named!(
+    /// Where a case stands. Each ends as delivered, refused, failed or superseded, or waits in sight.
+    CaseState, "case state" {
+        /// Instances are coming in.
+        Receiving = "receiving",
+        /// Complete; waits for a worker.
+        Queued = "queued",
+        /// A worker has it.
+        Segmenting = "segmenting",
+        /// The result is on its way.
+        Delivering = "delivering",
+        /// Every destination has the result.
+        Delivered = "delivered",
+        /// The input is not fit; the reason says why.
+        Refused = "refused",
+        /// A fault of ours, or a destination that refuses for good.
+        Failed = "failed",
+        /// A later revision took its place.
+        Superseded = "superseded",
+    }
+);
+
+named!(
+    /// What a result is.
+    ResultKind, "result kind" {
+        /// A slice of the derived axial series.
+        DerivedImage = "derived_image",
+        /// The RT Structure Set.
+        StructureSet = "structure_set",
+    }
+);
+
+named!(
+    /// Where a delivery stands.
+    OutboxState, "delivery state" {
+        /// To be sent, or to be sent again.
+        Pending = "pending",
+        /// The destination has confirmed it.
+        Accepted = "accepted",
+        /// The destination refuses it for good.
+        Failed = "failed",
+    }
+);
+
+/// A case: one revision of one series.
+#[derive(Debug, Clone, FromRow)]
+pub struct Case {
+    /// Key.
+    pub id: Uuid,
+    /// Study Instance UID.
+    pub study_uid: String,
+    /// Series Instance UID.
+    pub series_uid: String,
+    /// Frame of Reference UID, if the first instance had one.
+    pub frame_uid: Option<String>,
+    /// 1 for the series as first seen; one more for each time that slices came late.
+    pub revision: i32,
+    /// Where it stands.
+    #[sqlx(try_from = "String")]
+    pub state: CaseState,
+    /// Why it stands there, for a technician.
+    pub reason: Option<String>,
+    /// The refusals (`dicom::data::Refusal`) as JSON list, if it was refused.
+    pub refusals: serde_json::Value,
+    /// Name of the route it came in on.
+    pub route: String,
+    /// Calling AE title of the first instance.
+    pub calling_ae: String,
+    /// Called AE title of the first instance.
+    pub called_ae: String,
+    /// Model that segmented it.
+    pub model_name: Option<String>,
+    /// Digest of that model.
+    pub model_digest: Option<String>,
+    /// Digest of the configuration it was segmented with.
+    pub config_digest: Option<String>,
+    /// Report of the run.
+    pub report: Option<serde_json::Value>,
+    /// Patient ID.
+    #[sqlx(try_from = "String")]
+    pub patient_id: PatientText,
+    /// Patient's name.
+    #[sqlx(try_from = "String")]
+    pub patient_name: PatientText,
+    /// Series Description.
+    pub series_description: String,
+    /// Modality of the first instance.
+    pub modality: String,
+    /// When its first instance came.
+    pub received_at: OffsetDateTime,
+    /// When its latest instance came.
+    pub last_instance_at: OffsetDateTime,
+    /// When it ended.
+    pub finished_at: Option<OffsetDateTime>,
+}
+
+/// A text that identifies a patient.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PatientText(pub Phi<String>);
+
+impl From<String> for PatientText {
+    fn from(text: String) -> Self {
+        Self(Phi::new(text))
+    }
+}
+
+/// An acknowledged instance.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct InstanceRow {
+    /// SOP Instance UID.
+    pub sop_instance_uid: String,
+    /// SOP Class UID.
+    pub sop_class_uid: String,
+    /// Series Instance UID.
+    pub series_uid: String,
+    /// The first revision of the series that has it.
+    pub revision: i32,
+    /// Transfer syntax of the data set, as sent.
+    pub transfer_syntax: String,
+    /// Where its Part 10 file lies.
+    pub blob_key: String,
+    /// SHA-256 of that file.
+    pub sha256: String,
+    /// Size of that file.
+    pub byte_count: i64,
+}
+
+/// A structure of a case.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub struct StructureRow {
+    /// Case.
+    pub case_id: Uuid,
+    /// TG-263 name.
+    pub structure: String,
+    /// Whether it was found.
+    pub found: bool,
+    /// Volume in cubic centimetres; present exactly when found.
+    pub volume_cc: Option<f64>,
+    /// Agreement of the three networks, 0 to 1.
+    pub agreement: Option<f64>,
+    /// What each rule added and removed, and flags.
+    pub report: serde_json::Value,
+    /// `[{"slice": k, "points": [[i, j], ...]}, ...]` in continuous voxel index on the images that the structure set
+    /// refers to: the derived series if there is one, else the received one.
+    pub contours: serde_json::Value,
+}
+
+/// An object that contourd made.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct ResultRow {
+    /// Key.
+    pub id: i64,
+    /// Case.
+    pub case_id: Uuid,
+    /// Slice or structure set.
+    #[sqlx(try_from = "String")]
+    pub kind: ResultKind,
+    /// Order of sending.
+    pub seq: i32,
+    /// SOP Instance UID.
+    pub sop_instance_uid: String,
+    /// SOP Class UID.
+    pub sop_class_uid: String,
+    /// Series Instance UID.
+    pub series_uid: String,
+    /// Where its Part 10 file lies.
+    pub blob_key: String,
+    /// SHA-256 of that file.
+    pub sha256: String,
+    /// Size of that file.
+    pub byte_count: i64,
+}
+
+/// A delivery: one result to one destination.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct OutboxRow {
+    /// Key.
+    pub id: i64,
+    /// Result.
+    pub result_id: i64,
+    /// Case.
+    pub case_id: Uuid,
+    /// Name of the destination.
+    pub destination: String,
+    /// Order of sending.
+    pub seq: i32,
+    /// Where it stands.
+    #[sqlx(try_from = "String")]
+    pub state: OutboxState,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// When it is due.
+    pub next_attempt_at: OffsetDateTime,
+    /// What the last attempt said.
+    pub last_error: Option<String>,
+    /// When the destination confirmed it.
+    pub sent_at: Option<OffsetDateTime>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_go_to_the_database_and_back() {
+        for state in CaseState::ALL {
+            assert_eq!(CaseState::try_from(state.name().to_owned()).unwrap(), *state);
+            assert_eq!(serde_json::to_value(state).unwrap(), state.name());
+        }
+        let unknown = CaseState::try_from("lost".to_owned()).unwrap_err();
+        assert_eq!(unknown.to_string(), "case state \"lost\"");
+    }
+}
