@@ -1,5 +1,10 @@
 //! What structures are called, and the rules that make a segmentation anatomically consistent. Pure: no input or output.
 
+mod axes;
 mod catalogue;
+mod morphology;
+mod part;
+pub mod rules;
 
+pub use axes::{PlaneSource, SidePlane};
 pub use catalogue::{ANATOMICAL_STRUCTURE, Class, Code, Side, Structure};

@@ -1,0 +1,236 @@
+//! The head's own axes: the plane between left and right, fitted to the brain's mirror symmetry and refined by the eyes.
+
+use rayon::prelude::*;
+
+use super::Side;
+use super::part::Part;
+use crate::geometry::{Index, Lps, Mask, Vec3};
+
+/// What a plane between left and right was taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlaneSource {
+    /// The brain's mirror symmetry.
+    Brain,
+    /// The line between the eyes, placed by the brain.
+    BrainAndEyes,
+    /// The line between the eyes alone.
+    Eyes,
+    /// The patient's x axis: neither brain nor eyes could say.
+    PatientAxes,
+    /// The middle of the brain's box in x (the thesis's rule).
+    ThesisBox,
+}
+
+/// The plane between the left and the right of the head.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SidePlane {
+    /// Unit vector towards the patient's left.
+    pub normal: Vec3,
+    /// A point of the plane.
+    pub point: Lps,
+    /// What it was taken from.
+    pub source: PlaneSource,
+    /// Share of the brain, 0 to 1, whose mirror image in this plane lies in the brain; `None` where no brain was asked.
+    pub symmetry: Option<f64>,
+}
+
+/// Two eyes that do not fit the brain's plane.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct EyesDisagree {
+    /// Angle between their line and the plane's normal, degrees.
+    pub angle_deg: f64,
+    /// Distance between them, mm.
+    pub distance_mm: f64,
+}
+
+/// Largest angle between the head's left-right axis and the patient's x axis that the search allows, degrees. Far
+/// enough for a head turned by 40 degrees about two axes (54 degrees), and short of the brain's front-to-back axis.
+const MAX_TILT_DEG: f64 = 62.0;
+/// Brain points the final fit looks at, about.
+const SAMPLES: usize = 24_000;
+/// Every so many of them the first, coarse look takes.
+const COARSE_SHARE: usize = 8;
+/// Distance between the middles of two eyes that can belong to one head, mm.
+const EYE_DISTANCE_MM: std::ops::RangeInclusive<f64> = 40.0..=85.0;
+/// Largest angle between the eyes' line and the brain's left-right axis at which the eyes are believed, degrees.
+const EYES_MAX_ANGLE_DEG: f64 = 25.0;
+
+impl SidePlane {
+    /// The plane x = const through a point, by the patient axes.
+    pub(super) fn across_x(point: Lps, source: PlaneSource) -> Self {
+        Self { normal: Vec3::new(1.0, 0.0, 0.0), point, source, symmetry: None }
+    }
+
+    /// Distance from the plane in mm, positive to the patient's left.
+    pub fn distance(&self, p: Lps) -> f64 {
+        self.normal.dot(p - self.point)
+    }
+
+    /// The side of a point.
+    pub fn side(&self, p: Lps) -> Side {
+        if self.distance(p) >= 0.0 { Side::Left } else { Side::Right }
+    }
+
+    /// The mid-sagittal plane of a brain: the plane whose mirror maps most of the brain onto itself. Searched over
+    /// every tilt up to 62 degrees on a coarse grid around the barycentre, then refined. `None` for an empty brain.
+    pub(super) fn of_brain(brain: &Part) -> Option<Self> {
+        let look = Mirror::new(brain)?;
+        let steps = |most: f64, step: f64| {
+            let n = (most / step).floor() as i32;
+            (-n..=n).map(move |m| f64::from(m) * step)
+        };
+        let mut starts: Vec<Tilt> = Vec::new();
+        for yaw in steps(MAX_TILT_DEG, 6.0) {
+            for roll in steps(MAX_TILT_DEG, 6.0) {
+                starts.extend(steps(8.0, 8.0).map(|offset| Tilt { yaw, roll, offset }));
+            }
+        }
+        starts.retain(|t| t.allowed());
+        let mut scored: Vec<(f64, Tilt)> =
+            starts.into_par_iter().map(|t| (look.symmetry(t.normal(), t.offset, COARSE_SHARE), t)).collect();
+        scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let refined = scored.par_iter().take(6).map(|(_, start)| look.climb(*start));
+        let (symmetry, best) = refined.max_by(|a, b| a.0.total_cmp(&b.0))?;
+        let normal = best.normal();
+        Some(Self {
+            normal,
+            point: look.barycentre + normal * best.offset,
+            source: PlaneSource::Brain,
+            symmetry: Some(symmetry),
+        })
+    }
+
+    /// The plane of the line between two eyes: at right angles to it, in its middle, left by +x. `None` where the two
+    /// cannot be the eyes of one head: too near, too far, or more than 62 degrees off the patient's x axis.
+    pub(super) fn of_eyes(a: Lps, b: Lps) -> Option<Self> {
+        let (left, right) = if a.x >= b.x { (a, b) } else { (b, a) };
+        let normal = (left - right).unit()?;
+        let fits = EYE_DISTANCE_MM.contains(&left.distance(right)) && normal.x >= MAX_TILT_DEG.to_radians().cos();
+        let point = right + (left - right) * 0.5;
+        fits.then_some(Self { normal, point, source: PlaneSource::Eyes, symmetry: None })
+    }
+
+    /// The brain's plane turned so that the line between the eyes is the left-right axis; its place along that line
+    /// stays the brain's, within 10 mm of the middle between the eyes.
+    ///
+    /// # Errors
+    /// How far the two disagree, where the eyes cannot be believed.
+    pub(super) fn refined_by_eyes(&self, brain: &Part, left: Lps, right: Lps) -> Result<Self, EyesDisagree> {
+        let cos = (left - right).unit().map_or(-1.0, |line| line.dot(self.normal));
+        let angle_deg = cos.clamp(-1.0, 1.0).acos().to_degrees();
+        let against = EyesDisagree { angle_deg, distance_mm: left.distance(right) };
+        let eyes = Self::of_eyes(left, right).filter(|_| angle_deg <= EYES_MAX_ANGLE_DEG).ok_or(against)?;
+        let look = Mirror::new(brain).ok_or(against)?;
+        let middle = eyes.normal.dot(eyes.point - look.barycentre);
+        let offsets = (-20..=20).map(|n| middle + f64::from(n) * 0.5);
+        let scored = offsets.map(|offset| (look.symmetry(eyes.normal, offset, 1), offset));
+        let (symmetry, offset) = scored.max_by(|a, b| a.0.total_cmp(&b.0)).ok_or(against)?;
+        Ok(Self {
+            normal: eyes.normal,
+            point: eyes.point + eyes.normal * (offset - middle),
+            source: PlaneSource::BrainAndEyes,
+            symmetry: Some(symmetry),
+        })
+    }
+}
+
+/// A candidate plane: turned by yaw (about z) and roll (about y) in degrees, `offset` mm from the barycentre.
+#[derive(Debug, Clone, Copy)]
+struct Tilt {
+    yaw: f64,
+    roll: f64,
+    offset: f64,
+}
+
+impl Tilt {
+    fn normal(&self) -> Vec3 {
+        let ((sy, cy), (sr, cr)) = (self.yaw.to_radians().sin_cos(), self.roll.to_radians().sin_cos());
+        Vec3::new(cy * cr, sy * cr, sr)
+    }
+
+    fn allowed(&self) -> bool {
+        self.normal().x >= MAX_TILT_DEG.to_radians().cos()
+    }
+}
+
+/// Points spread over a brain, and how many of them a mirror maps into the brain.
+struct Mirror<'a> {
+    mask: &'a Mask,
+    barycentre: Lps,
+    /// Sampled voxels with their displacement from the barycentre in mm, shuffled by a fixed stride so that every
+    /// leading share of them is spread over the whole brain.
+    samples: Vec<([f64; 3], Vec3)>,
+}
+
+impl<'a> Mirror<'a> {
+    fn new(brain: &'a Part) -> Option<Self> {
+        let mask = brain.mask();
+        let grid = mask.grid();
+        let count = mask.count();
+        // One sample per cube of voxels, about as long as wide in mm.
+        let edge = (count as f64 * grid.spacing().iter().product::<f64>() / SAMPLES as f64).cbrt();
+        let step = grid.spacing().map(|s| ((edge / s).round() as usize).max(1));
+        let s = grid.shape();
+        let mut voxels: Vec<[f64; 3]> = Vec::with_capacity(SAMPLES * 2);
+        for k in (step[2] / 2..s.slices).step_by(step[2]) {
+            for j in (step[1] / 2..s.rows).step_by(step[1]) {
+                for i in (step[0] / 2..s.cols).step_by(step[0]) {
+                    if mask.at(i, j, k) {
+                        voxels.push([i as f64, j as f64, k as f64]);
+                    }
+                }
+            }
+        }
+        if voxels.is_empty() {
+            return None;
+        }
+        let mean: [f64; 3] = std::array::from_fn(|a| voxels.iter().map(|v| v[a]).sum::<f64>() / voxels.len() as f64);
+        let barycentre = grid.to_lps(Index::new(mean[0], mean[1], mean[2]));
+        let placed = |v: &[f64; 3]| (*v, grid.to_lps(Index::new(v[0], v[1], v[2])) - barycentre);
+        // Interleaved: samples 0, 8, 16, ... come first, then 1, 9, 17, ...
+        let samples = (0..COARSE_SHARE).flat_map(|n| voxels.iter().skip(n).step_by(COARSE_SHARE)).map(placed).collect();
+        Some(Self { mask, barycentre, samples })
+    }
+
+    /// Share of the samples (the first `1 / one_in` of them) whose mirror image in the plane lies in the brain.
+    fn symmetry(&self, normal: Vec3, offset: f64, one_in: usize) -> f64 {
+        let grid = self.mask.grid();
+        let s = grid.shape();
+        let size = [s.cols as f64, s.rows as f64, s.slices as f64];
+        let (axes, spacing) = (grid.axes(), grid.spacing());
+        // The normal in voxels: a mirror moves a point by -2 distance along it.
+        let along: [f64; 3] = std::array::from_fn(|a| -2.0 * axes[a].dot(normal) / spacing[a]);
+        let used = &self.samples[..self.samples.len().div_ceil(one_in)];
+        let mirrored = used.iter().filter(|(voxel, from_barycentre)| {
+            let distance = normal.dot(*from_barycentre) - offset;
+            let at: [f64; 3] = std::array::from_fn(|a| voxel[a] + distance * along[a] + 0.5);
+            let inside = (0..3).all(|a| at[a] >= 0.0 && at[a] < size[a]);
+            inside && self.mask.at(at[0] as usize, at[1] as usize, at[2] as usize)
+        });
+        mirrored.count() as f64 / used.len() as f64
+    }
+
+    /// Pattern search from a start: the best of the six neighbours, halving the step when none is better.
+    fn climb(&self, start: Tilt) -> (f64, Tilt) {
+        let score = |t: &Tilt| self.symmetry(t.normal(), t.offset, 1);
+        let (mut best, mut at) = (score(&start), start);
+        let (mut degrees, mut mm) = (3.0, 4.0);
+        while degrees > 0.1 {
+            let neighbours = [
+                Tilt { yaw: at.yaw + degrees, ..at },
+                Tilt { yaw: at.yaw - degrees, ..at },
+                Tilt { roll: at.roll + degrees, ..at },
+                Tilt { roll: at.roll - degrees, ..at },
+                Tilt { offset: at.offset + mm, ..at },
+                Tilt { offset: at.offset - mm, ..at },
+            ];
+            let scored = neighbours.into_iter().filter(Tilt::allowed).map(|t| (score(&t), t));
+            match scored.max_by(|a, b| a.0.total_cmp(&b.0)) {
+                Some((higher, next)) if higher > best => (best, at) = (higher, next),
+                _ => (degrees, mm) = (degrees / 2.0, mm / 2.0),
+            }
+        }
+        (best, at)
+    }
+}

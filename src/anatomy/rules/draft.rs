@@ -1,0 +1,105 @@
+//! A structure on its way through the rules.
+
+use std::sync::Arc;
+
+use super::report::{Face, Flag, Rule, RuleEffect};
+use super::{Finding, Structure};
+use crate::anatomy::part::Part;
+use crate::geometry::{Component, Components, Connectivity, GeometryError, Grid, components};
+
+/// A structure with what the rules did to it so far.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub structure: Structure,
+    pub part: Part,
+    predicted: usize,
+    effects: Vec<RuleEffect>,
+    flags: Vec<Flag>,
+}
+
+impl Draft {
+    /// A structure as the networks predicted it.
+    pub fn new(structure: Structure, part: Part) -> Self {
+        let predicted = part.mask().count();
+        Self { structure, part, predicted, effects: Vec::new(), flags: Vec::new() }
+    }
+
+    /// Notes what a rule did. A rule that ran and did nothing is noted too: a reader sees that it ran.
+    pub fn note(&mut self, rule: Rule, added: usize, removed: usize) {
+        self.effects.push(RuleEffect { rule, added, removed });
+    }
+
+    /// Puts another mask in place and notes the difference. `part` lies on the same box.
+    pub fn replace(&mut self, rule: Rule, part: Part) {
+        let pairs = self.part.mask().data().iter().zip(part.mask().data());
+        let (added, removed) = pairs.fold((0, 0), |(added, removed), (before, after)| {
+            (added + usize::from(!before & after), removed + usize::from(before & !after))
+        });
+        self.part = part;
+        self.note(rule, added, removed);
+    }
+
+    /// Keeps the components that `keep` wants.
+    pub fn retain(&mut self, rule: Rule, keep: impl Fn(&Part, &Components, &Component) -> bool) {
+        let found = components(self.part.mask(), Connectivity::Corners);
+        let wanted: Vec<u32> = found.list.iter().filter(|c| keep(&self.part, &found, c)).map(|c| c.label).collect();
+        let removed = found.retain(self.part.mask_mut(), |c| wanted.contains(&c.label));
+        self.note(rule, 0, removed);
+    }
+
+    /// Keeps the largest component.
+    pub fn keep_largest(&mut self) {
+        self.retain(Rule::LargestComponent, |_, found, c| found.list.first().is_some_and(|l| l.label == c.label));
+    }
+
+    /// Adds other structures and notes the voxels that are new.
+    ///
+    /// # Errors
+    /// As [`Part::joined`].
+    pub fn absorb(&mut self, rule: Rule, others: &[&Part], grid: &Grid) -> Result<(), GeometryError> {
+        let joined = self.part.joined(others, grid)?;
+        let added = joined.mask().count() - self.part.mask().count();
+        self.part = joined;
+        self.note(rule, added, 0);
+        Ok(())
+    }
+
+    /// Raises a flag, once.
+    pub fn flag(&mut self, flag: Flag) {
+        if !self.flags.contains(&flag) {
+            self.flags.push(flag);
+        }
+    }
+
+    /// The flags raised so far.
+    pub fn flags(&self) -> &[Flag] {
+        &self.flags
+    }
+
+    /// The finding on the whole grid; flags what every structure is flagged for.
+    pub fn finish(mut self, grid: &Arc<Grid>) -> Finding {
+        match self.part.extent() {
+            // What was said about a structure that is not there any more says nothing.
+            None => self.flags = vec![Flag::NotFound { predicted: self.predicted }],
+            Some(extent) => {
+                let s = grid.shape();
+                let last = [s.cols - 1, s.rows - 1, s.slices - 1];
+                let touched = (0..3).flat_map(|a| {
+                    let [low, high] = Face::PAIRS[a];
+                    let low = (extent.lo[a] == 0).then_some(low);
+                    low.into_iter().chain((extent.hi[a] == last[a]).then_some(high))
+                });
+                let faces: Vec<Face> = touched.collect();
+                if !faces.is_empty() {
+                    self.flag(Flag::Truncated { faces });
+                }
+                let parts = components(self.part.mask(), Connectivity::Corners).list.len();
+                if parts > 1 {
+                    self.flag(Flag::SeveralParts { parts });
+                }
+            }
+        }
+        let mask = self.part.on_grid(grid);
+        Finding { mask, predicted: self.predicted, effects: self.effects, flags: self.flags }
+    }
+}

@@ -1,0 +1,169 @@
+//! The rules that make a segmentation anatomically consistent (thesis sections 4.2.2.1 and 4.2.2.2): from the networks'
+//! votes, eight classes, to the twelve delivered structures.
+//!
+//! Order: brain, laterality, eyes, lenses, chiasm, optic nerves, hippocampi, brainstem, pituitary. Each rule has a switch
+//! in [`RulesConfig`] and reports the voxels it added and removed, so that a physicist can see what it did to a case.
+
+mod config;
+mod draft;
+mod nerve;
+mod plane;
+mod report;
+mod sides;
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+pub use config::{RulesConfig, SideRule};
+pub use report::{Face, Flag, Rule, RuleEffect, Severity};
+
+use super::axes::SidePlane;
+use super::morphology::fill_plane_holes;
+use super::part::Part;
+use super::{Class, Side, Structure};
+use crate::geometry::{Component, Components, GeometryError, Mask, Volume};
+use draft::Draft;
+use plane::Decided;
+use sides::Pair;
+
+/// A delivered structure and what was done to it.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// The structure on the working grid; empty when it was not found.
+    pub mask: Mask,
+    /// Voxels that the networks predicted; for one side of a bilateral class, the voxels of the components whose
+    /// barycentre lies on that side. With the effects added and removed this is the mask's count.
+    pub predicted: usize,
+    /// What each rule did, in the order in which they ran.
+    pub effects: Vec<RuleEffect>,
+    /// What a reviewer should know.
+    pub flags: Vec<Flag>,
+}
+
+impl Finding {
+    /// The worst flag's severity.
+    pub fn severity(&self) -> Option<Severity> {
+        self.flags.iter().map(Flag::severity).max()
+    }
+}
+
+/// An anatomically consistent segmentation.
+#[derive(Debug, Clone)]
+pub struct Consistent {
+    /// Every structure of [`Structure::ALL`].
+    pub structures: BTreeMap<Structure, Finding>,
+    /// The plane that told left from right.
+    pub plane: SidePlane,
+}
+
+/// Applies the rules to the networks' votes: `labels` on the working grid (along the patient axes), bit c of a voxel is
+/// `Class::ALL[c]`.
+///
+/// # Errors
+/// None for a grid that could be made; passed on from the making of boxes within it.
+pub fn apply(labels: &Volume<u8>, cfg: &RulesConfig) -> Result<Consistent, GeometryError> {
+    let grid = labels.grid();
+    let parts = Part::of_labels(labels)?;
+    let of = |class: Class| &parts[class.index()];
+
+    let mut brain = Draft::new(Structure::Brain, of(Class::Brain).clone());
+    if cfg.brain_largest_component {
+        brain.keep_largest();
+    }
+    if cfg.brain_fill_holes {
+        let added = fill_plane_holes(&mut brain.part);
+        brain.note(Rule::FillHoles, added, 0);
+    }
+
+    let Decided { plane, mut eyes, flags } = plane::decide(&brain, &parts, grid, cfg);
+    for (side, eye) in eyes.each() {
+        sides::flag_distance(eye, side, &plane, cfg);
+    }
+    let lenses = lenses(of(Class::Lens), &eyes, &plane, cfg);
+    let chiasm = midline(Structure::OpticChiasm, of(Class::Chiasm), cfg.chiasm_largest_component);
+    let nerves = nerve::nerves(of(Class::OpticNerve), &eyes, &plane, cfg);
+
+    let mut hippocampi =
+        sides::split([Structure::Hippocampus_L, Structure::Hippocampus_R], of(Class::Hippocampus), &plane, cfg);
+    for (side, hippocampus) in hippocampi.each() {
+        on_brain(hippocampus, &brain, cfg.hippocampus_largest_component, cfg);
+        sides::flag_distance(hippocampus, side, &plane, cfg);
+    }
+    let mut brainstem = Draft::new(Structure::Brainstem, of(Class::Brainstem).clone());
+    on_brain(&mut brainstem, &brain, cfg.brainstem_largest_component, cfg);
+    let pituitary = midline(Structure::Pituitary, of(Class::Pituitary), cfg.pituitary_largest_component);
+
+    // A brain that was not found stays not found: two hippocampi are not a brain.
+    if cfg.add_to_brain && !brain.part.mask().is_empty() {
+        let organs = [&hippocampi.left.part, &hippocampi.right.part, &brainstem.part];
+        brain.absorb(Rule::HoldsOrgans, &organs, grid)?;
+    }
+
+    let mut pairs = [eyes, lenses, nerves, hippocampi];
+    for (_, draft) in pairs.iter_mut().flat_map(Pair::each) {
+        flags.iter().for_each(|flag| draft.flag(flag.clone()));
+    }
+    let drafts =
+        pairs.into_iter().flat_map(|pair| [pair.left, pair.right]).chain([brain, brainstem, chiasm, pituitary]);
+    let drafts: Vec<Draft> = drafts.collect();
+    let structures = drafts.into_par_iter().map(|draft| (draft.structure, draft.finish(grid))).collect();
+    Ok(Consistent { structures, plane })
+}
+
+/// A midline organ: its largest component.
+fn midline(structure: Structure, part: &Part, largest: bool) -> Draft {
+    let mut draft = Draft::new(structure, part.clone());
+    if largest {
+        draft.keep_largest();
+    }
+    draft
+}
+
+/// The lenses: inside the eyes, each on the side of its eye.
+fn lenses(part: &Part, eyes: &Pair, plane: &SidePlane, cfg: &RulesConfig) -> Pair {
+    let mut pair = sides::split([Structure::Lens_L, Structure::Lens_R], part, plane, cfg);
+    if cfg.sides == SideRule::HeadAxes {
+        sides::follow_eyes(&mut pair, eyes);
+    }
+    for (side, lens) in pair.each() {
+        if cfg.lens_inside_eye {
+            let mut inside = lens.part.cleared();
+            for v in
+                lens.part.voxels().filter(|v| [&eyes.left, &eyes.right].into_iter().any(|eye| eye.part.contains(*v)))
+            {
+                inside.insert(v);
+            }
+            lens.replace(Rule::InsideEye, inside);
+        }
+        match cfg.sides {
+            SideRule::HeadAxes if !eyes.of(side).part.mask().is_empty() => {
+                sides::flag_as_eye(lens, side, eyes.of(side), plane);
+            }
+            _ => sides::flag_distance(lens, side, plane, cfg),
+        }
+    }
+    pair
+}
+
+/// Hippocampus and brainstem: components that do not touch the brain go, then the largest stays.
+fn on_brain(draft: &mut Draft, brain: &Draft, largest: bool, cfg: &RulesConfig) {
+    if cfg.drop_off_brain {
+        if brain.part.mask().is_empty() {
+            draft.flag(Flag::BrainMissing);
+        } else {
+            draft.retain(Rule::OnBrain, |part, found, c| touches(part, found, c, &brain.part));
+        }
+    }
+    if largest {
+        draft.keep_largest();
+    }
+}
+
+/// Whether a component has a voxel in the brain or next to it (26 neighbours).
+fn touches(part: &Part, found: &Components, c: &Component, brain: &Part) -> bool {
+    part.voxels_of(found, c).any(|[i, j, k]| {
+        let near = |v: usize| v.saturating_sub(1)..=v + 1;
+        near(k).any(|z| near(j).any(|y| near(i).any(|x| brain.contains([x, y, z]))))
+    })
+}

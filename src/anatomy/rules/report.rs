@@ -1,0 +1,180 @@
+//! What the rules say about a case: the effect of each rule in voxels, and flags with a severity and words.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A rule, as named in reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// Only the largest component is kept.
+    LargestComponent,
+    /// Holes in axial, coronal and sagittal planes are filled.
+    FillHoles,
+    /// Voxels moved between left and right: cut at the mid-sagittal plane, or given to the side of an eye.
+    Laterality,
+    /// Components below the least volume are removed.
+    LeastVolume,
+    /// What lies outside the eyes is removed.
+    InsideEye,
+    /// Components that do not touch the brain are removed.
+    OnBrain,
+    /// Hippocampi and brainstem are added to the brain.
+    HoldsOrgans,
+}
+
+/// What one rule did to one structure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleEffect {
+    /// Which rule.
+    pub rule: Rule,
+    /// Voxels it added.
+    pub added: usize,
+    /// Voxels it removed.
+    pub removed: usize,
+}
+
+/// A face of the working grid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Face {
+    /// Towards the patient's right, i = 0.
+    Right,
+    /// Towards the patient's left, the last i.
+    Left,
+    /// Anterior, j = 0.
+    Anterior,
+    /// Posterior, the last j.
+    Posterior,
+    /// Inferior, k = 0.
+    Inferior,
+    /// Superior, the last k.
+    Superior,
+}
+
+impl Face {
+    /// Low face, then high face, of i, j, k on a grid along the patient axes.
+    pub(super) const PAIRS: [[Face; 2]; 3] =
+        [[Face::Right, Face::Left], [Face::Anterior, Face::Posterior], [Face::Inferior, Face::Superior]];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Face::Right => "right",
+            Face::Left => "left",
+            Face::Anterior => "anterior",
+            Face::Posterior => "posterior",
+            Face::Inferior => "inferior",
+            Face::Superior => "superior",
+        }
+    }
+}
+
+/// How much a flag should worry the reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Look at this structure.
+    Warning,
+    /// Do not use this structure before a person has decided.
+    Red,
+}
+
+/// Something a reviewer should know about a structure. `Display` gives it in words.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Flag {
+    /// The structure is empty: nothing was predicted, or the rules removed all of it.
+    NotFound {
+        /// Voxels that the networks had predicted.
+        predicted: usize,
+    },
+    /// The structure touches the border of the working grid, so that a part may be missing.
+    Truncated {
+        /// The faces it touches.
+        faces: Vec<Face>,
+    },
+    /// The side was decided by less than the configured distance.
+    SideUncertain {
+        /// Distance of what decided from the plane between the sides, mm.
+        distance_mm: f64,
+    },
+    /// The eye that the nerve reaches says one side, the nerve's own place the other; the eye decided.
+    SideAgainstPlane {
+        /// How far the nerve's barycentre lies on the other side, mm.
+        distance_mm: f64,
+    },
+    /// The brain is not symmetric about any plane, so that the head's axes are uncertain.
+    AxesUncertain {
+        /// Share of the brain whose mirror image lies in the brain, 0 to 1.
+        symmetry: f64,
+    },
+    /// The line between the two eyes does not agree with the brain's mid-sagittal plane and was not used.
+    EyesAgainstBrain {
+        /// Angle between that line and the plane's normal, degrees.
+        angle_deg: f64,
+        /// Distance between the eyes, mm.
+        distance_mm: f64,
+    },
+    /// No brain was found, so that the sides come from the eyes or from the patient axes alone.
+    SidesWithoutBrain,
+    /// The structure is in several separate parts, where one is expected.
+    SeveralParts {
+        /// How many.
+        parts: usize,
+    },
+    /// No brain was found, so that it could not be checked whether the structure touches it.
+    BrainMissing,
+}
+
+impl Flag {
+    /// How much it should worry the reader.
+    pub const fn severity(&self) -> Severity {
+        match self {
+            Flag::SideUncertain { .. }
+            | Flag::SideAgainstPlane { .. }
+            | Flag::SidesWithoutBrain
+            | Flag::AxesUncertain { .. } => Severity::Red,
+            Flag::NotFound { .. } | Flag::Truncated { .. } | Flag::EyesAgainstBrain { .. } | Flag::BrainMissing => {
+                Severity::Warning
+            }
+            Flag::SeveralParts { .. } => Severity::Info,
+        }
+    }
+}
+
+impl fmt::Display for Flag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Flag::NotFound { predicted: 0 } => write!(f, "not found: the networks marked nothing"),
+            Flag::NotFound { predicted } => {
+                write!(f, "not found: the rules removed all of the {predicted} voxels that the networks marked")
+            }
+            Flag::Truncated { faces } => {
+                let names: Vec<&str> = faces.iter().map(|face| face.name()).collect();
+                write!(f, "touches the {} border of the working grid: a part may be missing", names.join(" and "))
+            }
+            Flag::SideUncertain { distance_mm } => {
+                write!(f, "side uncertain: decided by {distance_mm:.1} mm only")
+            }
+            Flag::SideAgainstPlane { distance_mm } => write!(
+                f,
+                "side uncertain: it reaches the eye of this side but lies {distance_mm:.1} mm on the other side of the mid-sagittal plane"
+            ),
+            Flag::AxesUncertain { symmetry } => write!(
+                f,
+                "side uncertain: only {:.0} % of the brain is mirrored by its best mid-sagittal plane",
+                symmetry * 100.0
+            ),
+            Flag::EyesAgainstBrain { angle_deg, distance_mm } => write!(
+                f,
+                "the line between the eyes ({distance_mm:.0} mm) is {angle_deg:.0} degrees off the brain's left-right axis and was not used to decide sides"
+            ),
+            Flag::SidesWithoutBrain => write!(f, "side uncertain: no brain was found to decide it"),
+            Flag::SeveralParts { parts } => write!(f, "in {parts} separate parts"),
+            Flag::BrainMissing => write!(f, "no brain was found: not checked whether it touches the brain"),
+        }
+    }
+}
