@@ -8,14 +8,24 @@
 //! Coordinates are continuous voxel indices (i, j) of one plane k of a grid, integers at voxel centres; who needs
 //! millimetres asks the grid.
 
+mod check;
+mod contact;
+mod keyhole;
 mod outline;
 mod rasterise;
+mod simplify;
 mod trace;
 
 use serde::{Deserialize, Serialize};
 
+use crate::geometry::GeometryError;
+
+pub use check::{Check, Defect, check};
 pub use outline::{Outlines, contours_of, outline};
 pub use rasterise::rasterise;
+
+/// A corner (i, j) in continuous voxel indices.
+type Point = [f64; 2];
 
 /// One closed polygon on one plane of a grid.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,6 +71,23 @@ impl Default for ContourConfig {
 /// centre; moved by less than that it still has the same centres inside.
 pub const MAX_TOLERANCE: f64 = 0.3;
 
+impl ContourConfig {
+    /// Refuses settings outside their range.
+    ///
+    /// # Errors
+    /// [`ContourError::Config`], naming the key.
+    pub fn validate(&self) -> Result<(), ContourError> {
+        let fault = |key, value: String, allowed| Err(ContourError::Config { key, value, allowed });
+        if !(0.0..=MAX_TOLERANCE).contains(&self.tolerance_pixels) {
+            return fault("tolerance_pixels", self.tolerance_pixels.to_string(), "between 0 and 0.3");
+        }
+        if self.max_points < 16 {
+            return fault("max_points", self.max_points.to_string(), "at least 16");
+        }
+        Ok(())
+    }
+}
+
 /// Why a mask could not become polygons, or polygons a picture.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ContourError {
@@ -74,6 +101,32 @@ pub enum ContourError {
     )]
     TooManyPoints { slice: usize, points: usize, limit: usize },
     /// The finished polygons do not give the mask back: a fault of this program, never of the data.
-    #[error("the polygons of plane {slice} change {changed} pixels of the mask; this is a fault of the program")]
+    #[error(
+        "the polygons of plane {slice} cross or change {changed} pixels of the mask; this is a fault of the program"
+    )]
     Changed { slice: usize, changed: usize },
+    /// A plane of the mask could not be cut out.
+    #[error(transparent)]
+    Geometry(#[from] GeometryError),
+}
+
+#[cfg(test)]
+mod test_support {
+    use std::sync::Arc;
+
+    use super::{PlaneContour, Point};
+    use crate::geometry::{Grid, Lps, Mask, Shape};
+    use crate::ids::FrameOfReferenceUid;
+
+    /// A mask of some extents (columns, rows, slices) and spacing.
+    pub fn mask(shape: [usize; 3], spacing: [f64; 3], data: Vec<bool>) -> Mask {
+        let frame = FrameOfReferenceUid::parse("1.2.3").unwrap();
+        let shape = Shape::new(shape[0], shape[1], shape[2]);
+        let grid = Grid::axis_aligned(frame, shape, Lps::new(-31.0, 12.0, 5.0), spacing).unwrap();
+        Mask::new(Arc::new(grid), data).unwrap()
+    }
+
+    pub fn contour(slice: usize, points: &[Point]) -> PlaneContour {
+        PlaneContour { slice, points: points.to_vec() }
+    }
 }

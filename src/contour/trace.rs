@@ -1,5 +1,7 @@
 //! Marching squares on one plane: from pixels to closed rings, exact.
 
+use super::Point;
+
 /// A closed ring on a plane in half pixels: a pixel centre (i, j) is (2i, 2j), so every corner is a whole number with
 /// one odd coordinate. The foreground lies to the left of the way round (i to the right, j up).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,9 +31,9 @@ impl HalfRing {
         inside
     }
 
-    /// Corners as continuous pixel indices, moved by `offset` pixels.
-    pub fn to_points(&self, offset: [usize; 2]) -> Vec<[f64; 2]> {
-        self.0.iter().map(|p| [p[0] as f64 / 2.0 + offset[0] as f64, p[1] as f64 / 2.0 + offset[1] as f64]).collect()
+    /// Corners as continuous pixel indices.
+    pub fn to_points(&self) -> Vec<Point> {
+        self.0.iter().map(|p| [p[0] as f64 / 2.0, p[1] as f64 / 2.0]).collect()
     }
 }
 
