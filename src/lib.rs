@@ -2,6 +2,7 @@
 
 pub mod anatomy;
 pub mod cli;
+pub mod config;
 pub mod contour;
 pub mod dicom;
 pub mod evaluation;

@@ -3,9 +3,14 @@
 //! Exit status: 0 done; 2 the input was refused, with the reasons on standard error; 64 bad configuration or usage
 //! (sysexits' EX_USAGE); 1 anything else.
 
+mod check_config;
+mod segment;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::config::ConfigError;
 
 /// Auto-contouring for brain radiotherapy: DICOM MR in, RT Structure Set out. Research use only.
 #[derive(Debug, Parser)]
@@ -18,7 +23,10 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {}
+enum Verb {
+    Segment(segment::SegmentArgs),
+    CheckConfig(check_config::CheckConfigArgs),
+}
 
 /// Why a verb did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +40,17 @@ pub enum Failure {
     /// Anything else.
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
+}
+
+impl From<ConfigError> for Failure {
+    fn from(e: ConfigError) -> Self {
+        match e {
+            ConfigError::Unreadable { .. } | ConfigError::Faults { .. } | ConfigError::UnknownModel { .. } => {
+                Failure::Usage(e.to_string())
+            }
+            ConfigError::Inference(e) => Failure::Other(e.into()),
+        }
+    }
 }
 
 impl Failure {
@@ -65,5 +84,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run(verb: Verb) -> Result<(), Failure> {
-    match verb {}
+    match verb {
+        Verb::Segment(args) => segment::run(args),
+        Verb::CheckConfig(args) => check_config::run(args),
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{GeometryError, Grid, Index, Mask, Volume};
+use super::{Extent, GeometryError, Grid, Index, Mask, Volume};
 
 /// How a target index moves through the source grid: index = start + i*di + j*dj + k*dk, in source voxels.
 struct Walk {
@@ -87,22 +87,43 @@ pub fn resample_linear(source: &Volume<f32>, target: &Arc<Grid>, outside: f32) -
 pub fn resample_mask(source: &Mask, target: &Arc<Grid>) -> Mask {
     let mut out = Mask::empty(Arc::clone(target));
     let Some(extent) = source.extent() else { return out };
+    let Some([cols, rows, slices]) = reachable(source.grid(), extent, target) else { return out };
     let s = source.grid().shape();
     let size = [s.cols, s.rows, s.slices];
     let walk = Walk::new(source.grid(), target);
-    let reach = |a: usize, v: f64| v >= extent.lo[a] as f64 - 1.0 && v <= extent.hi[a] as f64 + 1.0;
     let data = source.data();
     let t = target.shape();
-    out.data_mut().par_chunks_exact_mut(t.cols).enumerate().for_each(|(row, values)| {
-        let start = walk.row(row % t.rows, row / t.rows);
-        for (i, value) in values.iter_mut().enumerate() {
-            let at: [f64; 3] = std::array::from_fn(|a| start[a] + walk.step[0][a] * i as f64);
-            if (0..3).all(|a| reach(a, at[a])) {
-                *value = sample_mask(data, size, at) >= 0.5;
+    let slab = t.cols * t.rows;
+    let part = &mut out.data_mut()[slices.start * slab..slices.end * slab];
+    part.par_chunks_exact_mut(t.cols).enumerate().for_each(|(row, values)| {
+        let (j, k) = (row % t.rows, row / t.rows + slices.start);
+        if rows.contains(&j) {
+            let start = walk.row(j, k);
+            for i in cols.clone() {
+                let at: [f64; 3] = std::array::from_fn(|a| start[a] + walk.step[0][a] * i as f64);
+                values[i] = sample_mask(data, size, at) >= 0.5;
             }
         }
     });
     out
+}
+
+/// The ranges of columns, rows and slices of `target` within one source voxel of a box of `source`; `None` if it lies
+/// beside the target.
+fn reachable(source: &Grid, extent: Extent, target: &Grid) -> Option<[std::ops::Range<usize>; 3]> {
+    let corners: [[f64; 3]; 8] = std::array::from_fn(|n| {
+        let side = |a: usize| if n >> a & 1 == 0 { extent.lo[a] as f64 - 1.0 } else { extent.hi[a] as f64 + 1.0 };
+        let at = target.to_index(source.to_lps(Index::new(side(0), side(1), side(2))));
+        [at.i, at.j, at.k]
+    });
+    let t = target.shape();
+    let ranges = [t.cols, t.rows, t.slices].into_iter().enumerate().map(|(a, n)| {
+        let low = corners.iter().map(|c| c[a]).fold(f64::INFINITY, f64::min).floor().clamp(0.0, n as f64);
+        let high = corners.iter().map(|c| c[a]).fold(f64::NEG_INFINITY, f64::max).ceil().clamp(-1.0, n as f64 - 1.0);
+        low as usize..(high + 1.0) as usize
+    });
+    let found: Vec<std::ops::Range<usize>> = ranges.filter(|r| !r.is_empty()).collect();
+    found.try_into().ok()
 }
 
 /// As [`sample`], for a mask, 0 outside.

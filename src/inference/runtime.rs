@@ -38,7 +38,8 @@ impl Execution {
 }
 
 /// The `[inference]` section of the configuration.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct InferenceConfig {
     /// Where networks run.
     pub execution: Execution,
@@ -48,6 +49,23 @@ pub struct InferenceConfig {
     pub threads: usize,
     /// ONNX Runtime's shared library; by default `../onnxruntime/libonnxruntime.so*` beside the program's folder.
     pub library: Option<PathBuf>,
+}
+
+impl InferenceConfig {
+    /// Every fault of this section, each beginning with the key that it is about.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if self.threads > 1024 {
+            faults.push(format!("threads is {}: set 0 (one per core) to 1024", self.threads));
+        }
+        if self.cuda_device < 0 {
+            faults.push(format!("cuda_device is {}: set the number of a device, from 0", self.cuda_device));
+        }
+        if self.library.as_ref().is_some_and(|path| !path.is_file()) {
+            faults.push("library names no file; leave it out to use the one that ops/setup installed".into());
+        }
+        faults
+    }
 }
 
 impl Default for InferenceConfig {

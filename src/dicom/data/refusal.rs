@@ -57,6 +57,10 @@ pub enum RefusalCode {
     TooFewSlices,
     /// The volume cannot be held.
     TooLarge,
+    /// No head in the volume.
+    NoHead,
+    /// None of the structures was found in the volume.
+    NothingFound,
     /// Not a readable RT Structure Set.
     StructureSet,
 }

@@ -1,0 +1,127 @@
+//! `contourd segment`: a folder to a structure set, without database or network.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use anyhow::Context;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use time::PrimitiveDateTime;
+
+use super::Failure;
+use crate::config::Config;
+use crate::dicom::data::{assemble, read_folder};
+use crate::inference::Runtime;
+use crate::service::{Order, Report, SegmentError, Segmentation, Stage, segment_series};
+
+/// Segment one MR series in a folder and write an RT Structure Set.
+#[derive(Debug, Args)]
+pub struct SegmentArgs {
+    /// Folder with one MR series; folders inside it and foreign files are allowed.
+    dir: PathBuf,
+    /// Where to write the RT Structure Set. A derived axial series goes into FILE.series beside it.
+    #[arg(long, value_name = "FILE.dcm")]
+    output: PathBuf,
+    /// Model to use instead of the configured one.
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Write the report as JSON.
+    #[arg(long, value_name = "FILE.json")]
+    report: Option<PathBuf>,
+    /// Configuration file.
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// [`Failure::Refused`] when the folder does not hold one usable series.
+pub fn run(args: SegmentArgs) -> Result<(), Failure> {
+    let config = Config::read(args.config.as_deref())?;
+    let instances = read_folder(&args.dir).map_err(|e| Failure::Refused(e.to_string()))?;
+    let series = assemble(instances).map_err(|e| Failure::Refused(e.to_string()))?;
+    let runtime = Runtime::load(&config.inference).map_err(anyhow::Error::from)?;
+    let recipe = config.recipe(&runtime, args.model.as_deref())?;
+    let now = time::OffsetDateTime::now_utc();
+    let order = Order { revision: 1, predecessor: None, created: PrimitiveDateTime::new(now.date(), now.time()) };
+    let bar = Bar::new();
+    let result = segment_series(&series, &recipe, &order, &|stage, share| bar.tell(stage, share));
+    bar.finish();
+    let result = result.map_err(|e| match e {
+        SegmentError::Refused(why) => Failure::Refused(why.to_string()),
+        other => Failure::Other(other.into()),
+    })?;
+    write_results(&args, &result)?;
+    print_table(&result.report);
+    Ok(())
+}
+
+fn write_results(args: &SegmentArgs, result: &Segmentation) -> Result<(), Failure> {
+    if !result.derived.is_empty() {
+        let folder = args.output.with_extension("series");
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        for (n, object) in result.derived.iter().enumerate() {
+            write(&folder.join(format!("{:04}.dcm", n + 1)), &object.bytes)?;
+        }
+        eprintln!("the series is not axial: contours lie on a derived axial series in {}", folder.display());
+    }
+    write(&args.output, &result.structure_set.bytes)?;
+    if let Some(path) = &args.report {
+        let json = serde_json::to_vec_pretty(&result.report).context("encoding the report")?;
+        write(path, &json)?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(())
+}
+
+fn print_table(report: &Report) {
+    println!("{:<15} {:>10} {:>10}  status", "structure", "cm3", "agreement");
+    for s in &report.structures {
+        let status = if s.found { "found" } else { "NOT FOUND" };
+        let flags: Vec<String> = s.flags.iter().map(ToString::to_string).collect();
+        let agreement = s.agreement.map_or("-".into(), |a| format!("{:.0} %", a * 100.0));
+        let words = if flags.is_empty() { String::new() } else { format!(": {}", flags.join("; ")) };
+        println!("{:<15} {:>10.2} {:>10}  {status}{words}", s.structure.name(), s.volume_cc, agreement);
+    }
+    println!("{}", report.notice);
+}
+
+/// One progress bar over the stages.
+struct Bar {
+    bar: ProgressBar,
+    stage: Mutex<Option<Stage>>,
+}
+
+impl Bar {
+    fn new() -> Self {
+        let bar = ProgressBar::new(1000);
+        if let Ok(style) = ProgressStyle::with_template("{msg:<11} {wide_bar} {percent:>3} %  {elapsed}") {
+            bar.set_style(style);
+        }
+        Self { bar, stage: Mutex::new(None) }
+    }
+
+    fn tell(&self, stage: Stage, share: f64) {
+        let mut last = self.stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if *last != Some(stage) {
+            *last = Some(stage);
+            self.bar.set_message(match stage {
+                Stage::Preprocess => "preparing",
+                Stage::Networks => "networks",
+                Stage::Rules => "rules",
+                Stage::Contours => "contours",
+                Stage::Write => "writing",
+            });
+        }
+        self.bar.set_position((share * 1000.0) as u64);
+    }
+
+    fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

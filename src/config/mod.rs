@@ -1,0 +1,195 @@
+//! The configuration: one TOML file, secrets from the environment, everything checked before a port opens.
+//!
+//! Each room defines its own section; this file only gathers them. Unknown keys are errors. `ops/contourd.toml` is the
+//! commented sample, and a test holds it to the defaults here.
+
+mod reader;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::reader::Fault;
+use self::reader::Reader;
+use crate::anatomy::rules::RulesConfig;
+use crate::contour::ContourConfig;
+use crate::dicom::net::ScpConfig;
+use crate::ids::sha256_hex;
+use crate::inference::{InferenceConfig, InferenceError, Model, Runtime};
+use crate::service::{PlanesConfig, Recipe};
+
+/// Why there is no usable configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration {path} cannot be read: {reason}")]
+    Unreadable { path: PathBuf, reason: String },
+    /// Every fault that was found.
+    #[error("{} in {name}:{}", count(.faults.len()), list(.faults))]
+    Faults { name: String, faults: Vec<Fault> },
+    /// A model that is not installed.
+    #[error("there is no model {name:?} in {dir}; installed are: {installed}")]
+    UnknownModel { name: String, dir: PathBuf, installed: String },
+    /// A model that cannot be loaded, or a runtime that cannot be used.
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+}
+
+fn count(faults: usize) -> String {
+    if faults == 1 { "1 fault".into() } else { format!("{faults} faults") }
+}
+
+fn list(faults: &[Fault]) -> String {
+    faults.iter().map(|f| format!("\n  {f}")).collect()
+}
+
+/// The `[models]` section.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelsConfig {
+    /// Folder that holds one folder for each model.
+    pub dir: PathBuf,
+    /// Model of `contourd segment`, and of routes that name none.
+    pub default: String,
+}
+
+impl Default for ModelsConfig {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("models"), default: "oar-head-v1".into() }
+    }
+}
+
+/// The `[log]` section.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// One line of text or one line of JSON for each event.
+    pub format: LogFormat,
+    /// What is logged, in the syntax of tracing's EnvFilter, for example `info` or `contourd=debug,info`.
+    pub filter: String,
+}
+
+/// Form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".into() }
+    }
+}
+
+/// A checked configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Images, results and the private database live here.
+    pub state_dir: PathBuf,
+    /// Where the DICOM listener binds.
+    pub dicom_listen: SocketAddr,
+    /// Where the HTTP server binds.
+    pub http_listen: SocketAddr,
+    /// Logging.
+    pub log: LogConfig,
+    /// The storage SCP.
+    pub scp: ScpConfig,
+    /// Networks.
+    pub inference: InferenceConfig,
+    /// Models.
+    pub models: ModelsConfig,
+    /// Anatomical rules.
+    pub rules: RulesConfig,
+    /// Outlines.
+    pub contours: ContourConfig,
+    /// Delivered planes and label.
+    pub delivery: PlanesConfig,
+}
+
+impl Config {
+    /// Reads a file, or takes the defaults when there is none.
+    ///
+    /// # Errors
+    /// [`ConfigError::Unreadable`], or [`ConfigError::Faults`] with all of them.
+    pub fn read(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let text = match path {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|e| ConfigError::Unreadable { path: path.to_owned(), reason: e.to_string() })?,
+        };
+        let name = || path.map_or_else(|| "the defaults".into(), |p| p.display().to_string());
+        Self::parse(&text).map_err(|faults| ConfigError::Faults { name: name(), faults })
+    }
+
+    /// Reads the text of a configuration.
+    ///
+    /// # Errors
+    /// Every fault, with the path of its key.
+    pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
+        let mut r = Reader::new(text);
+        let config = Self {
+            state_dir: r.value("state_dir").unwrap_or_else(|| PathBuf::from("state")),
+            dicom_listen: r.value("dicom_listen").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 11112))),
+            http_listen: r.value("http_listen").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            log: r.section("log"),
+            scp: r.section("scp"),
+            inference: r.section("inference"),
+            models: r.section("models"),
+            rules: r.section("rules"),
+            contours: r.section("contours"),
+            delivery: r.section("delivery"),
+        };
+        r.complain("scp", config.scp.faults());
+        r.complain("inference", config.inference.faults());
+        r.complain("rules", config.rules.faults());
+        r.complain("delivery", config.delivery.faults());
+        let faults = r.finish();
+        if faults.is_empty() { Ok(config) } else { Err(faults) }
+    }
+
+    /// Digest of everything here that changes a result.
+    pub fn result_digest(&self) -> String {
+        // Serialising plain structs to JSON cannot fail; an empty text would still be a digest of its own.
+        let text = serde_json::to_string(&(&self.rules, &self.contours, &self.delivery)).unwrap_or_default();
+        sha256_hex(text.as_bytes())
+    }
+
+    /// Loads a model and puts the recipe of its results together. `None` takes the configured default.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownModel`], [`ConfigError::Inference`].
+    pub fn recipe(&self, runtime: &Runtime, model: Option<&str>) -> Result<Recipe, ConfigError> {
+        let name = model.unwrap_or(&self.models.default);
+        let installed = self.model_names();
+        // Only a name from the listing becomes a path.
+        if !installed.iter().any(|known| known == name) {
+            let installed = if installed.is_empty() { "none".into() } else { installed.join(", ") };
+            return Err(ConfigError::UnknownModel { name: name.into(), dir: self.models.dir.clone(), installed });
+        }
+        let model = Model::load(&self.models.dir.join(name), runtime)?;
+        Ok(Recipe {
+            model: Arc::new(model),
+            rules: self.rules.clone(),
+            contours: self.contours.clone(),
+            planes: self.delivery.clone(),
+            config_digest: self.result_digest(),
+        })
+    }
+
+    /// Names of the models that are installed, sorted.
+    pub fn model_names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.models.dir).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries
+            .filter(|e| e.path().join("card.toml").is_file())
+            .filter_map(|e| e.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        names
+    }
+}

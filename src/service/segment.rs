@@ -1,0 +1,405 @@
+//! One series to one RT Structure Set: the order of the stages, as a function of the images and the recipe alone.
+//!
+//! Series -> working grid -> three networks -> vote -> rules -> masks on the delivered planes -> contours -> RT
+//! Structure Set, read back and checked. No database, no network; the command line and the daemon call the same code.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use time::PrimitiveDateTime;
+
+use crate::anatomy::Structure;
+use crate::anatomy::rules::{self, Consistent, Finding, Flag, RuleEffect, RulesConfig};
+use crate::contour::{ContourConfig, ContourError, PlaneContour, contours_of, rasterise};
+use crate::dicom::data::{
+    DataError, DerivedSeriesMeta, EncodedInstance, Refusal, RefusalCode, Refusals, RoiContours, Series,
+    StructureSetMeta, derived_axial_series, read_rtstruct, validate_rtstruct, write_rtstruct,
+};
+use crate::evaluation::dice;
+use crate::geometry::{GeometryError, resample_mask, working_volume};
+use crate::ids::InstanceUid;
+use crate::inference::{InferenceError, Model, Vote};
+
+/// On which planes contours are delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Planes {
+    /// The series' own planes when they are near-axial, otherwise an axial series derived from it: planning systems
+    /// contour axial slices only.
+    Axial,
+    /// Always the series' own planes.
+    Acquired,
+}
+
+/// The `[delivery]` section of the configuration: what leaves and on which planes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PlanesConfig {
+    /// On which planes contours are delivered.
+    pub planes: Planes,
+    /// A series is near-axial when |z| of its slice normal is at least this (0.90 is 26 degrees).
+    pub near_axial: f64,
+    /// Structure Set Label, at most 16 characters; a research model's is always `AI RESEARCH`.
+    pub structure_set_label: String,
+}
+
+impl Default for PlanesConfig {
+    fn default() -> Self {
+        Self { planes: Planes::Axial, near_axial: 0.90, structure_set_label: "AI CONTOURS".into() }
+    }
+}
+
+impl PlanesConfig {
+    /// Every fault of this section, each beginning with the key that it is about.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if !(0.5..=1.0).contains(&self.near_axial) {
+            faults.push(format!("near_axial is {}: set 0.5 to 1.0", self.near_axial));
+        }
+        let label = &self.structure_set_label;
+        if label.is_empty() || label.len() > 16 || !label.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+            faults.push("structure_set_label must be 1 to 16 printable ASCII characters (Eclipse refuses more)".into());
+        }
+        faults
+    }
+}
+
+/// Everything but the images that decides a result.
+#[derive(Clone)]
+pub struct Recipe {
+    /// The networks.
+    pub model: Arc<Model>,
+    /// The anatomical rules.
+    pub rules: RulesConfig,
+    /// Outlines.
+    pub contours: ContourConfig,
+    /// Delivered planes.
+    pub planes: PlanesConfig,
+    /// Digest of the three sections above; part of the result's UIDs.
+    pub config_digest: String,
+}
+
+/// What names one result among the results of a series.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// From 1; a late slice makes the next.
+    pub revision: u32,
+    /// The structure set that this one replaces.
+    pub predecessor: Option<InstanceUid>,
+    /// Frozen time of making: the same order gives the same bytes.
+    pub created: PrimitiveDateTime,
+}
+
+/// The stages, for progress and timing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Resampling to the working grid and scaling.
+    Preprocess,
+    /// Three networks and their vote.
+    Networks,
+    /// Anatomical consistency.
+    Rules,
+    /// Masks on the delivered planes and their outlines.
+    Contours,
+    /// The RT Structure Set, written, read back and checked.
+    Write,
+}
+
+/// Told of each stage and the share of it that is done, 0 to 1.
+pub type Progress<'a> = &'a (dyn Fn(Stage, f64) + Sync);
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+pub enum SegmentError {
+    /// The images are not fit: permanent, shown to people.
+    #[error(transparent)]
+    Refused(#[from] Refusals),
+    /// The networks cannot run: a fault of the installation.
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+    /// A fault of this program: what was made did not pass its own check.
+    #[error("internal fault, nothing was sent: {0}")]
+    Bug(String),
+}
+
+impl From<GeometryError> for SegmentError {
+    fn from(e: GeometryError) -> Self {
+        match e {
+            GeometryError::NoHead(why) => Refusals(vec![Refusal::new(
+                RefusalCode::NoHead,
+                format!("no head was found in the images: {why}; send a T1-weighted MR of the head"),
+            )])
+            .into(),
+            other => SegmentError::Bug(other.to_string()),
+        }
+    }
+}
+
+impl From<DataError> for SegmentError {
+    fn from(e: DataError) -> Self {
+        match e {
+            DataError::NothingToWrite => Refusals(vec![Refusal::new(
+                RefusalCode::NothingFound,
+                "none of the structures was found in the images; is this a T1-weighted MR of the head?",
+            )])
+            .into(),
+            other => SegmentError::Bug(other.to_string()),
+        }
+    }
+}
+
+impl From<ContourError> for SegmentError {
+    fn from(e: ContourError) -> Self {
+        SegmentError::Bug(e.to_string())
+    }
+}
+
+/// A finished result.
+#[derive(Debug, Clone)]
+pub struct Segmentation {
+    /// The RT Structure Set.
+    pub structure_set: EncodedInstance,
+    /// The derived axial series it refers to, when the acquisition was not axial.
+    pub derived: Vec<EncodedInstance>,
+    /// The contoured planes when they are the derived ones; otherwise the source series itself holds them.
+    pub derived_series: Option<Series>,
+    /// Contours of each structure that was found, in voxels of the contoured planes.
+    pub contours: BTreeMap<Structure, Vec<PlaneContour>>,
+    /// What was found, for people and for the database.
+    pub report: Report,
+}
+
+/// The report beside a structure set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// `Research use only, not reviewed` for a research model.
+    pub notice: String,
+    /// Name of the model.
+    pub model: String,
+    /// Digest of the model.
+    pub model_digest: String,
+    /// Execution provider in force.
+    pub execution: String,
+    /// Whether contours lie on a derived axial series.
+    pub derived_axial: bool,
+    /// What is odd about the series.
+    pub warnings: Vec<String>,
+    /// One entry for each structure of the catalogue, found or not.
+    pub structures: Vec<StructureReport>,
+    /// Seconds that each stage took.
+    pub seconds: Vec<(Stage, f64)>,
+}
+
+/// What is reported of one structure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StructureReport {
+    /// Which.
+    pub structure: Structure,
+    /// Whether it is in the structure set.
+    pub found: bool,
+    /// Volume on the delivered planes, cm3.
+    pub volume_cc: f64,
+    /// Share of its voxels on which all three networks agree; absent when there was no voxel or no vote.
+    pub agreement: Option<f64>,
+    /// Number of contours.
+    pub contours: usize,
+    /// What each rule added and removed, in voxels of the working grid.
+    pub effects: Vec<RuleEffect>,
+    /// What a reviewer should know.
+    pub flags: Vec<Flag>,
+}
+
+/// Rasterised contours must be at least this like the mask they came from.
+const MIN_READ_BACK_DICE: f64 = 0.99;
+
+/// Segments a series.
+///
+/// # Errors
+/// [`SegmentError::Refused`] with reasons for a person; the rest is for the operator.
+pub fn segment_series(
+    series: &Series,
+    recipe: &Recipe,
+    order: &Order,
+    progress: Progress,
+) -> Result<Segmentation, SegmentError> {
+    let mut clock = Clock::new(progress);
+    let working = clock.time(Stage::Preprocess, |_| working_volume(&series.volume, &recipe.model.card().working))?;
+    let vote = clock.time(Stage::Networks, |tell| recipe.model.run(&working.image, tell))?;
+    drop(working);
+    let found = clock.time(Stage::Rules, |_| rules::apply(&vote.labels(), &recipe.rules))?;
+    finish(series, &found, Some(&vote), recipe, order, clock)
+}
+
+/// The second half: findings on any grid to a checked structure set. Tests and the phantom put known masks in here.
+///
+/// # Errors
+/// As [`segment_series`].
+pub fn deliver_findings(
+    series: &Series,
+    found: &Consistent,
+    recipe: &Recipe,
+    order: &Order,
+) -> Result<Segmentation, SegmentError> {
+    finish(series, found, None, recipe, order, Clock::new(&|_, _| ()))
+}
+
+fn finish(
+    series: &Series,
+    found: &Consistent,
+    vote: Option<&Vote>,
+    recipe: &Recipe,
+    order: &Order,
+    mut clock: Clock,
+) -> Result<Segmentation, SegmentError> {
+    let card = recipe.model.card();
+    let (planes, derived, rois, structures) = clock.time(Stage::Contours, |tell| {
+        let (planes, derived) = delivered_planes(series, recipe, order)?;
+        let mut rois = Vec::new();
+        let mut structures = Vec::new();
+        for (n, structure) in Structure::ALL.into_iter().enumerate() {
+            let Some(finding) = found.structures.get(&structure) else {
+                return Err(SegmentError::Bug(format!("the rules said nothing of {}", structure.name())));
+            };
+            let (contours, report) = outline(structure, finding, &planes, vote, &recipe.contours)?;
+            if report.found {
+                let description = describe(&report);
+                rois.push(RoiContours { structure, contours, volume_cc: report.volume_cc, description });
+            }
+            structures.push(report);
+            tell((n + 1) as f64 / Structure::ALL.len() as f64);
+        }
+        Ok((planes, derived, rois, structures))
+    })?;
+    let structure_set = clock.time(Stage::Write, |_| {
+        let meta = StructureSetMeta {
+            label: recipe.planes.structure_set_label.clone(),
+            research: card.is_research(),
+            model_name: card.name.clone(),
+            model_digest: recipe.model.digest().to_owned(),
+            config_digest: recipe.config_digest.clone(),
+            revision: order.revision,
+            predecessor: order.predecessor.clone(),
+            created: order.created,
+        };
+        let written = write_rtstruct(&planes, &rois, &meta)?;
+        check_written(&written, &planes, found, &rois)?;
+        Ok::<_, SegmentError>(written)
+    })?;
+    let report = Report {
+        notice: if card.is_research() { "Research use only, not reviewed".into() } else { "Not reviewed".into() },
+        model: card.name.clone(),
+        model_digest: recipe.model.digest().to_owned(),
+        execution: recipe.model.execution().name().into(),
+        derived_axial: !derived.is_empty(),
+        warnings: series.warnings.clone(),
+        structures,
+        seconds: clock.seconds,
+    };
+    let contours = rois.into_iter().map(|roi| (roi.structure, roi.contours)).collect();
+    let derived_series = match planes {
+        Cow::Owned(derived) => Some(derived),
+        Cow::Borrowed(_) => None,
+    };
+    Ok(Segmentation { structure_set, derived, derived_series, contours, report })
+}
+
+/// The planes that contours go on, and the objects that have to be sent along for them.
+fn delivered_planes<'a>(
+    series: &'a Series,
+    recipe: &Recipe,
+    order: &Order,
+) -> Result<(Cow<'a, Series>, Vec<EncodedInstance>), SegmentError> {
+    if recipe.planes.planes == Planes::Acquired || series.near_axial(recipe.planes.near_axial) {
+        return Ok((Cow::Borrowed(series), Vec::new()));
+    }
+    let meta = DerivedSeriesMeta {
+        research: recipe.model.card().is_research(),
+        config_digest: recipe.config_digest.clone(),
+        revision: order.revision,
+        created: order.created,
+    };
+    let (derived, objects) = derived_axial_series(series, &meta)?;
+    Ok((Cow::Owned(derived), objects))
+}
+
+fn outline(
+    structure: Structure,
+    finding: &Finding,
+    planes: &Series,
+    vote: Option<&Vote>,
+    config: &ContourConfig,
+) -> Result<(Vec<PlaneContour>, StructureReport), SegmentError> {
+    let mask = resample_mask(&finding.mask, planes.volume.grid());
+    let contours = if mask.is_empty() { Vec::new() } else { contours_of(&mask, config)? };
+    let report = StructureReport {
+        structure,
+        found: !contours.is_empty(),
+        volume_cc: mask.cc(),
+        agreement: vote.and_then(|v| v.agreement(structure.class(), &finding.mask)),
+        contours: contours.len(),
+        effects: finding.effects.clone(),
+        flags: finding.flags.clone(),
+    };
+    Ok((contours, report))
+}
+
+/// The words that go into the ROI's description: agreement and flags.
+fn describe(report: &StructureReport) -> String {
+    let agreement = report.agreement.map(|a| format!("networks agree on {:.0} % of its voxels", a * 100.0));
+    let words = agreement.into_iter().chain(report.flags.iter().map(ToString::to_string));
+    words.collect::<Vec<_>>().join("; ")
+}
+
+/// Reads the file back with the reader's eyes: no defect, every structure there, and each, rasterised, like its mask.
+fn check_written(
+    written: &EncodedInstance,
+    planes: &Series,
+    found: &Consistent,
+    rois: &[RoiContours],
+) -> Result<(), SegmentError> {
+    let defects = validate_rtstruct(&written.bytes, planes);
+    if !defects.is_empty() {
+        let list: Vec<String> = defects.iter().map(|d| d.message.clone()).collect();
+        return Err(SegmentError::Bug(format!("the structure set has defects: {}", list.join("; "))));
+    }
+    let back = read_rtstruct(&written.bytes).map_err(|e| SegmentError::Bug(e.to_string()))?;
+    for roi in rois {
+        let name = roi.structure.name();
+        let missing = || SegmentError::Bug(format!("{name} is missing from what was written"));
+        let read = back.roi(name).ok_or_else(missing)?;
+        let contours = read.plane_contours(planes).map_err(|e| SegmentError::Bug(e.to_string()))?;
+        let finding = found.structures.get(&roi.structure).ok_or_else(missing)?;
+        let grid = planes.volume.grid();
+        let likeness = dice(&rasterise(&contours, grid), &resample_mask(&finding.mask, grid))?.unwrap_or(0.0);
+        if likeness < MIN_READ_BACK_DICE {
+            return Err(SegmentError::Bug(format!("{name} read back has Dice {likeness:.4} with its mask")));
+        }
+    }
+    Ok(())
+}
+
+/// Times stages and passes their progress on.
+struct Clock<'a> {
+    progress: Progress<'a>,
+    seconds: Vec<(Stage, f64)>,
+}
+
+impl<'a> Clock<'a> {
+    fn new(progress: Progress<'a>) -> Self {
+        Self { progress, seconds: Vec::new() }
+    }
+
+    fn time<T>(&mut self, stage: Stage, work: impl FnOnce(&(dyn Fn(f64) + Sync)) -> T) -> T {
+        let progress = self.progress;
+        progress(stage, 0.0);
+        let start = Instant::now();
+        let out = work(&|share| progress(stage, share));
+        self.seconds.push((stage, start.elapsed().as_secs_f64()));
+        progress(stage, 1.0);
+        out
+    }
+}
