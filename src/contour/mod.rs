@@ -8,10 +8,12 @@
 //! Coordinates are continuous voxel indices (i, j) of one plane k of a grid, integers at voxel centres; who needs
 //! millimetres asks the grid.
 
+mod canvas;
 mod check;
 mod contact;
 mod keyhole;
 mod outline;
+pub mod picture;
 mod rasterise;
 mod simplify;
 mod trace;
@@ -105,6 +107,9 @@ pub enum ContourError {
         "the polygons of plane {slice} cross or change {changed} pixels of the mask; this is a fault of the program"
     )]
     Changed { slice: usize, changed: usize },
+    /// A picture could not be made.
+    #[error("the picture could not be made: {0}")]
+    Picture(String),
     /// A plane of the mask could not be cut out.
     #[error(transparent)]
     Geometry(#[from] GeometryError),

@@ -161,7 +161,7 @@ fn head_mask(look: &Volume<f32>) -> Result<Mask, GeometryError> {
 }
 
 /// The q quantile of some values, by sorting; 0 when there are none.
-fn quantile(values: impl Iterator<Item = f32>, q: f64) -> f32 {
+pub(crate) fn quantile(values: impl Iterator<Item = f32>, q: f64) -> f32 {
     let mut all: Vec<f32> = values.filter(|v| v.is_finite()).collect();
     if all.is_empty() {
         return 0.0;
