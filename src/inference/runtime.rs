@@ -154,7 +154,11 @@ impl Runtime {
                     0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
                     n => n,
                 };
-                builder = builder.with_intra_threads(threads).map_err(|e| provider(e.to_string()))?;
+                // Spinning threads gain nothing measurable on an idle machine and cost several times on a busy one.
+                builder = builder
+                    .with_intra_threads(threads)
+                    .and_then(|b| b.with_intra_op_spinning(false))
+                    .map_err(|e| provider(e.to_string()))?;
             }
         }
         builder.commit_from_memory(bytes).map_err(|e| match execution {
