@@ -42,6 +42,12 @@ pub enum StoreError {
     /// The lease of a job or a delivery went to another worker meanwhile; the work is not recorded.
     #[error("the lease on {0} was lost to another worker; its work is not recorded")]
     LeaseLost(&'static str),
+    /// Two daemons on one state directory.
+    #[error("{} is in use by another contourd; stop it first, or set another store.state_dir", dir.display())]
+    InUse {
+        /// The state directory.
+        dir: PathBuf,
+    },
     /// The private server could not be made or started.
     #[error("the private PostgreSQL server in {}: {message}", dir.display())]
     Cluster {
@@ -107,6 +113,7 @@ impl StoreError {
             StoreError::Migration(_)
             | StoreError::NotDurable { .. }
             | StoreError::UnknownName(_)
+            | StoreError::InUse { .. }
             | StoreError::Cluster { .. }
             | StoreError::DamagedBlob { .. } => ErrorClass::Permanent,
         }

@@ -8,12 +8,154 @@
 //! - `intake`: acknowledged instances and when a series is complete; `jobs`: leases and results; `outbox`: deliveries.
 //! - `review`, `view`: what the web shows and records.
 
+mod blobs;
+mod cluster;
+mod config;
 mod error;
+mod intake;
+mod jobs;
+mod outbox;
 mod postgres;
 mod rows;
 
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::fs::FlockOperation;
+use tokio_util::sync::CancellationToken;
+
+pub use blobs::{BlobKey, Blobs};
+pub use cluster::Cluster;
+pub use config::StoreConfig;
 pub use error::{ErrorClass, StoreError};
+pub use intake::{Intake, NewInstance};
+pub use jobs::{CaseResult, ClaimedJob, Finished, NewResult, NewStructure};
+pub use outbox::{Attempt, Delivery, DeliveryItem};
 pub use postgres::PgStore;
 pub use rows::{
-    Case, CaseState, InstanceRow, OutboxRow, OutboxState, ResultKind, ResultRow, StructureRow, UnknownName,
+    Case, CaseState, InstanceRow, OutboxRow, OutboxState, PatientText, ResultKind, ResultRow, StructureRow, UnknownName,
 };
+
+use blobs::make_durable_directory;
+
+/// How often the private server is looked at.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// Database, files, and the private server if there is one.
+#[derive(Debug)]
+pub struct Store {
+    /// The database.
+    pub pg: PgStore,
+    /// The files.
+    pub blobs: Blobs,
+    cluster: Option<Arc<Cluster>>,
+    /// Held as long as the store is open: one daemon to a state directory.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the store: the state directory and its lock, the private server unless a URL is given, the schema.
+    ///
+    /// # Errors
+    /// [`StoreError`], saying what is missing and what to do.
+    pub async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
+        let state_dir = config.state_dir.clone();
+        let lock = blocking(&config.state_dir, move || prepare(&state_dir)).await?;
+        let blobs = Blobs::open(&config.state_dir.join("blobs"))?;
+        let (pg, cluster) = match &config.url {
+            Some(url) => {
+                let options = url
+                    .reveal()
+                    .parse()
+                    .map_err(|source| StoreError::Database { action: "be named by store.url", source })?;
+                (PgStore::open(options, config.connections).await?, None)
+            }
+            None => {
+                let state_dir = config.state_dir.clone();
+                let cluster = blocking(&config.state_dir, move || Cluster::start(&state_dir)).await?;
+                postgres::create_database(cluster.options("postgres")).await?;
+                let pg = PgStore::open(cluster.options(postgres::DATABASE), config.connections).await?;
+                // Nobody else can use this database, so every lease in it is that of a daemon that is gone.
+                pg.release_all_leases().await?;
+                (pg, Some(Arc::new(cluster)))
+            }
+        };
+        Ok(Self { pg, blobs, cluster, _lock: lock })
+    }
+
+    /// The private server, if the store has one.
+    pub fn cluster(&self) -> Option<&Cluster> {
+        self.cluster.as_deref()
+    }
+
+    /// Starts the private server again whenever it is gone, until `shutdown`. Returns at once without one.
+    pub async fn keep_running(&self, shutdown: CancellationToken) {
+        let Some(cluster) = &self.cluster else { return };
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(WATCH) => {}
+            }
+            let cluster = Arc::clone(cluster);
+            let watched = tokio::task::spawn_blocking(move || {
+                if cluster.is_running() {
+                    return Ok(false);
+                }
+                cluster.restart().map(|()| true)
+            });
+            match watched.await {
+                Ok(Ok(false)) => {}
+                Ok(Ok(true)) => tracing::warn!("the private PostgreSQL server was gone and has been started again"),
+                Ok(Err(error)) => tracing::error!(%error, "the private PostgreSQL server is gone"),
+                Err(error) => tracing::error!(%error, "looking after the private PostgreSQL server failed"),
+            }
+        }
+    }
+
+    /// Closes the connections and stops the private server.
+    ///
+    /// # Errors
+    /// [`StoreError::Cluster`] when the server does not stop.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.pg.close().await;
+        if let Some(cluster) = self.cluster.clone() {
+            let home = PathBuf::from("postgres");
+            blocking(&home, move || cluster.stop()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The state directory, its lock, and the directory of the files.
+fn prepare(state_dir: &Path) -> Result<File, StoreError> {
+    let failed = |action, path: &Path| {
+        let path = path.to_owned();
+        move |source| StoreError::File { action, path, source }
+    };
+    let mut missing: Vec<&Path> = state_dir.ancestors().take_while(|dir| !dir.exists()).collect();
+    while let Some(directory) = missing.pop() {
+        make_durable_directory(directory)?;
+    }
+    let lock_path = state_dir.join("lock");
+    let lock = File::create(&lock_path).map_err(failed("cannot create", &lock_path))?;
+    rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| StoreError::InUse { dir: state_dir.to_owned() })?;
+    let blobs = state_dir.join("blobs");
+    make_durable_directory(&blobs)?;
+    std::fs::set_permissions(&blobs, Permissions::from_mode(0o700)).map_err(failed("cannot protect", &blobs))?;
+    Ok(lock)
+}
+
+async fn blocking<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await.map_err(|panicked| StoreError::File {
+        action: "cannot work on",
+        path: path.to_owned(),
+        source: std::io::Error::other(panicked),
+    })?
+}

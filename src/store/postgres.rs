@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgPool, Row};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgPool, Row};
 
-use super::StoreError;
+use uuid::Uuid;
+
+use super::{Case, StoreError};
+
+/// Name of the database on the private server.
+pub(super) const DATABASE: &str = "contourd";
 
 /// The database. Cheap to clone; the queries are in the files of their subject.
 #[derive(Debug, Clone)]
@@ -42,6 +47,32 @@ impl PgStore {
         Ok(())
     }
 
+    /// Writes one line of the audit trail. No patient data in `detail`.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn audit(
+        &self,
+        event: &'static str,
+        case: Option<Uuid>,
+        detail: &serde_json::Value,
+    ) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(failed("write the audit trail"))?;
+        audit(&mut connection, event, case, detail).await
+    }
+
+    /// One case.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn case(&self, id: Uuid) -> Result<Option<Case>, StoreError> {
+        sqlx::query_as("select * from cases where id = $1")
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed("read a case"))
+    }
+
     /// Closes every connection.
     pub async fn close(&self) {
         self.pool.close().await;
@@ -63,7 +94,38 @@ impl PgStore {
     }
 }
 
+/// Makes our database on the private server, if it is not there.
+pub(super) async fn create_database(maintenance: PgConnectOptions) -> Result<(), StoreError> {
+    let mut connection = maintenance.connect().await.map_err(failed("be reached"))?;
+    let there: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+        .bind(DATABASE)
+        .fetch_one(&mut connection)
+        .await
+        .map_err(failed("list its databases"))?;
+    if !there {
+        sqlx::query("create database contourd").execute(&mut connection).await.map_err(failed("be created"))?;
+    }
+    connection.close().await.map_err(failed("close a connection"))
+}
+
 /// For `map_err`: names what was being done.
 pub(super) fn failed(action: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |source| StoreError::Database { action, source }
+}
+
+/// Writes one line of the audit trail as part of a transaction. No patient data in `detail`.
+pub(super) async fn audit(
+    tx: &mut PgConnection,
+    event: &'static str,
+    case: Option<Uuid>,
+    detail: &serde_json::Value,
+) -> Result<(), StoreError> {
+    sqlx::query("insert into audit (event, case_id, detail) values ($1, $2, $3)")
+        .bind(event)
+        .bind(case)
+        .bind(detail)
+        .execute(tx)
+        .await
+        .map_err(failed("write the audit trail"))?;
+    Ok(())
 }

@@ -1,0 +1,255 @@
+//! Acknowledged instances, the cases they open, and the moment when a series counts as complete.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sqlx::FromRow;
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use super::postgres::{audit, failed};
+use super::rows::PatientText;
+use super::{CaseState, InstanceRow, PgStore, StoreError};
+use crate::ids::{AeTitle, FrameOfReferenceUid, InstanceUid, SeriesUid, StudyUid};
+
+const ACTION: &str = "record an instance";
+
+/// An instance whose bytes lie on disk already.
+#[derive(Debug, Clone)]
+pub struct NewInstance {
+    /// Study Instance UID.
+    pub study: StudyUid,
+    /// Series Instance UID.
+    pub series: SeriesUid,
+    /// SOP Instance UID.
+    pub instance: InstanceUid,
+    /// Frame of Reference UID.
+    pub frame: Option<FrameOfReferenceUid>,
+    /// SOP Class UID.
+    pub sop_class: String,
+    /// Transfer syntax of the data set.
+    pub transfer_syntax: String,
+    /// Modality.
+    pub modality: String,
+    /// Series Description.
+    pub series_description: String,
+    /// Patient ID.
+    pub patient_id: PatientText,
+    /// Patient's name.
+    pub patient_name: PatientText,
+    /// Who sent it.
+    pub calling: AeTitle,
+    /// Under which title.
+    pub called: AeTitle,
+    /// Name of the route.
+    pub route: String,
+    /// Where the Part 10 file lies.
+    pub blob_key: String,
+    /// Its SHA-256.
+    pub sha256: String,
+    /// Its size.
+    pub byte_count: u64,
+}
+
+/// What became of an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Intake {
+    /// It is part of this case now.
+    Stored {
+        /// The case.
+        case: Uuid,
+        /// Its revision; above 1 for a slice that came late.
+        revision: i32,
+    },
+    /// The same bytes are there already.
+    AlreadyStored,
+    /// Other bytes are there under the same SOP Instance UID; nothing was changed.
+    Conflict,
+}
+
+#[derive(FromRow)]
+struct Latest {
+    id: Uuid,
+    revision: i32,
+    #[sqlx(try_from = "String")]
+    state: CaseState,
+}
+
+impl PgStore {
+    /// Whether contourd made this object.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn is_own_result(&self, instance: &InstanceUid) -> Result<bool, StoreError> {
+        sqlx::query_scalar("select exists (select from results where sop_instance_uid = $1)")
+            .bind(instance.as_str())
+            .fetch_one(&self.pool)
+            .await
+            .map_err(failed("look for a result"))
+    }
+
+    /// SHA-256 of the file that was acknowledged under this UID.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn known_instance(&self, instance: &InstanceUid) -> Result<Option<String>, StoreError> {
+        sqlx::query_scalar("select sha256 from instances where sop_instance_uid = $1")
+            .bind(instance.as_str())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed("look for an instance"))
+    }
+
+    /// Records an instance in the open revision of its series, opening a case or the next revision as needed.
+    /// When this returns `Stored`, the row is committed and its log flushed.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]; then nothing is recorded.
+    pub async fn accept_instance(&self, new: &NewInstance) -> Result<Intake, StoreError> {
+        let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
+        let (case, revision) = open_case(&mut tx, new).await?;
+        let inserted = sqlx::query(
+            "insert into instances
+                 (sop_instance_uid, sop_class_uid, series_uid, revision, transfer_syntax, blob_key, sha256, byte_count)
+             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (sop_instance_uid) do nothing",
+        )
+        .bind(new.instance.as_str())
+        .bind(&new.sop_class)
+        .bind(new.series.as_str())
+        .bind(revision)
+        .bind(&new.transfer_syntax)
+        .bind(&new.blob_key)
+        .bind(&new.sha256)
+        .bind(i64::try_from(new.byte_count).unwrap_or(i64::MAX))
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(ACTION))?;
+        if inserted.rows_affected() == 0 {
+            // Another association was faster; the case that was opened for it alone must not stay.
+            tx.rollback().await.map_err(failed(ACTION))?;
+            let known = self.known_instance(&new.instance).await?;
+            return Ok(if known.as_deref() == Some(&new.sha256) { Intake::AlreadyStored } else { Intake::Conflict });
+        }
+        sqlx::query("update cases set last_instance_at = clock_timestamp() where id = $1")
+            .bind(case)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(ACTION))?;
+        tx.commit().await.map_err(failed(ACTION))?;
+        Ok(Intake::Stored { case, revision })
+    }
+
+    /// Queues every series that has been silent for `quiet`; answers the cases.
+    ///
+    /// The caller sees to it that the silence was not its own: see `service::complete`.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn queue_silent_series(&self, quiet: Duration) -> Result<Vec<Uuid>, StoreError> {
+        const ACTION: &str = "queue complete series";
+        let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
+        let cases: Vec<Uuid> = sqlx::query_scalar(
+            "with silent as (
+                 select id from cases
+                 where state = 'receiving' and last_instance_at <= clock_timestamp() - make_interval(secs => $1)
+                 for update skip locked)
+             update cases c set state = 'queued' from silent where c.id = silent.id returning c.id",
+        )
+        .bind(quiet.as_secs_f64())
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(failed(ACTION))?;
+        for case in &cases {
+            sqlx::query("insert into jobs (case_id) values ($1)")
+                .bind(case)
+                .execute(&mut *tx)
+                .await
+                .map_err(failed(ACTION))?;
+            audit(&mut tx, "series_complete", Some(*case), &json!({})).await?;
+        }
+        tx.commit().await.map_err(failed(ACTION))?;
+        Ok(cases)
+    }
+
+    /// The instances of a revision: those of its series that came with it or before it, by SOP Instance UID.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn instances_of(&self, series_uid: &str, revision: i32) -> Result<Vec<InstanceRow>, StoreError> {
+        sqlx::query_as(
+            "select sop_instance_uid, sop_class_uid, series_uid, revision, transfer_syntax, blob_key, sha256, byte_count
+             from instances where series_uid = $1 and revision <= $2 order by sop_instance_uid",
+        )
+        .bind(series_uid)
+        .bind(revision)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed("list the instances of a case"))
+    }
+}
+
+/// The case that takes the instance, its row locked.
+async fn open_case(tx: &mut PgConnection, new: &NewInstance) -> Result<(Uuid, i32), StoreError> {
+    loop {
+        let latest: Option<Latest> = sqlx::query_as(
+            "select id, revision, state from cases where series_uid = $1 order by revision desc limit 1 for update",
+        )
+        .bind(new.series.as_str())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed(ACTION))?;
+        let revision = match latest {
+            Some(case) if case.state == CaseState::Receiving => return Ok((case.id, case.revision)),
+            Some(case) if case.state == CaseState::Queued => {
+                // Nobody works on it yet: it simply was not complete.
+                sqlx::query("delete from jobs where case_id = $1")
+                    .bind(case.id)
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(failed(ACTION))?;
+                sqlx::query("update cases set state = 'receiving', reason = null where id = $1")
+                    .bind(case.id)
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(failed(ACTION))?;
+                return Ok((case.id, case.revision));
+            }
+            Some(case) => case.revision + 1,
+            None => 1,
+        };
+        if let Some(case) = insert_case(&mut *tx, new, revision).await? {
+            return Ok((case, revision));
+        }
+        // Another association opened it at the same moment: look again.
+    }
+}
+
+async fn insert_case(tx: &mut PgConnection, new: &NewInstance, revision: i32) -> Result<Option<Uuid>, StoreError> {
+    let case: Option<Uuid> = sqlx::query_scalar(
+        "insert into cases (id, study_uid, series_uid, frame_uid, revision, state, route, calling_ae, called_ae,
+                            patient_id, patient_name, series_description, modality)
+         values ($1, $2, $3, $4, $5, 'receiving', $6, $7, $8, $9, $10, $11, $12)
+         on conflict (series_uid, revision) do nothing returning id",
+    )
+    .bind(Uuid::new_v4())
+    .bind(new.study.as_str())
+    .bind(new.series.as_str())
+    .bind(new.frame.as_ref().map(FrameOfReferenceUid::as_str))
+    .bind(revision)
+    .bind(&new.route)
+    .bind(new.calling.as_str())
+    .bind(new.called.as_str())
+    .bind(new.patient_id.0.reveal())
+    .bind(new.patient_name.0.reveal())
+    .bind(&new.series_description)
+    .bind(&new.modality)
+    .fetch_optional(&mut *tx)
+    .await
+    .map_err(failed(ACTION))?;
+    if case.is_some() {
+        let event = if revision == 1 { "case_opened" } else { "revision_opened" };
+        let detail = json!({"series": new.series.as_str(), "revision": revision, "from": new.calling.as_str()});
+        audit(tx, event, case, &detail).await?;
+    }
+    Ok(case)
+}

@@ -1,0 +1,415 @@
+//! Segmentation jobs: leased for a while, so that one left by a crashed worker comes back, and finished in one
+//! transaction with the result and its deliveries.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::outbox::settle_case;
+use super::postgres::{audit, failed};
+use super::{Case, PgStore, ResultKind, StoreError};
+use crate::anatomy::Structure;
+use crate::ids::{InstanceUid, SeriesUid};
+
+const ACTION: &str = "record the end of a job";
+
+/// A job that this worker holds.
+#[derive(Debug, Clone)]
+pub struct ClaimedJob {
+    /// What is to be segmented.
+    pub case: Case,
+    /// 1 for the first attempt.
+    pub attempt: i32,
+    /// When the job was made. Stays the same over attempts, so that it can date the result.
+    pub created_at: OffsetDateTime,
+    /// The structure set of the latest earlier revision that was sent: the one to be replaced.
+    pub predecessor: Option<String>,
+}
+
+/// What was found of one structure.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewStructure {
+    /// Which.
+    pub structure: Structure,
+    /// Its volume; `None` when it was not found.
+    pub volume_cc: Option<f64>,
+    /// Agreement of the networks, 0 to 1.
+    pub agreement: Option<f64>,
+    /// What each rule did, and flags.
+    pub report: Value,
+    /// See [`super::StructureRow::contours`].
+    pub contours: Value,
+}
+
+/// An object that was made and whose bytes lie on disk already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewResult {
+    /// Slice or structure set.
+    pub kind: ResultKind,
+    /// SOP Class UID.
+    pub sop_class: String,
+    /// SOP Instance UID.
+    pub instance: InstanceUid,
+    /// Series Instance UID.
+    pub series: SeriesUid,
+    /// Where the Part 10 file lies.
+    pub blob_key: String,
+    /// Its SHA-256.
+    pub sha256: String,
+    /// Its size.
+    pub byte_count: u64,
+}
+
+/// Everything a segmentation leaves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CaseResult {
+    /// Model.
+    pub model_name: String,
+    /// Digest of the model.
+    pub model_digest: String,
+    /// Digest of the configuration.
+    pub config_digest: String,
+    /// Report of the run.
+    pub report: Value,
+    /// One for each structure of the catalogue.
+    pub structures: Vec<NewStructure>,
+    /// In the order of sending: the slices of a derived series, then the structure set.
+    pub results: Vec<NewResult>,
+}
+
+/// What became of a finished job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finished {
+    /// Recorded, and in the outbox.
+    Recorded,
+    /// A late slice has opened a newer revision meanwhile: this result is of an incomplete series and is not sent.
+    Superseded,
+}
+
+impl PgStore {
+    /// Leases the oldest due job for `lease`, also one whose lease has run out.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn claim_job(&self, holder: Uuid, lease: Duration) -> Result<Option<ClaimedJob>, StoreError> {
+        const ACTION: &str = "claim a job";
+        loop {
+            let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
+            let claimed = sqlx::query(
+                "with due as (
+                     select j.case_id from jobs j join cases c on c.id = j.case_id
+                     where (j.state = 'ready' and j.not_before <= clock_timestamp())
+                        or (j.state = 'leased' and j.lease_until < clock_timestamp())
+                     order by j.created_at, j.case_id limit 1 for update of c, j skip locked)
+                 update jobs j
+                 set state = 'leased', attempts = attempts + 1, lease_holder = $1,
+                     lease_until = clock_timestamp() + make_interval(secs => $2)
+                 from due where j.case_id = due.case_id returning j.case_id, j.attempts, j.created_at",
+            )
+            .bind(holder)
+            .bind(lease.as_secs_f64())
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(failed(ACTION))?;
+            let Some(claimed) = claimed else { return Ok(None) };
+            let id: Uuid = claimed.try_get("case_id").map_err(failed(ACTION))?;
+            let case: Case = sqlx::query_as("update cases set state = 'segmenting' where id = $1 returning *")
+                .bind(id)
+                .fetch_one(&mut *tx)
+                .await
+                .map_err(failed(ACTION))?;
+            if newer_revision(&mut tx, id).await? {
+                supersede(&mut tx, id, holder).await?;
+                tx.commit().await.map_err(failed(ACTION))?;
+                continue;
+            }
+            let predecessor = sqlx::query_scalar(
+                "select r.sop_instance_uid from results r join cases c on c.id = r.case_id
+                 where c.series_uid = $1 and c.revision < $2 and r.kind = 'structure_set'
+                 order by c.revision desc limit 1",
+            )
+            .bind(&case.series_uid)
+            .bind(case.revision)
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(failed(ACTION))?;
+            tx.commit().await.map_err(failed(ACTION))?;
+            return Ok(Some(ClaimedJob {
+                case,
+                attempt: claimed.try_get("attempts").map_err(failed(ACTION))?,
+                created_at: claimed.try_get("created_at").map_err(failed(ACTION))?,
+                predecessor,
+            }));
+        }
+    }
+
+    /// Holds on to a job for another `lease`.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] when another worker has it.
+    pub async fn extend_job(&self, case: Uuid, holder: Uuid, lease: Duration) -> Result<(), StoreError> {
+        let extended = sqlx::query(
+            "update jobs set lease_until = clock_timestamp() + make_interval(secs => $3)
+             where case_id = $1 and state = 'leased' and lease_holder = $2",
+        )
+        .bind(case)
+        .bind(holder)
+        .bind(lease.as_secs_f64())
+        .execute(&self.pool)
+        .await
+        .map_err(failed("extend a lease"))?;
+        if extended.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost("a job")) }
+    }
+
+    /// Records structures, results and one delivery of each result to each destination, and ends the job.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] or [`StoreError::Database`]; then nothing is recorded.
+    pub async fn finish_job(
+        &self,
+        case: Uuid,
+        holder: Uuid,
+        result: &CaseResult,
+        destinations: &[String],
+    ) -> Result<Finished, StoreError> {
+        let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
+        lock_case(&mut tx, case).await?;
+        if newer_revision(&mut tx, case).await? {
+            supersede(&mut tx, case, holder).await?;
+            tx.commit().await.map_err(failed(ACTION))?;
+            return Ok(Finished::Superseded);
+        }
+        end_job(&mut tx, case, holder, "done", None).await?;
+        for structure in &result.structures {
+            insert_structure(&mut tx, case, structure).await?;
+        }
+        for (seq, made) in (1..).zip(&result.results) {
+            insert_result(&mut tx, case, seq, made, destinations).await?;
+        }
+        sqlx::query(
+            "update cases set state = 'delivering', reason = null, model_name = $2, model_digest = $3,
+                              config_digest = $4, report = $5 where id = $1",
+        )
+        .bind(case)
+        .bind(&result.model_name)
+        .bind(&result.model_digest)
+        .bind(&result.config_digest)
+        .bind(&result.report)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(ACTION))?;
+        let detail = json!({"objects": result.results.len(), "destinations": destinations, "model": result.model_name});
+        audit(&mut tx, "result_recorded", Some(case), &detail).await?;
+        settle_case(&mut tx, case).await?;
+        tx.commit().await.map_err(failed(ACTION))?;
+        Ok(Finished::Recorded)
+    }
+
+    /// Ends a job whose input is not fit. `refusals` is the list as JSON, `reason` the same as text.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] or [`StoreError::Database`].
+    pub async fn refuse_job(&self, case: Uuid, holder: Uuid, reason: &str, refusals: &Value) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
+        lock_case(&mut tx, case).await?;
+        end_job(&mut tx, case, holder, "done", Some(reason)).await?;
+        sqlx::query("update cases set refusals = $2 where id = $1")
+            .bind(case)
+            .bind(refusals)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(ACTION))?;
+        end_case(&mut tx, case, "refused", reason).await?;
+        tx.commit().await.map_err(failed(ACTION))
+    }
+
+    /// Ends a job for good after a fault of ours.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] or [`StoreError::Database`].
+    pub async fn fail_job(&self, case: Uuid, holder: Uuid, reason: &str) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
+        lock_case(&mut tx, case).await?;
+        end_job(&mut tx, case, holder, "failed", Some(reason)).await?;
+        end_case(&mut tx, case, "failed", reason).await?;
+        tx.commit().await.map_err(failed(ACTION))
+    }
+
+    /// Gives a job back, to be tried again after `delay`.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] or [`StoreError::Database`].
+    pub async fn retry_job(&self, case: Uuid, holder: Uuid, reason: &str, delay: Duration) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
+        lock_case(&mut tx, case).await?;
+        end_job(&mut tx, case, holder, "ready", Some(reason)).await?;
+        sqlx::query("update jobs set not_before = clock_timestamp() + make_interval(secs => $2) where case_id = $1")
+            .bind(case)
+            .bind(delay.as_secs_f64())
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(ACTION))?;
+        requeue_case(&mut tx, case, reason).await?;
+        tx.commit().await.map_err(failed(ACTION))
+    }
+
+    /// Gives a job back untried, because the daemon stops.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] or [`StoreError::Database`].
+    pub async fn release_job(&self, case: Uuid, holder: Uuid) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
+        lock_case(&mut tx, case).await?;
+        end_job(&mut tx, case, holder, "ready", None).await?;
+        sqlx::query("update jobs set attempts = attempts - 1 where case_id = $1")
+            .bind(case)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(ACTION))?;
+        requeue_case(&mut tx, case, "the daemon was stopped; it goes on when the daemon runs again").await?;
+        tx.commit().await.map_err(failed(ACTION))
+    }
+
+    /// Takes every lease away. Only for a database that no other daemon can be using.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn release_all_leases(&self) -> Result<(), StoreError> {
+        const ACTION: &str = "release the leases of an earlier daemon";
+        let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
+        for query in [
+            "update cases set state = 'queued' from jobs
+             where jobs.case_id = cases.id and jobs.state = 'leased' and cases.state = 'segmenting'",
+            "update jobs set state = 'ready', lease_holder = null, lease_until = null where state = 'leased'",
+            "update outbox set lease_holder = null, lease_until = null where lease_holder is not null",
+        ] {
+            sqlx::query(query).execute(&mut *tx).await.map_err(failed(ACTION))?;
+        }
+        tx.commit().await.map_err(failed(ACTION))
+    }
+}
+
+/// Locks the row of a case: always before that of its job, so that no two transactions wait for each other.
+async fn lock_case(tx: &mut PgConnection, case: Uuid) -> Result<(), StoreError> {
+    sqlx::query("select from cases where id = $1 for update").bind(case).execute(tx).await.map_err(failed(ACTION))?;
+    Ok(())
+}
+
+async fn newer_revision(tx: &mut PgConnection, case: Uuid) -> Result<bool, StoreError> {
+    sqlx::query_scalar(
+        "select exists (select from cases newer join cases c on c.series_uid = newer.series_uid
+                        where c.id = $1 and newer.revision > c.revision)",
+    )
+    .bind(case)
+    .fetch_one(tx)
+    .await
+    .map_err(failed("look for a newer revision"))
+}
+
+async fn supersede(tx: &mut PgConnection, case: Uuid, holder: Uuid) -> Result<(), StoreError> {
+    let reason = "slices came after the series was taken as complete; the next revision has them all";
+    end_job(tx, case, holder, "done", Some(reason)).await?;
+    end_case(tx, case, "superseded", reason).await
+}
+
+async fn end_job(
+    tx: &mut PgConnection,
+    case: Uuid,
+    holder: Uuid,
+    state: &str,
+    error: Option<&str>,
+) -> Result<(), StoreError> {
+    let ended = sqlx::query(
+        "update jobs set state = $3, last_error = $4, lease_holder = null, lease_until = null
+         where case_id = $1 and state = 'leased' and lease_holder = $2",
+    )
+    .bind(case)
+    .bind(holder)
+    .bind(state)
+    .bind(error)
+    .execute(tx)
+    .await
+    .map_err(failed(ACTION))?;
+    if ended.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost("a job")) }
+}
+
+/// Ends a case without a result.
+async fn end_case(tx: &mut PgConnection, case: Uuid, state: &'static str, reason: &str) -> Result<(), StoreError> {
+    sqlx::query("update cases set state = $2, reason = $3, finished_at = clock_timestamp() where id = $1")
+        .bind(case)
+        .bind(state)
+        .bind(reason)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(ACTION))?;
+    audit(tx, "case_ended", Some(case), &json!({"state": state, "reason": reason})).await
+}
+
+async fn requeue_case(tx: &mut PgConnection, case: Uuid, reason: &str) -> Result<(), StoreError> {
+    sqlx::query("update cases set state = 'queued', reason = $2 where id = $1")
+        .bind(case)
+        .bind(reason)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(ACTION))?;
+    audit(tx, "job_given_back", Some(case), &json!({"reason": reason})).await
+}
+
+async fn insert_structure(tx: &mut PgConnection, case: Uuid, new: &NewStructure) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into structures (case_id, structure, found, volume_cc, agreement, report, contours)
+         values ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(case)
+    .bind(new.structure.name())
+    .bind(new.volume_cc.is_some())
+    .bind(new.volume_cc)
+    .bind(new.agreement)
+    .bind(&new.report)
+    .bind(&new.contours)
+    .execute(tx)
+    .await
+    .map_err(failed(ACTION))?;
+    Ok(())
+}
+
+async fn insert_result(
+    tx: &mut PgConnection,
+    case: Uuid,
+    seq: i32,
+    new: &NewResult,
+    destinations: &[String],
+) -> Result<(), StoreError> {
+    let id: i64 = sqlx::query_scalar(
+        "insert into results
+             (case_id, kind, seq, sop_instance_uid, sop_class_uid, series_uid, blob_key, sha256, byte_count)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning id",
+    )
+    .bind(case)
+    .bind(new.kind.name())
+    .bind(seq)
+    .bind(new.instance.as_str())
+    .bind(&new.sop_class)
+    .bind(new.series.as_str())
+    .bind(&new.blob_key)
+    .bind(&new.sha256)
+    .bind(i64::try_from(new.byte_count).unwrap_or(i64::MAX))
+    .fetch_one(&mut *tx)
+    .await
+    .map_err(failed(ACTION))?;
+    sqlx::query(
+        "insert into outbox (result_id, case_id, destination, seq) select $1, $2, d, $3 from unnest($4::text[]) as d",
+    )
+    .bind(id)
+    .bind(case)
+    .bind(seq)
+    .bind(destinations)
+    .execute(tx)
+    .await
+    .map_err(failed(ACTION))?;
+    Ok(())
+}
