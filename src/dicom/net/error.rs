@@ -2,6 +2,8 @@
 
 use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, AssociationRJ, AssociationRJResult};
 
+use super::wire::WireError;
+
 /// Whether another attempt with the same bytes makes sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureClass {
@@ -15,19 +17,29 @@ pub enum FailureClass {
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
     /// No TCP connection.
-    #[error("cannot connect to {address}: {source}; is the remote system running, and are host and port right?")]
+    #[error("cannot connect to {address}: {source}; is the remote system running, are host and port right?")]
     Connect {
         /// Host and port as configured.
         address: String,
-        /// What the system said.
+        /// What the operating system said.
         source: std::io::Error,
     },
     /// The peer refused the association.
-    #[error("the remote system rejected the association: {}", describe_rejection(.0))]
-    Rejected(AssociationRJ),
+    #[error("the remote system rejected the association: {reason}")]
+    Rejected {
+        /// By result: permanent or transient.
+        class: FailureClass,
+        /// The reason it gave.
+        reason: String,
+    },
     /// The peer aborted.
-    #[error("the remote system aborted the association ({}); if it does so right after accepting, it may not know our AE title", describe_abort(.0))]
-    Aborted(AbortRQSource),
+    #[error("the remote system aborted the association ({by}); if it always does, it may not know our AE title")]
+    Aborted {
+        /// Permanent when the peer named a fault in what we sent.
+        class: FailureClass,
+        /// Which side of the peer, and its reason.
+        by: String,
+    },
     /// The connection ended without release or abort.
     #[error("the remote system closed the connection without an answer")]
     Closed,
@@ -35,7 +47,7 @@ pub enum NetError {
     #[error("the connection to the remote system broke: {0}")]
     Io(#[source] std::io::Error),
     /// No answer in time.
-    #[error("the remote system did not answer within {0} seconds")]
+    #[error("the remote system did not answer within {0} s")]
     TimedOut(u64),
     /// The peer does not keep to DICOM.
     #[error("the remote system broke the protocol: {0}")]
@@ -53,45 +65,70 @@ impl NetError {
     pub fn class(&self) -> FailureClass {
         match self {
             Self::Connect { .. } | Self::Closed | Self::Io(_) | Self::TimedOut(_) => FailureClass::Retry,
-            Self::Rejected(rejection) => match rejection.result {
-                AssociationRJResult::Transient => FailureClass::Retry,
-                AssociationRJResult::Permanent => FailureClass::Permanent,
-            },
-            Self::Aborted(source) => abort_class(source),
+            Self::Rejected { class, .. } | Self::Aborted { class, .. } => *class,
             Self::Protocol(_) | Self::Refused(_) | Self::Unsendable(_) => FailureClass::Permanent,
+        }
+    }
+
+    pub(super) fn rejected(rejection: &AssociationRJ) -> Self {
+        let (class, lasting) = match rejection.result {
+            AssociationRJResult::Permanent => (FailureClass::Permanent, "permanently"),
+            AssociationRJResult::Transient => (FailureClass::Retry, "for the moment"),
+        };
+        Self::Rejected { class, reason: format!("{}, {lasting}", rejection.source) }
+    }
+
+    /// A peer that names a fault in our PDUs will name it again; any other abort may pass.
+    pub(super) fn aborted(source: &AbortRQSource) -> Self {
+        use AbortRQServiceProviderReason as Reason;
+        let (class, by) = match source {
+            AbortRQSource::ServiceUser => (FailureClass::Retry, "by its application".to_owned()),
+            AbortRQSource::Reserved => (FailureClass::Retry, "source not told".to_owned()),
+            AbortRQSource::ServiceProvider(reason) => {
+                let class = match reason {
+                    Reason::ReasonNotSpecified | Reason::Reserved => FailureClass::Retry,
+                    Reason::UnrecognizedPdu
+                    | Reason::UnexpectedPdu
+                    | Reason::UnrecognizedPduParameter
+                    | Reason::UnexpectedPduParameter
+                    | Reason::InvalidPduParameter => FailureClass::Permanent,
+                };
+                (class, format!("by its network layer: {reason}"))
+            }
+        };
+        Self::Aborted { class, by }
+    }
+}
+
+impl From<WireError> for NetError {
+    fn from(error: WireError) -> Self {
+        match error {
+            WireError::Closed => Self::Closed,
+            WireError::Io(source) => Self::Io(source),
+            WireError::TimedOut(limit) => Self::TimedOut(limit.as_secs()),
+            WireError::Malformed(what) => Self::Protocol(what),
         }
     }
 }
 
-/// A peer that names a fault in our PDUs will name it again; any other abort may pass.
-fn abort_class(source: &AbortRQSource) -> FailureClass {
-    use AbortRQServiceProviderReason as Reason;
-    match source {
-        AbortRQSource::ServiceUser
-        | AbortRQSource::Reserved
-        | AbortRQSource::ServiceProvider(Reason::ReasonNotSpecified | Reason::Reserved) => FailureClass::Retry,
-        AbortRQSource::ServiceProvider(
-            Reason::UnrecognizedPdu
-            | Reason::UnexpectedPdu
-            | Reason::UnrecognizedPduParameter
-            | Reason::UnexpectedPduParameter
-            | Reason::InvalidPduParameter,
-        ) => FailureClass::Permanent,
-    }
-}
+#[cfg(test)]
+mod tests {
+    use dicom_ul::pdu::{AssociationRJServiceUserReason, AssociationRJSource};
 
-fn describe_rejection(rejection: &AssociationRJ) -> String {
-    let lasting = match rejection.result {
-        AssociationRJResult::Permanent => "permanently",
-        AssociationRJResult::Transient => "for the moment",
-    };
-    format!("{}, {lasting}", rejection.source)
-}
+    use super::*;
 
-fn describe_abort(source: &AbortRQSource) -> String {
-    match source {
-        AbortRQSource::ServiceUser => "by its application".to_owned(),
-        AbortRQSource::Reserved => "by a reserved source".to_owned(),
-        AbortRQSource::ServiceProvider(reason) => format!("by its network layer: {reason}"),
+    #[test]
+    fn rejections_and_aborts_are_classed_by_their_codes() {
+        let source = || AssociationRJSource::ServiceUser(AssociationRJServiceUserReason::CalledAETitleNotRecognized);
+        let rejected = |result| NetError::rejected(&AssociationRJ { result, source: source() });
+        assert_eq!(rejected(AssociationRJResult::Transient).class(), FailureClass::Retry);
+        let lasting = rejected(AssociationRJResult::Permanent);
+        assert_eq!(lasting.class(), FailureClass::Permanent);
+        assert!(lasting.to_string().contains("called AE title not recognized, permanently"), "{lasting}");
+
+        let by_provider = |reason| NetError::aborted(&AbortRQSource::ServiceProvider(reason)).class();
+        assert_eq!(NetError::aborted(&AbortRQSource::ServiceUser).class(), FailureClass::Retry);
+        assert_eq!(by_provider(AbortRQServiceProviderReason::ReasonNotSpecified), FailureClass::Retry);
+        assert_eq!(by_provider(AbortRQServiceProviderReason::InvalidPduParameter), FailureClass::Permanent);
     }
 }

@@ -13,22 +13,31 @@
 //! This room knows no pixels, no cases and no database. It answers a C-STORE only from the verdict of the inbox, and
 //! it makes no path out of anything that a peer sent.
 
+mod association;
+mod command;
 mod config;
 mod error;
+mod message;
+mod negotiate;
+mod part10;
+mod scp;
+mod scu;
 mod status;
+mod storage;
+mod wire;
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use crate::ids::{AeTitle, InstanceUid};
 
 pub use config::{Destination, ScpConfig};
 pub use error::{FailureClass, NetError};
+pub use scp::serve;
+pub use scu::{echo, send};
+pub use storage::{STORAGE_CLASSES, TRANSFER_SYNTAXES};
 
 /// One instance as a peer sent it, complete, its names checked.
 #[derive(Debug, Clone)]
@@ -113,34 +122,4 @@ pub enum SendOutcome {
         /// Reason for a technician.
         message: String,
     },
-}
-
-/// Accepts associations on `listener` until `shutdown` is cancelled, then lets those under way finish for
-/// [`ScpConfig::drain_seconds`] and aborts the rest. Returns when no association is left.
-pub async fn serve<I: Inbox>(listener: TcpListener, config: ScpConfig, inbox: Arc<I>, shutdown: CancellationToken) {
-    let _ = (listener, config, inbox, shutdown);
-    todo!()
-}
-
-/// Sends `objects` over one association, in order; the answer has one outcome for each object, in the same order.
-///
-/// # Errors
-/// [`NetError`] when no association came about: then nothing was sent. An association that breaks later is told in
-/// the outcomes, so that what was acknowledged before is not forgotten.
-pub async fn send(
-    destination: &Destination,
-    calling: &AeTitle,
-    objects: &[ObjectToSend],
-) -> Result<Vec<SendOutcome>, NetError> {
-    let _ = (destination, calling, objects);
-    todo!()
-}
-
-/// Verifies a destination with a C-ECHO.
-///
-/// # Errors
-/// [`NetError`] when the association fails or the answer is not success.
-pub async fn echo(destination: &Destination, calling: &AeTitle) -> Result<(), NetError> {
-    let _ = (destination, calling);
-    todo!()
 }
