@@ -51,6 +51,10 @@ const MAX_TILT_DEG: f64 = 62.0;
 const SAMPLES: usize = 24_000;
 /// Every so many of them the first, coarse look takes.
 const COARSE_SHARE: usize = 8;
+/// What it costs when every midline organ is far from the plane, as a share of the brain.
+const MIDLINE_WEIGHT: f64 = 0.2;
+/// From this distance in mm on a midline organ is far; beyond it costs no more, so that a false one cannot rule.
+const MIDLINE_FAR_MM: f64 = 20.0;
 /// Distance between the middles of two eyes that can belong to one head, mm.
 const EYE_DISTANCE_MM: std::ops::RangeInclusive<f64> = 40.0..=85.0;
 /// Largest angle between the eyes' line and the brain's left-right axis at which the eyes are believed, degrees.
@@ -72,10 +76,11 @@ impl SidePlane {
         if self.distance(p) >= 0.0 { Side::Left } else { Side::Right }
     }
 
-    /// The mid-sagittal plane of a brain: the plane whose mirror maps most of the brain onto itself. Searched over
-    /// every tilt up to 62 degrees on a coarse grid around the barycentre, then refined. `None` for an empty brain.
-    pub(super) fn of_brain(brain: &Part) -> Option<Self> {
-        let look = Mirror::new(brain)?;
+    /// The mid-sagittal plane of a brain: the plane whose mirror maps most of the brain onto itself and which passes
+    /// near the organs on the midline (barycentres). Searched over every tilt up to 62 degrees on a coarse grid around
+    /// the brain's barycentre, then refined. `None` for an empty brain.
+    pub(super) fn of_brain(brain: &Part, midline: &[Lps]) -> Option<Self> {
+        let look = Mirror::new(brain, midline)?;
         let steps = |most: f64, step: f64| {
             let n = (most / step).floor() as i32;
             (-n..=n).map(move |m| f64::from(m) * step)
@@ -83,21 +88,22 @@ impl SidePlane {
         let mut starts: Vec<Tilt> = Vec::new();
         for yaw in steps(MAX_TILT_DEG, 6.0) {
             for roll in steps(MAX_TILT_DEG, 6.0) {
-                starts.extend(steps(8.0, 8.0).map(|offset| Tilt { yaw, roll, offset }));
+                let through = look.midline_offset(Tilt { yaw, roll, offset: 0.0 }.normal());
+                starts.extend(steps(8.0, 8.0).chain(through).map(|offset| Tilt { yaw, roll, offset }));
             }
         }
         starts.retain(|t| t.allowed());
         let mut scored: Vec<(f64, Tilt)> =
-            starts.into_par_iter().map(|t| (look.symmetry(t.normal(), t.offset, COARSE_SHARE), t)).collect();
+            starts.into_par_iter().map(|t| (look.score(t.normal(), t.offset, COARSE_SHARE), t)).collect();
         scored.sort_by(|a, b| b.0.total_cmp(&a.0));
         let refined = scored.par_iter().take(6).map(|(_, start)| look.climb(*start));
-        let (symmetry, best) = refined.max_by(|a, b| a.0.total_cmp(&b.0))?;
+        let (_, best) = refined.max_by(|a, b| a.0.total_cmp(&b.0))?;
         let normal = best.normal();
         Some(Self {
             normal,
             point: look.barycentre + normal * best.offset,
             source: PlaneSource::Brain,
-            symmetry: Some(symmetry),
+            symmetry: Some(look.symmetry(normal, best.offset, 1)),
         })
     }
 
@@ -116,21 +122,26 @@ impl SidePlane {
     ///
     /// # Errors
     /// How far the two disagree, where the eyes cannot be believed.
-    pub(super) fn refined_by_eyes(&self, brain: &Part, left: Lps, right: Lps) -> Result<Self, EyesDisagree> {
+    pub(super) fn refined_by_eyes(
+        &self,
+        brain: &Part,
+        midline: &[Lps],
+        [left, right]: [Lps; 2],
+    ) -> Result<Self, EyesDisagree> {
         let cos = (left - right).unit().map_or(-1.0, |line| line.dot(self.normal));
         let angle_deg = cos.clamp(-1.0, 1.0).acos().to_degrees();
         let against = EyesDisagree { angle_deg, distance_mm: left.distance(right) };
         let eyes = Self::of_eyes(left, right).filter(|_| angle_deg <= EYES_MAX_ANGLE_DEG).ok_or(against)?;
-        let look = Mirror::new(brain).ok_or(against)?;
+        let look = Mirror::new(brain, midline).ok_or(against)?;
         let middle = eyes.normal.dot(eyes.point - look.barycentre);
         let offsets = (-20..=20).map(|n| middle + f64::from(n) * 0.5);
-        let scored = offsets.map(|offset| (look.symmetry(eyes.normal, offset, 1), offset));
-        let (symmetry, offset) = scored.max_by(|a, b| a.0.total_cmp(&b.0)).ok_or(against)?;
+        let scored = offsets.map(|offset| (look.score(eyes.normal, offset, 1), offset));
+        let (_, offset) = scored.max_by(|a, b| a.0.total_cmp(&b.0)).ok_or(against)?;
         Ok(Self {
             normal: eyes.normal,
             point: eyes.point + eyes.normal * (offset - middle),
             source: PlaneSource::BrainAndEyes,
-            symmetry: Some(symmetry),
+            symmetry: Some(look.symmetry(eyes.normal, offset, 1)),
         })
     }
 }
@@ -161,10 +172,12 @@ struct Mirror<'a> {
     /// Sampled voxels with their displacement from the barycentre in mm, shuffled by a fixed stride so that every
     /// leading share of them is spread over the whole brain.
     samples: Vec<([f64; 3], Vec3)>,
+    /// Organs on the midline, from the barycentre in mm.
+    midline: Vec<Vec3>,
 }
 
 impl<'a> Mirror<'a> {
-    fn new(brain: &'a Part) -> Option<Self> {
+    fn new(brain: &'a Part, midline: &[Lps]) -> Option<Self> {
         let mask = brain.mask();
         let grid = mask.grid();
         let count = mask.count();
@@ -190,7 +203,22 @@ impl<'a> Mirror<'a> {
         let placed = |v: &[f64; 3]| (*v, grid.to_lps(Index::new(v[0], v[1], v[2])) - barycentre);
         // Interleaved: samples 0, 8, 16, ... come first, then 1, 9, 17, ...
         let samples = (0..COARSE_SHARE).flat_map(|n| voxels.iter().skip(n).step_by(COARSE_SHARE)).map(placed).collect();
-        Some(Self { mask, barycentre, samples })
+        let midline = midline.iter().map(|p| *p - barycentre).collect();
+        Some(Self { mask, barycentre, samples, midline })
+    }
+
+    /// Where a plane with this normal passes between the midline organs, mm from the barycentre.
+    fn midline_offset(&self, normal: Vec3) -> Option<f64> {
+        let n = self.midline.len() as f64;
+        (n > 0.0).then(|| self.midline.iter().map(|p| normal.dot(*p)).sum::<f64>() / n)
+    }
+
+    /// What the search maximises: symmetry, less a share for midline organs off the plane. On a whole brain the two
+    /// agree; where a large part of one hemisphere is missing the organs keep the plane from tipping over.
+    fn score(&self, normal: Vec3, offset: f64, one_in: usize) -> f64 {
+        let off = |p: &Vec3| (normal.dot(*p) - offset).abs().min(MIDLINE_FAR_MM) / MIDLINE_FAR_MM;
+        let far = self.midline.iter().map(off).sum::<f64>() / self.midline.len().max(1) as f64;
+        self.symmetry(normal, offset, one_in) - MIDLINE_WEIGHT * far
     }
 
     /// Share of the samples (the first `1 / one_in` of them) whose mirror image in the plane lies in the brain.
@@ -213,7 +241,7 @@ impl<'a> Mirror<'a> {
 
     /// Pattern search from a start: the best of the six neighbours, halving the step when none is better.
     fn climb(&self, start: Tilt) -> (f64, Tilt) {
-        let score = |t: &Tilt| self.symmetry(t.normal(), t.offset, 1);
+        let score = |t: &Tilt| self.score(t.normal(), t.offset, 1);
         let (mut best, mut at) = (score(&start), start);
         let (mut degrees, mut mm) = (3.0, 4.0);
         while degrees > 0.1 {
@@ -232,5 +260,113 @@ impl<'a> Mirror<'a> {
             }
         }
         (best, at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::anatomy::Class;
+    use crate::anatomy::testhead::{Surgery, TestHead, grid, labels_of};
+
+    fn brain_of(head: &TestHead) -> Part {
+        let labels = labels_of(&head.truth(&grid([1.9, 2.0, 2.2])));
+        Part::of_labels(&labels).unwrap().swap_remove(Class::Brain.index())
+    }
+
+    /// Chiasm, pituitary and brainstem of the test head.
+    fn midline(head: &TestHead) -> [Lps; 3] {
+        [[0.5, -20.0, -22.0], [0.0, -22.0, -33.0], [0.3, 17.0, -54.0]].map(|at| head.place(at))
+    }
+
+    fn off_deg(plane: &SidePlane, head: &TestHead) -> f64 {
+        plane.normal.dot(head.axes()[0]).clamp(-1.0, 1.0).acos().to_degrees()
+    }
+
+    #[test]
+    fn the_plane_follows_the_head() {
+        let heads = [
+            TestHead::default(),
+            TestHead { yaw: 40.0, roll: -40.0, pitch: 12.0, ..TestHead::default() },
+            TestHead { yaw: -40.0, roll: -40.0, pitch: -9.0, ..TestHead::default() },
+            TestHead { yaw: -33.0, roll: 21.0, cavity: 25.0, ..TestHead::default() },
+            TestHead {
+                yaw: 17.0,
+                roll: 40.0,
+                scale: 0.87,
+                surgery: Surgery::EyeOnly(Side::Left),
+                ..TestHead::default()
+            },
+        ];
+        for head in heads {
+            let brain = brain_of(&head);
+            let plane = SidePlane::of_brain(&brain, &[]).unwrap();
+            assert!(off_deg(&plane, &head) < 8.0, "{head:?}: {:.1} degrees off", off_deg(&plane, &head));
+            assert!(plane.distance(head.place([0.0, 0.0, 0.0])).abs() < 6.0);
+            assert_eq!(plane.side(head.place([26.0, 5.0, -20.0])), Side::Left);
+            assert_eq!(plane.side(head.place([-26.0, 5.0, -20.0])), Side::Right);
+
+            let eyes = [head.place([32.0, -80.0, -37.0]), head.place([-31.0, -78.0, -38.5])];
+            let refined = plane.refined_by_eyes(&brain, &midline(&head), eyes).unwrap();
+            assert!(off_deg(&refined, &head) < 3.0, "{head:?}: {:.1} degrees off", off_deg(&refined, &head));
+            assert!(refined.symmetry.unwrap() <= plane.symmetry.unwrap() + 0.01);
+        }
+    }
+
+    #[test]
+    fn midline_organs_hold_the_plane_where_half_a_hemisphere_is_missing() {
+        let mut alone_off = 0.0f64;
+        for (yaw, roll) in [(0.0, 0.0), (-24.0, 18.0), (35.0, -20.0)] {
+            let head = TestHead { cavity: 55.0, yaw, roll, ..TestHead::default() };
+            let brain = brain_of(&head);
+            alone_off = alone_off.max(off_deg(&SidePlane::of_brain(&brain, &[]).unwrap(), &head));
+            let plane = SidePlane::of_brain(&brain, &midline(&head)).unwrap();
+            let off = off_deg(&plane, &head);
+            assert!(off < 8.0, "{head:?}: {off:.1} degrees off");
+        }
+        assert!(alone_off > 30.0, "without them it tips over: {alone_off:.1}");
+    }
+
+    #[test]
+    fn one_false_midline_organ_does_not_tip_a_whole_brain() {
+        let head = TestHead { yaw: -29.0, roll: 13.0, cavity: 20.0, ..TestHead::default() };
+        let [chiasm, pituitary, _] = midline(&head);
+        for spot in [[60.0, 40.0, -80.0], [-60.0, -40.0, 20.0], [15.0, 17.0, -54.0]] {
+            let plane = SidePlane::of_brain(&brain_of(&head), &[chiasm, pituitary, head.place(spot)]).unwrap();
+            let off = off_deg(&plane, &head);
+            assert!(off < 8.0, "{spot:?}: {off:.1} degrees off");
+        }
+    }
+
+    #[test]
+    fn two_spots_that_cannot_be_eyes_are_not_believed() {
+        let head = TestHead { yaw: 25.0, ..TestHead::default() };
+        let brain = brain_of(&head);
+        let plane = SidePlane::of_brain(&brain, &[]).unwrap();
+        // One real eye and a spot behind it, one too near, one too far.
+        let eye = head.place([32.0, -80.0, -37.0]);
+        for spot in [[-10.0, -20.0, -37.0], [5.0, -80.0, -37.0], [-70.0, -80.0, -37.0]] {
+            let against = plane.refined_by_eyes(&brain, &[], [eye, head.place(spot)]).unwrap_err();
+            assert!(against.angle_deg > EYES_MAX_ANGLE_DEG || !EYE_DISTANCE_MM.contains(&against.distance_mm));
+        }
+        let other = head.place([-31.0, -78.0, -38.0]);
+        assert!(plane.refined_by_eyes(&brain, &[], [eye, other]).is_ok());
+        // Swapped sides are an angle of nearly 180 degrees.
+        assert!(plane.refined_by_eyes(&brain, &[], [other, eye]).unwrap_err().angle_deg > 150.0);
+    }
+
+    #[test]
+    fn eyes_alone_give_a_plane_only_where_they_lie_across_x() {
+        let (a, b) = (Lps::new(40.0, 3.0, 9.0), Lps::new(-20.0, -11.0, 5.0));
+        let plane = SidePlane::of_eyes(b, a).unwrap();
+        assert!(plane.distance(a) > 29.0 && plane.distance(b) < -29.0);
+        assert!(SidePlane::of_eyes(Lps::new(0.0, -40.0, 0.0), Lps::new(9.0, 20.0, 0.0)).is_none());
+        assert!(SidePlane::of_eyes(a, a).is_none());
+    }
+
+    #[test]
+    fn nothing_has_no_plane() {
+        let head = TestHead { scale: 1e-6, centre: Lps::new(1e5, 0.0, 0.0), ..TestHead::default() };
+        assert!(SidePlane::of_brain(&brain_of(&head), &midline(&head)).is_none());
     }
 }

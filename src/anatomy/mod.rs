@@ -5,6 +5,8 @@ mod catalogue;
 mod morphology;
 mod part;
 pub mod rules;
+#[cfg(test)]
+mod testhead;
 
 pub use axes::{PlaneSource, SidePlane};
 pub use catalogue::{ANATOMICAL_STRUCTURE, Class, Code, Side, Structure};

@@ -92,3 +92,78 @@ impl Plane {
         self.start + u * self.stride[0] + v * self.stride[1]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::anatomy::Class;
+    use crate::geometry::{Grid, Lps, Shape, Volume};
+    use crate::ids::FrameOfReferenceUid;
+
+    /// A block 1..=7 x 1..=6 x 1..=5 on a 10 x 9 x 7 grid, less some voxels.
+    fn block_without(holes: &[[usize; 3]]) -> Part {
+        let frame = FrameOfReferenceUid::parse("1.2.3").unwrap();
+        let grid = Grid::axis_aligned(frame, Shape::new(10, 9, 7), Lps::new(3.0, -1.0, 2.0), [0.7, 0.8, 2.0]).unwrap();
+        let mut labels = Volume::filled(Arc::new(grid), 0u8);
+        for k in 1..=5 {
+            for j in 1..=6 {
+                for i in 1..=7 {
+                    labels.set(i, j, k, if holes.contains(&[i, j, k]) { 0 } else { Class::Brain.bit() });
+                }
+            }
+        }
+        Part::of_labels(&labels).unwrap().swap_remove(Class::Brain.index())
+    }
+
+    #[test]
+    fn a_hole_closed_in_one_plane_only_is_filled() {
+        // A shaft along each axis in turn, open at one face of the block: closed only in the planes across it.
+        let along_i: Vec<[usize; 3]> = (3..=7).map(|i| [i, 3, 2]).collect();
+        let along_j: Vec<[usize; 3]> = (1..=4).map(|j| [5, j, 3]).collect();
+        let along_k: Vec<[usize; 3]> = (2..=5).map(|k| [2, 5, k]).collect();
+        for shaft in [along_i, along_j, along_k] {
+            let mut part = block_without(&shaft);
+            assert_eq!(fill_plane_holes(&mut part), shaft.len());
+            assert!(shaft.iter().all(|v| part.contains(*v)));
+            assert_eq!(part.mask().count(), 7 * 6 * 5);
+        }
+    }
+
+    #[test]
+    fn a_notch_open_in_every_plane_stays() {
+        // A corner bitten off is connected to the border of all three of its planes.
+        let bitten: Vec<[usize; 3]> =
+            (6..=7).flat_map(|i| (5..=6).flat_map(move |j| (4..=5).map(move |k| [i, j, k]))).collect();
+        let mut part = block_without(&bitten);
+        assert_eq!(fill_plane_holes(&mut part), 0);
+        assert!(bitten.iter().all(|v| !part.contains(*v)));
+    }
+
+    #[test]
+    fn background_meets_only_over_edges() {
+        // A shaft along k, open to both sides: only the axial planes can fill it. There it meets an open notch at a
+        // corner, which does not open it; the same shaft with an edge in common stays.
+        let notch = |j: usize| (1..=5).flat_map(move |k| (4..=7).map(move |i| [i, j, k]));
+        let shaft: Vec<[usize; 3]> = (1..=5).map(|k| [3, 3, k]).collect();
+        for (row, filled) in [(4, true), (3, false)] {
+            let holes: Vec<[usize; 3]> = shaft.iter().copied().chain(notch(row)).collect();
+            let mut part = block_without(&holes);
+            assert_eq!(fill_plane_holes(&mut part), if filled { shaft.len() } else { 0 });
+            assert_eq!(part.contains([3, 3, 3]), filled);
+        }
+    }
+
+    #[test]
+    fn the_order_of_the_orientations_does_not_matter() {
+        // (4, 3, 3) is open along i in its axial and coronal plane and along k in its sagittal plane. The axial planes
+        // fill the shaft along k; were they done first, the sagittal plane would then fill (4, 3, 3) as well.
+        let mut holes: Vec<[usize; 3]> = (4..=7).map(|i| [i, 3, 3]).collect();
+        holes.extend((4..=5).map(|k| [4, 3, k]));
+        let mut part = block_without(&holes);
+        fill_plane_holes(&mut part);
+        assert!(part.contains([4, 3, 4]) && part.contains([4, 3, 5]));
+        assert!(!part.contains([4, 3, 3]));
+    }
+}

@@ -109,7 +109,12 @@ impl Part {
 
     /// Patient point of the centre of a voxel of the whole grid.
     pub fn centre(&self, v: [usize; 3]) -> Lps {
-        let at: [f64; 3] = std::array::from_fn(|a| v[a] as f64 - self.lo[a] as f64);
+        self.place(v.map(|n| n as f64))
+    }
+
+    /// Patient point of a place between the voxels of the whole grid.
+    pub fn place(&self, at: [f64; 3]) -> Lps {
+        let at: [f64; 3] = std::array::from_fn(|a| at[a] - self.lo[a] as f64);
         self.mask.grid().to_lps(Index::new(at[0], at[1], at[2]))
     }
 

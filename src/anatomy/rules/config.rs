@@ -30,8 +30,8 @@ pub struct RulesConfig {
     pub side_red_below_mm: f64,
     /// Cut a component that lies on both sides of the mid-sagittal plane (head axes only).
     pub cut_at_plane: bool,
-    /// A component is cut only when its smaller part reaches at least this far beyond the plane, in mm: the end of a
-    /// nerve at the chiasm may cross by a voxel or two and belongs to its nerve.
+    /// A component is cut only when its smaller part reaches at least this far beyond the plane, in mm: more than half
+    /// a chiasm, so that a nerve predicted on into the chiasm stays whole and gives the other side no nerve.
     pub cut_depth_mm: f64,
     /// ... and only when the smaller part holds at least this share of the component's voxels.
     pub cut_min_share: f64,
@@ -68,7 +68,7 @@ impl Default for RulesConfig {
             axes_min_brain_cc: 200.0,
             side_red_below_mm: 5.0,
             cut_at_plane: true,
-            cut_depth_mm: 8.0,
+            cut_depth_mm: 12.0,
             cut_min_share: 0.1,
             nerve_reach_mm: 6.0,
             eye_remove_small: true,

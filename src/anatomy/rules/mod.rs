@@ -10,6 +10,8 @@ mod nerve;
 mod plane;
 mod report;
 mod sides;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

@@ -32,16 +32,18 @@ pub(super) fn decide(brain: &Draft, parts: &[Part], grid: &Grid, cfg: &RulesConf
             Decided { plane, eyes: eyes_of(eyes, &plane, cfg), flags: plane_flags(&plane) }
         }
         SideRule::HeadAxes => {
+            let midline = midline(parts);
             let large = brain.part.mask().cc() >= cfg.axes_min_brain_cc;
-            let Some(by_brain) = SidePlane::of_brain(&brain.part).filter(|_| large) else {
-                let plane = largest_two(eyes, cfg)
-                    .and_then(|[a, b]| SidePlane::of_eyes(a, b))
-                    .unwrap_or_else(|| without_brain(parts, grid));
+            let Some(by_brain) = SidePlane::of_brain(&brain.part, &midline).filter(|_| large) else {
+                let mut largest = barycentres(eyes, cfg.eye_min_cc);
+                let plane = largest.next().zip(largest.next()).and_then(|(a, b)| SidePlane::of_eyes(a, b));
+                let plane = plane.unwrap_or_else(|| without_brain(parts, grid));
                 return Decided { plane, eyes: eyes_of(eyes, &plane, cfg), flags: plane_flags(&plane) };
             };
             let pair = eyes_of(eyes, &by_brain, cfg);
-            let centres = largest(&pair.left.part, cfg).zip(largest(&pair.right.part, cfg));
-            let refined = centres.map(|(left, right)| by_brain.refined_by_eyes(&brain.part, left, right));
+            let largest = |eye: &Draft| barycentres(&eye.part, cfg.eye_min_cc).next();
+            let centres = largest(&pair.left).zip(largest(&pair.right));
+            let refined = centres.map(|(left, right)| by_brain.refined_by_eyes(&brain.part, &midline, [left, right]));
             match refined {
                 Some(Ok(plane)) => Decided { plane, eyes: eyes_of(eyes, &plane, cfg), flags: plane_flags(&plane) },
                 Some(Err(against)) => {
@@ -69,37 +71,31 @@ fn eyes_of(eyes: &Part, plane: &SidePlane, cfg: &RulesConfig) -> Pair {
     pair
 }
 
-/// Barycentres of the components that are large enough for an eye, largest first.
-fn candidates(eyes: &Part, cfg: &RulesConfig) -> Vec<Lps> {
-    let mask = eyes.mask();
+/// Barycentres of the components of at least `least_cc`, largest first.
+fn barycentres(part: &Part, least_cc: f64) -> impl Iterator<Item = Lps> {
+    let mask = part.mask();
     let found = components(mask, Connectivity::Corners);
-    let large = found.list.iter().filter(|c| c.voxels as f64 * mask.grid().voxel_cc() >= cfg.eye_min_cc);
-    let alone = |label: u32| {
-        let mut one = mask.clone();
-        found.retain(&mut one, |c| c.label == label);
-        one.barycentre()
-    };
-    large.filter_map(|c| alone(c.label)).collect()
+    let large = found.list.clone().into_iter().filter(move |c| c.voxels as f64 * mask.grid().voxel_cc() >= least_cc);
+    large.map(move |c| {
+        let (n, sum) = part
+            .voxels_of(&found, &c)
+            .fold((0.0, [0.0; 3]), |(n, sum), v| (n + 1.0, std::array::from_fn(|a| sum[a] + v[a] as f64)));
+        part.place(sum.map(|s: f64| s / n))
+    })
 }
 
-fn largest(eyes: &Part, cfg: &RulesConfig) -> Option<Lps> {
-    candidates(eyes, cfg).first().copied()
-}
-
-fn largest_two(eyes: &Part, cfg: &RulesConfig) -> Option<[Lps; 2]> {
-    match candidates(eyes, cfg)[..] {
-        [a, b, ..] => Some([a, b]),
-        _ => None,
-    }
+/// Barycentres of the organs on the midline that there are: brainstem, chiasm, pituitary.
+fn midline(parts: &[Part]) -> Vec<Lps> {
+    let organs = [Class::Brainstem, Class::Chiasm, Class::Pituitary].into_iter();
+    organs.filter_map(|c| barycentres(&parts[c.index()], 0.0).next()).collect()
 }
 
 /// The plane across the patient's x axis through the first midline organ there is, or else through the middle of the
 /// working grid, which is centred on the head.
 fn without_brain(parts: &[Part], grid: &Grid) -> SidePlane {
-    let midline = [Class::Brainstem, Class::Chiasm, Class::Pituitary].into_iter();
-    let organ = midline.filter_map(|c| parts[c.index()].mask().barycentre()).next();
     let s = grid.shape();
     let whole = Extent { lo: [0; 3], hi: [s.cols - 1, s.rows - 1, s.slices - 1] };
+    let organ = midline(parts).first().copied();
     SidePlane::across_x(organ.unwrap_or_else(|| middle(grid, whole)), PlaneSource::PatientAxes)
 }
 
