@@ -10,6 +10,7 @@ use time::PrimitiveDateTime;
 
 use super::Failure;
 use crate::config::Config;
+use crate::contour::picture::contact_sheet;
 use crate::dicom::data::{assemble, read_folder};
 use crate::inference::Runtime;
 use crate::service::{Order, Report, SegmentError, Segmentation, Stage, segment_series};
@@ -28,6 +29,9 @@ pub struct SegmentArgs {
     /// Write the report as JSON.
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
+    /// Draw the contours on a sheet of slices.
+    #[arg(long, value_name = "FILE.png")]
+    picture: Option<PathBuf>,
     /// Configuration file.
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
@@ -53,6 +57,12 @@ pub fn run(args: SegmentArgs) -> Result<(), Failure> {
         other => Failure::Other(other.into()),
     })?;
     write_results(&args, &result)?;
+    if let Some(path) = &args.picture {
+        let planes = result.derived_series.as_ref().unwrap_or(&series);
+        let structures: Vec<_> = result.contours.iter().map(|(s, c)| (*s, c.clone())).collect();
+        let png = contact_sheet(&planes.volume, &structures).context("drawing the picture")?;
+        write(path, &png)?;
+    }
     print_table(&result.report);
     Ok(())
 }
