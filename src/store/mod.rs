@@ -16,7 +16,9 @@ mod intake;
 mod jobs;
 mod outbox;
 mod postgres;
+mod review;
 mod rows;
+mod view;
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -35,9 +37,11 @@ pub use intake::{Intake, NewInstance};
 pub use jobs::{CaseResult, ClaimedJob, Finished, NewResult, NewStructure};
 pub use outbox::{Attempt, Delivery, DeliveryItem};
 pub use postgres::PgStore;
+pub use review::{NewReview, Rating, Review, ReviewTotals, Tally};
 pub use rows::{
     Case, CaseState, InstanceRow, OutboxRow, OutboxState, PatientText, ResultKind, ResultRow, StructureRow, UnknownName,
 };
+pub use view::{Backlog, CaseView, DeliveryView, ImageFile, ImageFiles};
 
 use blobs::make_durable_directory;
 

@@ -42,6 +42,7 @@ macro_rules! named {
         }
     };
 }
+pub(super) use named;
 
 named!(
     /// Where a case stands. Each ends as delivered, refused, failed or superseded, or waits in sight.

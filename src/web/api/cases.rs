@@ -1,0 +1,165 @@
+//! Cases: the list, and one.
+
+use axum::extract::State;
+use axum::response::Json;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Path, Query, case_of};
+use crate::store::{CaseState, CaseView, DeliveryView};
+use crate::web::WebState;
+use crate::web::error::ApiError;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Before {
+    before: Option<Uuid>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Page {
+    cases: Vec<CaseJson>,
+    /// The `before` of the next page; none when this is the last.
+    next: Option<Uuid>,
+    total: i64,
+}
+
+/// A case as the reviewer sees it: with the patient's name, which is why this is served on loopback only.
+#[derive(Serialize)]
+struct CaseJson {
+    id: Uuid,
+    state: CaseState,
+    state_in_words: &'static str,
+    reason: Option<String>,
+    age_seconds: f64,
+    #[serde(with = "time::serde::rfc3339")]
+    received_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    finished_at: Option<OffsetDateTime>,
+    patient_id: String,
+    patient_name: String,
+    series_description: String,
+    study_uid: String,
+    series_uid: String,
+    revision: i32,
+    route: String,
+    calling_ae: String,
+    model_name: Option<String>,
+    model_digest: Option<String>,
+    structures_total: i64,
+    structures_found: i64,
+    structures_reviewed: i64,
+}
+
+#[derive(Serialize)]
+pub(super) struct OneCase {
+    #[serde(flatten)]
+    case: CaseJson,
+    refusals: serde_json::Value,
+    deliveries: Vec<DeliveryView>,
+}
+
+const fn in_words(state: CaseState) -> &'static str {
+    match state {
+        CaseState::Receiving => "images are arriving",
+        CaseState::Queued => "waits to be contoured",
+        CaseState::Segmenting => "being contoured",
+        CaseState::Delivering => "being delivered",
+        CaseState::Delivered => "delivered",
+        CaseState::Refused => "refused",
+        CaseState::Failed => "failed",
+        CaseState::Superseded => "replaced by a later revision",
+    }
+}
+
+impl From<CaseView> for CaseJson {
+    fn from(view: CaseView) -> Self {
+        let CaseView { case, age_seconds, structures_total, structures_found, structures_reviewed } = view;
+        Self {
+            id: case.id,
+            state: case.state,
+            state_in_words: in_words(case.state),
+            reason: case.reason,
+            age_seconds,
+            received_at: case.received_at,
+            finished_at: case.finished_at,
+            patient_id: case.patient_id.0.reveal().clone(),
+            patient_name: readable(case.patient_name.0.reveal()),
+            series_description: case.series_description,
+            study_uid: case.study_uid,
+            series_uid: case.series_uid,
+            revision: case.revision,
+            route: case.route,
+            calling_ae: case.calling_ae,
+            model_name: case.model_name,
+            model_digest: case.model_digest,
+            structures_total,
+            structures_found,
+            structures_reviewed,
+        }
+    }
+}
+
+/// A DICOM person name (family^given^middle^prefix^suffix, representations separated by =) for the eye.
+fn readable(name: &str) -> String {
+    let first = name.split('=').find(|group| !group.trim().is_empty()).unwrap_or_default();
+    let mut parts = first.split('^').map(str::trim);
+    let family = parts.next().unwrap_or_default();
+    let rest: Vec<&str> = parts.filter(|p| !p.is_empty()).collect();
+    match (family.is_empty(), rest.is_empty()) {
+        (_, true) => family.to_owned(),
+        (true, false) => rest.join(" "),
+        (false, false) => format!("{family}, {}", rest.join(" ")),
+    }
+}
+
+pub(super) async fn list(
+    State(state): State<WebState>,
+    Query(Before { before }): Query<Before>,
+) -> Result<Json<Page>, ApiError> {
+    if let Some(id) = before {
+        case_of(&state, id).await?;
+    }
+    let size = state.config.cases_per_page;
+    let total = state.store.case_count().await?;
+    // One more than shown tells whether there is a next page.
+    let mut cases = state.store.case_page(before, size + 1).await?;
+    let more = cases.len() > size as usize;
+    cases.truncate(size as usize);
+    let next = if more { cases.last().map(|c| c.case.id) } else { None };
+    Ok(Json(Page { cases: cases.into_iter().map(CaseJson::from).collect(), next, total }))
+}
+
+pub(super) async fn one(State(state): State<WebState>, Path(id): Path<Uuid>) -> Result<Json<OneCase>, ApiError> {
+    let view = case_of(&state, id).await?;
+    let deliveries = state.store.delivery_progress(id).await?;
+    let refusals = view.case.refusals.clone();
+    Ok(Json(OneCase { case: view.into(), refusals, deliveries }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn person_names_are_made_readable() {
+        for (dicom, shown) in [
+            ("Doe^Jane", "Doe, Jane"),
+            ("Doe^Jane^Q^Dr.", "Doe, Jane Q Dr."),
+            ("Yamada^Tarou=山田^太郎", "Yamada, Tarou"),
+            ("=山田^太郎", "山田, 太郎"),
+            ("^Jane", "Jane"),
+            ("ANON", "ANON"),
+            ("", ""),
+        ] {
+            assert_eq!(readable(dicom), shown, "{dicom}");
+        }
+    }
+
+    #[test]
+    fn every_state_has_words_of_its_own() {
+        let words: std::collections::BTreeSet<&str> = CaseState::ALL.iter().map(|s| in_words(*s)).collect();
+        assert_eq!(words.len(), CaseState::ALL.len());
+    }
+}

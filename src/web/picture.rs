@@ -1,0 +1,215 @@
+//! The images under the contours: read from the stored files, put together as the contours' grid was, windowed, drawn.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::sync::{Mutex, OnceCell};
+use uuid::Uuid;
+
+use super::error::{ApiError, Class};
+use crate::dicom::data::{Refusals, Series, assemble, parse_instances};
+use crate::geometry::Vec3;
+use crate::store::{Blobs, Case, PgStore};
+
+/// Which values are shown: black at `centre - width / 2` and below, white at `centre + width / 2` and above.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(super) struct Window {
+    pub(super) centre: f32,
+    pub(super) width: f32,
+}
+
+/// Where the patient's sides lie on the picture: R right, L left, A anterior, P posterior, H head, F feet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Edges {
+    left: String,
+    right: String,
+    top: String,
+    bottom: String,
+}
+
+impl Edges {
+    /// From the directions of growing columns, rows and slices. Columns grow to the right of the picture, rows down.
+    pub(super) fn of([across, down, _]: [Vec3; 3]) -> Self {
+        Self { left: towards(across * -1.0), right: towards(across), top: towards(down * -1.0), bottom: towards(down) }
+    }
+}
+
+/// A direction in letters, the main one first; a second one when it lies more than 17 degrees off the main one.
+fn towards(direction: Vec3) -> String {
+    let mut parts = [(direction.x, 'L', 'R'), (direction.y, 'P', 'A'), (direction.z, 'H', 'F')];
+    parts.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
+    let letter = |(size, plus, minus): (f64, char, char)| if size > 0.0 { plus } else { minus };
+    parts.into_iter().take(2).enumerate().filter(|(n, p)| *n == 0 || p.0.abs() > 0.3).map(|(_, p)| letter(p)).collect()
+}
+
+/// One case's images.
+pub(super) struct Picture {
+    pub(super) series: Series,
+    /// Whether contourd derived the images.
+    pub(super) derived: bool,
+    /// The window it is first shown with.
+    pub(super) window: Window,
+    /// Darkest and brightest value, outliers left out.
+    pub(super) range: (f32, f32),
+}
+
+impl Picture {
+    fn new(series: Series, derived: bool) -> Self {
+        let data = series.volume.data();
+        // A part of the voxels tells the window as well as all of them.
+        let mut sample: Vec<f32> =
+            data.iter().step_by((data.len() / 100_000).max(1)).copied().filter(|v| v.is_finite()).collect();
+        sample.sort_unstable_by(f32::total_cmp);
+        let quantile =
+            |q: f64| sample.get(((sample.len().max(1) - 1) as f64 * q).round() as usize).copied().unwrap_or(0.0);
+        let (low, high) = (quantile(0.01), quantile(0.995));
+        let width = if high > low { high - low } else { 1.0 };
+        let window = Window { centre: (low + low + width) / 2.0, width };
+        Self { window, range: (quantile(0.0), quantile(0.9995).max(low + width)), series, derived }
+    }
+
+    fn bytes(&self) -> usize {
+        std::mem::size_of_val(self.series.volume.data())
+    }
+
+    /// Slice k as an 8-bit grey PNG, with the pixels' size in it.
+    pub(super) fn png(&self, k: usize, window: Window) -> Result<Vec<u8>, ApiError> {
+        let grid = self.series.volume.grid();
+        let low = window.centre - window.width / 2.0;
+        let grey: Vec<u8> = self
+            .series
+            .volume
+            .slice(k)
+            .iter()
+            .map(|v| ((v - low) / window.width * 255.0).round().clamp(0.0, 255.0) as u8)
+            .collect();
+        let [across, down, _] = grid.spacing();
+        encode(grid.shape().cols, grid.shape().rows, [across, down], &grey).map_err(|e| {
+            ApiError::new(Class::Internal, format!("The slice cannot be drawn: {e}."), "Look into the daemon's log.")
+        })
+    }
+}
+
+/// Grey PNG; `spacing` in mm between columns and rows goes into it as pixels per metre (chunk pHYs).
+fn encode(columns: usize, rows: usize, spacing: [f64; 2], grey: &[u8]) -> Result<Vec<u8>, png::EncodingError> {
+    let mut out = Vec::new();
+    let mut encoder = png::Encoder::new(&mut out, columns as u32, rows as u32);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::Fast);
+    let [xppu, yppu] = spacing.map(|mm| (1000.0 / mm).round() as u32);
+    encoder.set_pixel_dims(Some(png::PixelDimensions { xppu, yppu, unit: png::Unit::Meter }));
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(grey)?;
+    writer.finish()?;
+    Ok(out)
+}
+
+type Cell = Arc<OnceCell<Arc<Picture>>>;
+
+/// Images of the cases looked at last, kept in memory up to a limit.
+pub(super) struct Pictures {
+    store: PgStore,
+    blobs: Blobs,
+    limit_bytes: usize,
+    /// Least recently used first. A cell that is not filled yet is being read.
+    kept: Mutex<Vec<(Uuid, Cell)>>,
+}
+
+impl Pictures {
+    pub(super) fn new(store: PgStore, blobs: Blobs, limit_mib: usize) -> Self {
+        Self { store, blobs, limit_bytes: limit_mib << 20, kept: Mutex::new(Vec::new()) }
+    }
+
+    /// The images that the contours of a case lie on. Asked for by several at once, they are read once.
+    ///
+    /// # Errors
+    /// The store, or files that do not make a series.
+    pub(super) async fn of(self: &Arc<Self>, case: Case) -> Result<Arc<Picture>, ApiError> {
+        let id = case.id;
+        let cell = {
+            let mut kept = self.kept.lock().await;
+            let entry = match kept.iter().position(|(other, _)| *other == id) {
+                Some(at) => kept.remove(at),
+                None => (id, Cell::default()),
+            };
+            let cell = Arc::clone(&entry.1);
+            kept.push(entry);
+            cell
+        };
+        // A task of its own: reading goes on when the one who asked gives up, and the next one finds it done.
+        let this = Arc::clone(self);
+        let reading = tokio::spawn(async move {
+            let picture = cell.get_or_try_init(|| this.read(&case)).await.cloned();
+            this.tidy(id, picture.is_err()).await;
+            picture
+        });
+        reading.await.unwrap_or_else(|_| {
+            Err(ApiError::new(Class::Internal, "Reading the images was broken off.", "Reload the page."))
+        })
+    }
+
+    /// Forgets what failed and, beyond the limit, what was not looked at for longest.
+    async fn tidy(&self, id: Uuid, failed: bool) {
+        let mut kept = self.kept.lock().await;
+        if failed {
+            kept.retain(|(other, cell)| *other != id || cell.initialized());
+        }
+        let size = |(_, cell): &(Uuid, Cell)| cell.get().map_or(0, |p| p.bytes());
+        while kept.len() > 1 && kept.iter().map(size).sum::<usize>() > self.limit_bytes {
+            kept.remove(0);
+        }
+    }
+
+    async fn read(&self, case: &Case) -> Result<Arc<Picture>, ApiError> {
+        let images = self.store.images_of(case).await?;
+        let mut files = Vec::with_capacity(images.files.len());
+        for file in &images.files {
+            files.push(self.blobs.get(&file.blob_key, &file.sha256).await?);
+        }
+        let derived = images.derived;
+        let read =
+            move || -> Result<Picture, Refusals> { Ok(Picture::new(assemble(parse_instances(&files)?)?, derived)) };
+        match tokio::task::spawn_blocking(read).await {
+            Ok(Ok(picture)) => Ok(Arc::new(picture)),
+            Ok(Err(refusals)) => Err(ApiError::new(
+                Class::Conflict,
+                format!("The images of this case cannot be shown: {refusals}"),
+                "See the reason on the case.",
+            )),
+            Err(_) => Err(ApiError::new(Class::Internal, "Reading the images failed.", "Look into the daemon's log.")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_are_those_of_the_patient() {
+        let unit = |x, y, z| Vec3::new(x, y, z).unit().unwrap();
+        let axial = Edges::of([unit(1.0, 0.0, 0.0), unit(0.0, 1.0, 0.0), unit(0.0, 0.0, 1.0)]);
+        // Radiological view: the patient's right is on the picture's left.
+        assert_eq!([&*axial.left, &*axial.right, &*axial.top, &*axial.bottom], ["R", "L", "A", "P"]);
+        let sagittal = Edges::of([unit(0.0, 1.0, 0.0), unit(0.0, 0.0, -1.0), unit(-1.0, 0.0, 0.0)]);
+        assert_eq!([&*sagittal.left, &*sagittal.right, &*sagittal.top, &*sagittal.bottom], ["A", "P", "H", "F"]);
+        let turned = Edges::of([unit(0.9, 0.44, 0.0), unit(-0.44, 0.9, 0.1), unit(0.0, 0.0, 1.0)]);
+        assert_eq!([&*turned.left, &*turned.right, &*turned.top, &*turned.bottom], ["RA", "LP", "AL", "PR"]);
+        let prone = Edges::of([unit(-1.0, 0.1, 0.0), unit(-0.1, -1.0, 0.0), unit(0.0, 0.0, 1.0)]);
+        assert_eq!([&*prone.left, &*prone.top], ["L", "P"]);
+    }
+
+    #[test]
+    fn the_png_keeps_grey_values_and_the_size_of_pixels() {
+        let grey = [0u8, 10, 20, 30, 40, 250];
+        let bytes = encode(3, 2, [0.5, 0.8], &grey).unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
+        let dims = reader.info().pixel_dims.unwrap();
+        assert_eq!((dims.xppu, dims.yppu), (2000, 1250));
+        let mut pixels = vec![0; 6];
+        reader.next_frame(&mut pixels).unwrap();
+        assert_eq!(pixels, grey);
+        assert_eq!((reader.info().width, reader.info().height), (3, 2));
+    }
+}

@@ -1,0 +1,50 @@
+// Talking to the daemon. Every failure becomes an ApiFailure with what went wrong and what to do.
+
+export class ApiFailure extends Error {
+  constructor(status, message, whatToDo) {
+    super(message);
+    this.status = status;
+    this.whatToDo = whatToDo;
+  }
+}
+
+async function request(path, options = {}) {
+  let response;
+  try {
+    response = await fetch(path, { cache: "no-store", credentials: "same-origin", ...options });
+  } catch (cause) {
+    if (cause.name === "AbortError") throw cause;
+    throw new ApiFailure(0, "The daemon does not answer.", "Check that contourd is running, then reload the page.");
+  }
+  if (response.ok) return response;
+  let body = {};
+  try {
+    body = await response.json();
+  } catch {
+    // Not JSON: the status line has to do.
+  }
+  throw new ApiFailure(response.status, body.error ?? `The daemon answered ${response.status}.`, body.what_to_do ?? "");
+}
+
+const part = encodeURIComponent;
+
+export const api = {
+  health: async () => (await request("/health")).json(),
+  cases: async (before) => (await request(`/api/cases${before ? `?before=${part(before)}` : ""}`)).json(),
+  case: async (id) => (await request(`/api/cases/${part(id)}`)).json(),
+  structures: async (id) => (await request(`/api/cases/${part(id)}/structures`)).json(),
+  contours: async (id) => (await request(`/api/cases/${part(id)}/contours`)).json(),
+  image: async (id) => (await request(`/api/cases/${part(id)}/image`)).json(),
+  slice: async (id, k, window) => {
+    const query = `centre=${window.centre}&width=${window.width}`;
+    return createImageBitmap(await (await request(`/api/cases/${part(id)}/slices/${k}.png?${query}`)).blob());
+  },
+  reviews: async (id, name) => (await request(`/api/cases/${part(id)}/structures/${part(name)}/reviews`)).json(),
+  review: async (id, name, review) =>
+    (await request(`/api/cases/${part(id)}/structures/${part(name)}/reviews`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(review),
+    })).json(),
+  statistics: async () => (await request("/api/statistics")).json(),
+};

@@ -1,0 +1,120 @@
+// One case: the slices with the contours on them, and the table of structures to be judged.
+
+import { api } from "./api.js";
+import { css, duration, el, failure, fill } from "./dom.js";
+import { ReviewPanel, badge } from "./review.js";
+import { Viewer } from "./viewer.js";
+
+const spaced = (name) => name.replaceAll("_", " ");
+
+/** What a reviewer should know of a structure: its flags in full, and what each rule did. */
+function details(structure) {
+  const changed = structure.effects.filter((e) => e.added || e.removed);
+  return [
+    structure.flags.map((f) => el("p", { class: `notice flagged ${f.severity}` }, f.text)),
+    changed.length ? el("p", { class: "effects" }, "Rules, in voxels of the working grid: ",
+      changed.map((e) => `${spaced(e.rule)} +${e.added} −${e.removed}`).join(", ")) : null,
+  ];
+}
+
+function delivery(d) {
+  const trouble = d.failed ? `, ${d.failed} refused` : "";
+  return el("div", {}, `${d.destination}: ${d.accepted} of ${d.total} objects${trouble}`,
+    d.accepted < d.total && d.last_error ? el("small", {}, d.last_error) : null);
+}
+
+function structureRow(s, onToggle, onSelect) {
+  const name = el("button", { type: "button", class: "name", on: { click: onSelect } }, s.name);
+  const box = el("input", { type: "checkbox", checked: true, "aria-label": `Show ${s.name}`, disabled: !s.found,
+    style: { "accent-color": css(s.colour) }, on: { change: (event) => onToggle(event.target.checked) } });
+  return el("tr", { "data-structure": s.name, class: s.found ? "" : "absent" },
+    el("td", {}, el("span", { class: "swatch", style: { "background-color": css(s.colour) } }), box),
+    el("td", {}, name),
+    el("td", { class: "number" }, s.found ? `${s.volume_cc.toFixed(s.volume_cc < 10 ? 2 : 1)} cm³` : "not found"),
+    el("td", { class: "number" }, s.found && s.agreement !== null ? `${Math.round(s.agreement * 100)} %` : ""),
+    el("td", { class: "flags" }, s.flags.map((f) => el("span", { class: `flag ${f.severity}`, title: f.text }, spaced(f.kind)))),
+    el("td", { class: "latest" }, s.latest_reviews.map((r) => el("span", { title: r.reviewer }, badge(r.rating)))));
+}
+
+export async function caseView(node, id) {
+  const [info, listed] = await Promise.all([api.case(id), api.structures(id)]);
+  const facts = el("dl", { class: "facts" }, [
+    ["Patient", `${info.patient_name || "no name"} (${info.patient_id || "no ID"})`],
+    ["Series", info.series_description || "no description"],
+    ["State", el("span", { class: `state ${info.state}` }, info.state_in_words)],
+    ["Received", `${new Date(info.received_at).toLocaleString()} (${duration(info.age_seconds)} ago)`],
+    ["Delivered to", info.deliveries.length ? info.deliveries.map(delivery) : "nothing to send yet"],
+    ["Model", info.model_name ? `${info.model_name} ${(info.model_digest ?? "").slice(0, 12)}` : "none yet"],
+  ].map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value))));
+  fill(node, el("h1", {}, el("a", { href: "#/", title: "All cases" }, "Cases"), " / ", info.patient_name || "no name"), facts,
+    info.reason ? el("p", { class: "notice reason" }, info.reason) : null);
+  if (!listed.structures.length) {
+    node.append(el("p", { class: "notice" }, "There are no contours to review."));
+    return () => {};
+  }
+
+  const canvas = el("canvas", { tabindex: 0, "aria-label": "Slice with contours: wheel or arrow keys change the slice, drag changes the window" });
+  const slider = el("input", { type: "range", min: 0, step: 1, "aria-label": "Slice" });
+  const where = el("output", { class: "where" });
+  const left = el("section", { class: "picture" }, el("p", { class: "muted" }, "Reading the images…"));
+  const rows = el("tbody");
+  const table = el("table", { class: "list structures" },
+    el("thead", {}, el("tr", {}, el("th"), el("th", {}, "Structure"), el("th", { class: "number" }, "Volume"),
+      el("th", { class: "number", title: "Mean agreement of the three networks inside the structure" }, "Agreement"),
+      el("th", {}, "Flags"), el("th", {}, "Reviews"))),
+    rows);
+
+  let viewer = null;
+  const panel = new ReviewPanel(id, (structure, review) => {
+    structure.latest_reviews = [...structure.latest_reviews.filter((r) => r.reviewer !== review.reviewer), review];
+    draw();
+  });
+  const detail = el("div", { class: "detail" });
+  const middle = new Map(); // structure to its middle slice
+
+  const select = (structure) => {
+    panel.show(structure);
+    fill(detail, details(structure));
+    viewer?.select(structure.name);
+    if (viewer && middle.has(structure.name)) viewer.goTo(middle.get(structure.name));
+    for (const row of rows.children) row.toggleAttribute("data-selected", row.dataset.structure === structure.name);
+  };
+  const draw = () => {
+    const chosen = panel.structure?.name;
+    const off = new Set([...rows.querySelectorAll("tr:has(input:not(:checked))")].map((row) => row.dataset.structure));
+    fill(rows, listed.structures.map((s) =>
+      structureRow(s, (visible) => viewer?.setVisible(s.name, visible), () => select(s))));
+    for (const row of rows.children) {
+      row.toggleAttribute("data-selected", row.dataset.structure === chosen);
+      if (off.has(row.dataset.structure)) row.querySelector("input").checked = false;
+    }
+  };
+  draw();
+  node.append(el("div", { class: "workplace" }, left, el("section", { class: "side" }, table, panel.node, detail)));
+
+  try {
+    const [image, contours] = await Promise.all([api.image(id), api.contours(id)]);
+    slider.max = image.slices - 1;
+    fill(left, canvas,
+      el("div", { class: "bar-under" }, slider, where,
+        el("button", { type: "button", on: { click: () => viewer.resetView() } }, "Reset view")),
+      el("p", { class: "muted" }, "Wheel or arrow keys: slice. Drag: window. Ctrl + wheel: zoom. Shift + drag: move."));
+    for (const s of contours.structures) if (s.middle_slice !== null) middle.set(s.name, s.middle_slice);
+    const changed = () => {
+      if (!viewer) return;
+      slider.value = viewer.slice;
+      where.textContent = `slice ${viewer.slice + 1} of ${image.slices} · centre ${viewer.window.centre} width ${viewer.window.width}`;
+    };
+    viewer = new Viewer(canvas, id, image, contours.structures, changed);
+    slider.addEventListener("input", () => viewer.goTo(Number(slider.value)));
+    changed();
+  } catch (error) {
+    fill(left, failure(error));
+  }
+  const first = listed.structures.find((s) => s.found) ?? listed.structures[0];
+  select(first);
+  return () => {
+    panel.end();
+    viewer?.end();
+  };
+}

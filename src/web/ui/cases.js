@@ -1,0 +1,68 @@
+// The list of cases, newest first, with each one's state, reason and age.
+
+import { api } from "./api.js";
+import { duration, el, failure, fill } from "./dom.js";
+
+const REFRESH_MS = 5000;
+
+function row(c) {
+  const review = c.structures_found ? `${c.structures_reviewed} of ${c.structures_total}` : "";
+  return el("tr", { "data-case": c.id, class: `case ${c.state}` },
+    el("td", {}, el("a", { href: `#/case/${encodeURIComponent(c.id)}` }, c.patient_name || "no name"),
+      el("small", {}, c.patient_id || "no ID")),
+    el("td", {}, c.series_description || "no description", el("small", {}, c.revision > 1 ? `revision ${c.revision}` : "")),
+    el("td", {}, el("span", { class: `state ${c.state}` }, c.state_in_words), c.reason && el("p", { class: "reason" }, c.reason)),
+    el("td", { class: "number" }, c.structures_total ? `${c.structures_found} of ${c.structures_total}` : ""),
+    el("td", { class: "number" }, review),
+    el("td", { class: "number", title: new Date(c.received_at).toLocaleString() }, duration(c.age_seconds)));
+}
+
+export async function casesView(node) {
+  const body = el("tbody");
+  const more = el("button", { type: "button", class: "more" }, "Older cases");
+  const count = el("p", { class: "muted", id: "count" });
+  const trouble = el("div");
+  fill(node, el("h1", {}, "Cases"), count, trouble,
+    el("table", { class: "list" },
+      el("thead", {}, el("tr", {}, el("th", {}, "Patient"), el("th", {}, "Series"), el("th", {}, "State"),
+        el("th", { class: "number" }, "Found"), el("th", { class: "number" }, "Reviewed"), el("th", { class: "number" }, "Age"))),
+      body),
+    more);
+
+  let older = []; // cases of the pages after the first: they change rarely and are not asked for again
+  let next = null;
+
+  const draw = (first) => {
+    const shown = new Set(first.cases.map((c) => c.id));
+    const all = [...first.cases, ...older.filter((c) => !shown.has(c.id))];
+    fill(body, all.map(row));
+    if (!older.length) next = first.next;
+    more.hidden = !next;
+    fill(count, all.length ? `${all.length} of ${first.total} shown, newest first` : "No case has arrived yet.");
+  };
+
+  let first = await api.cases();
+  draw(first);
+  more.addEventListener("click", async () => {
+    try {
+      const page = await api.cases(next);
+      older = [...older, ...page.cases];
+      next = page.next;
+      draw(first);
+    } catch (error) {
+      fill(trouble, failure(error));
+    }
+  });
+
+  const timer = setInterval(async () => {
+    if (document.hidden) return;
+    try {
+      first = await api.cases();
+      draw(first);
+      fill(trouble);
+    } catch (error) {
+      fill(trouble, failure(error));
+    }
+  }, REFRESH_MS);
+  return () => clearInterval(timer);
+}
