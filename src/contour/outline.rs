@@ -13,10 +13,13 @@ use super::{ContourConfig, ContourError, Holes, MAX_TOLERANCE, PlaneContour, Poi
 use crate::geometry::{Connectivity, Extent, Grid, Index, Mask, Shape, components};
 
 /// The outlines of a mask and what was done to it on the way.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone)]
 pub struct Outlines {
     /// Plane after plane.
     pub contours: Vec<PlaneContour>,
+    /// What the contours enclose, pixel for pixel: the mask less the islands dropped, its holes filled. Volumes that are
+    /// reported beside the contours are volumes of this.
+    pub mask: Mask,
     /// Islands (within a plane) that were too small and are not among the contours.
     pub islands_dropped: usize,
     /// Their voxels.
@@ -42,20 +45,38 @@ pub fn contours_of(mask: &Mask, cfg: &ContourConfig) -> Result<Vec<PlaneContour>
 /// [`ContourError`]: settings out of range, an outline that cannot be written within the allowed number of points.
 pub fn outline(mask: &Mask, cfg: &ContourConfig) -> Result<Outlines, ContourError> {
     cfg.validate()?;
-    let Some(extent) = mask.extent() else { return Ok(Outlines::default()) };
+    let mut out =
+        Outlines { contours: Vec::new(), mask: mask.clone(), islands_dropped: 0, voxels_dropped: 0, voxels_filled: 0 };
+    let Some(extent) = mask.extent() else { return Ok(out) };
     let plane_grid = plane_grid(mask.grid(), extent)?;
-    let planes: Vec<Outlines> = (extent.lo[2]..=extent.hi[2])
+    let planes: Vec<Plane> = (extent.lo[2]..=extent.hi[2])
         .into_par_iter()
         .map(|k| outline_plane(mask, extent, k, &plane_grid, cfg))
         .collect::<Result<_, _>>()?;
-    let mut all = Outlines::default();
     for plane in planes {
-        all.contours.extend(plane.contours);
-        all.islands_dropped += plane.islands_dropped;
-        all.voxels_dropped += plane.voxels_dropped;
-        all.voxels_filled += plane.voxels_filled;
+        out.islands_dropped += plane.islands_dropped;
+        out.voxels_dropped += plane.voxels_dropped;
+        out.voxels_filled += plane.voxels_filled;
+        for polygon in plane.polygons {
+            let moved = polygon.into_iter().map(|p| [p[0] + extent.lo[0] as f64, p[1] + extent.lo[1] as f64]);
+            out.contours.push(PlaneContour { slice: plane.k, points: moved.collect() });
+        }
+        for (j, row) in plane.mask.data().chunks_exact(extent.size()[0]).enumerate() {
+            let start = mask.offset(extent.lo[0], extent.lo[1] + j, plane.k);
+            out.mask.data_mut()[start..start + row.len()].copy_from_slice(row);
+        }
     }
-    Ok(all)
+    Ok(out)
+}
+
+/// One plane of the structure's box: its mask as contoured, and the polygons, in indices of the box.
+struct Plane {
+    k: usize,
+    mask: Mask,
+    polygons: Vec<Vec<Point>>,
+    islands_dropped: usize,
+    voxels_dropped: usize,
+    voxels_filled: usize,
 }
 
 /// One plane of the structure's box as a grid of its own, so that components within a plane are components of a mask.
@@ -72,27 +93,20 @@ fn outline_plane(
     k: usize,
     grid: &Arc<Grid>,
     cfg: &ContourConfig,
-) -> Result<Outlines, ContourError> {
+) -> Result<Plane, ContourError> {
     let shape = grid.shape();
-    let offset = [extent.lo[0], extent.lo[1]];
     let mut data = Vec::with_capacity(shape.voxels());
     for j in 0..shape.rows {
-        let row = mask.offset(offset[0], offset[1] + j, k);
-        data.extend_from_slice(&mask.data()[row..row + shape.cols]);
+        let start = mask.offset(extent.lo[0], extent.lo[1] + j, k);
+        data.extend_from_slice(&mask.data()[start..start + shape.cols]);
     }
     let mut plane = Mask::new(Arc::clone(grid), data)?;
-    let mut out = Outlines::default();
-    if cfg.holes == Holes::Fill {
-        out.voxels_filled = fill_holes(&mut plane);
-    }
+    let voxels_filled = if cfg.holes == Holes::Fill { fill_holes(&mut plane) } else { 0 };
     let islands = components(&plane, Connectivity::Corners);
-    out.islands_dropped = islands.list.iter().filter(|c| c.voxels < cfg.min_island_voxels).count();
-    out.voxels_dropped = islands.retain(&mut plane, |c| c.voxels >= cfg.min_island_voxels);
-    for polygon in polygons(&plane, k, cfg)? {
-        let moved = polygon.into_iter().map(|p| [p[0] + offset[0] as f64, p[1] + offset[1] as f64]).collect();
-        out.contours.push(PlaneContour { slice: k, points: moved });
-    }
-    Ok(out)
+    let islands_dropped = islands.list.iter().filter(|c| c.voxels < cfg.min_island_voxels).count();
+    let voxels_dropped = islands.retain(&mut plane, |c| c.voxels >= cfg.min_island_voxels);
+    let polygons = polygons(&plane, k, cfg)?;
+    Ok(Plane { k, mask: plane, polygons, islands_dropped, voxels_dropped, voxels_filled })
 }
 
 /// Fills what no way through background, corners included, joins to the border of the plane; returns the voxels.
