@@ -121,11 +121,11 @@ impl Reader {
         value.try_into().map_err(|e: toml::de::Error| self.faults.push(fault(name, one_line(&e)))).ok()
     }
 
-    /// Complaints of a section about itself; each begins with its key and a space.
+    /// Complaints of a section about itself; each begins with its key, then a colon or a space.
     pub fn complain(&mut self, section: &str, complaints: Vec<String>) {
         for text in complaints {
-            let (key, rest) = text.split_once(' ').unwrap_or(("", &text));
-            self.faults.push(fault(&format!("{section}.{key}"), rest.to_owned()));
+            let (key, rest) = text.split_once([':', ' ']).unwrap_or(("", &text));
+            self.faults.push(fault(&format!("{section}.{key}"), rest.trim_start().to_owned()));
         }
     }
 

@@ -1,5 +1,6 @@
 //! What can be configured about associations.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,8 @@ const PDU_BYTES: std::ops::RangeInclusive<u32> = 4096..=131_072;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScpConfig {
+    /// Address and port of the listener.
+    pub listen: SocketAddr,
     /// Our own title: associations for another one are rejected (1/1/7).
     pub ae_title: AeTitle,
     /// Titles that may call, compared exactly; others are rejected (1/1/3). Empty: anyone may call.
@@ -36,6 +39,7 @@ pub struct ScpConfig {
 impl Default for ScpConfig {
     fn default() -> Self {
         Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 11112)),
             ae_title: AeTitle::default(),
             calling_ae_titles: Vec::new(),
             max_associations: 16,
