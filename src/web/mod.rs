@@ -10,6 +10,7 @@
 //! | `GET /api/cases/{id}/contours` | polygons in pixel index coordinates and in LPS mm |
 //! | `GET /api/cases/{id}/image` | size, spacing, orientation and window of the images under the contours |
 //! | `GET /api/cases/{id}/slices/{k}.png?centre=&width=` | one slice, windowed |
+//! | `GET /api/cases/{id}/sheet.png` | slices with contours drawn on them, every structure shown |
 //! | `GET`, `POST /api/cases/{id}/structures/{name}/reviews` | what was said of a structure; say something |
 //! | `GET /api/statistics` | the table of the thesis's clinical review with this site's counts |
 //!

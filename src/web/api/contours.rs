@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{Path, Query, case_of};
 use crate::anatomy::Structure;
 use crate::contour::PlaneContour;
+use crate::contour::picture::contact_sheet;
 use crate::dicom::data::Series;
 use crate::store::StructureRow;
 use crate::web::WebState;
@@ -103,6 +104,27 @@ pub(super) async fn slice(
     Ok(([(CONTENT_TYPE, "image/png")], picture.png(k, window)?))
 }
 
+/// The contact sheet: slices chosen so that every structure shows, with its contours.
+pub(super) async fn sheet(State(state): State<WebState>, Path(id): Path<Uuid>) -> Result<impl IntoResponse, ApiError> {
+    let case = case_of(&state, id).await?.case;
+    let rows = state.store.structures_of(id).await?;
+    let picture: std::sync::Arc<Picture> = state.pictures.of(case).await?;
+    let structures = rows
+        .iter()
+        .filter_map(|row| Structure::from_name(&row.structure).map(|s| (s, row)))
+        .map(|(s, row)| Ok((s, stored_contours(s, row)?)))
+        .collect::<Result<Vec<_>, ApiError>>()?;
+    let drawn = tokio::task::spawn_blocking(move || contact_sheet(&picture.series.volume, &structures)).await;
+    let png = drawn.map_err(|e| e.to_string()).and_then(|png| png.map_err(|e| e.to_string())).map_err(|why| {
+        ApiError::new(Class::Internal, format!("The sheet cannot be drawn: {why}."), "Look into the daemon's log.")
+    })?;
+    Ok(([(CONTENT_TYPE, "image/png")], png))
+}
+
+fn stored_contours(structure: Structure, row: &StructureRow) -> Result<Vec<PlaneContour>, ApiError> {
+    Vec::<PlaneContour>::deserialize(&row.contours).map_err(|e| unreadable(structure, e))
+}
+
 #[derive(Serialize)]
 pub(super) struct Contours {
     /// Whether the images under the contours were derived by contourd.
@@ -146,7 +168,7 @@ fn structure_contours(
     row: &StructureRow,
     series: &Series,
 ) -> Result<StructureContours, ApiError> {
-    let stored = Vec::<PlaneContour>::deserialize(&row.contours).map_err(|e| unreadable(structure, e))?;
+    let stored = stored_contours(structure, row)?;
     let mut slices: Vec<usize> = stored.iter().map(|c| c.slice).collect();
     slices.sort_unstable();
     slices.dedup();

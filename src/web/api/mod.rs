@@ -43,6 +43,7 @@ pub(super) fn router() -> Router<WebState> {
         .route("/api/cases/{id}/contours", route(get(contours::contours)))
         .route("/api/cases/{id}/image", route(get(contours::image)))
         .route("/api/cases/{id}/slices/{file}", route(get(contours::slice)))
+        .route("/api/cases/{id}/sheet.png", route(get(contours::sheet)))
         .route("/api/statistics", route(get(statistics::table)))
 }
 
