@@ -1,7 +1,13 @@
 //! The few attributes that decide what happens to an object on receipt, read without touching its pixels.
 
-use super::Refusal;
-use crate::ids::{FrameOfReferenceUid, InstanceUid, Phi, SeriesUid, StudyUid};
+use dicom_core::Tag;
+use dicom_dictionary_std::tags;
+use dicom_object::InMemDicomObject;
+
+use super::part10::{self, Opened};
+use super::refusal::Refusal;
+use super::values::{decoded, invalid, missing, text};
+use crate::ids::{FrameOfReferenceUid, IdError, InstanceUid, Phi, SeriesUid, StudyUid};
 
 /// Manufacturer (0008,0070) of every object written here.
 pub const MANUFACTURER: &str = "contourd";
@@ -42,8 +48,52 @@ pub struct InstanceHeader {
 /// # Errors
 /// A refusal for what is not DICOM, is truncated, or lacks study, series or instance UID.
 pub fn read_header(bytes: &[u8]) -> Result<InstanceHeader, Refusal> {
-    let _ = bytes;
-    todo!()
+    let opened = part10::open(bytes)?;
+    let object = opened.parse(Some(tags::PIXEL_DATA))?;
+    header_of(&opened, &object)
+}
+
+/// The header of a parsed object.
+pub(super) fn header_of(opened: &Opened<'_>, object: &InMemDicomObject) -> Result<InstanceHeader, Refusal> {
+    let why = "without it the object belongs nowhere; export it again from the scanner or the archive";
+    let instance =
+        uid(object, tags::SOP_INSTANCE_UID, InstanceUid::parse)?.ok_or_else(|| missing(tags::SOP_INSTANCE_UID, why))?;
+    let named = |refusal: Refusal| refusal.with_instance(instance.clone());
+    let study = uid(object, tags::STUDY_INSTANCE_UID, StudyUid::parse).map_err(named)?;
+    let series = uid(object, tags::SERIES_INSTANCE_UID, SeriesUid::parse).map_err(named)?;
+    let frame = uid(object, tags::FRAME_OF_REFERENCE_UID, FrameOfReferenceUid::parse).map_err(named)?;
+    let sop_class = text(object, tags::SOP_CLASS_UID);
+    if sop_class.is_empty() {
+        return Err(named(missing(tags::SOP_CLASS_UID, why)));
+    }
+    let reading = |tag| decoded(opened, tag).map_err(named);
+    Ok(InstanceHeader {
+        study: study.ok_or_else(|| named(missing(tags::STUDY_INSTANCE_UID, why)))?,
+        series: series.ok_or_else(|| named(missing(tags::SERIES_INSTANCE_UID, why)))?,
+        frame,
+        sop_class,
+        transfer_syntax: opened.transfer_syntax.clone(),
+        modality: text(object, tags::MODALITY),
+        series_description: reading(tags::SERIES_DESCRIPTION)?,
+        patient_id: Phi::new(reading(tags::PATIENT_ID)?),
+        patient_name: Phi::new(reading(tags::PATIENT_NAME)?),
+        manufacturer: reading(tags::MANUFACTURER)?,
+        model_name: reading(tags::MANUFACTURER_MODEL_NAME)?,
+        instance,
+    })
+}
+
+/// A UID attribute; `None` for a missing or empty one.
+pub(super) fn uid<U>(
+    object: &InMemDicomObject,
+    tag: Tag,
+    parse: impl Fn(&str) -> Result<U, IdError>,
+) -> Result<Option<U>, Refusal> {
+    let value = text(object, tag);
+    if value.is_empty() {
+        return Ok(None);
+    }
+    parse(&value).map(Some).map_err(|_| invalid(tag, &value, "this is not a DICOM UID"))
 }
 
 /// Whether contourd itself made the object: a PACS that routes everything back must not start a loop.

@@ -1,29 +1,34 @@
 //! One classic MR image: header, place, decoded and rescaled pixels.
 
-use super::{InstanceHeader, MrAcquisition, PatientStudy, Refusal, Refusals};
+use dicom_core::Tag;
+use dicom_dictionary_std::{tags, uids};
+use dicom_object::InMemDicomObject;
+use rayon::prelude::*;
+
+use super::header::header_of;
+use super::pixels::Image;
+use super::refusal::{Refusal, RefusalCode, Refusals};
+use super::values::{exactly, integer, invalid, missing, tag_name, text};
+use super::{InstanceHeader, MrAcquisition, PatientStudy, part10, pixels};
 use crate::geometry::{Lps, Vec3};
 use crate::ids::{FrameOfReferenceUid, InstanceUid};
 
 /// One parsed classic MR image with decoded pixels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Instance {
-    header: InstanceHeader,
-    frame: FrameOfReferenceUid,
-    patient: PatientStudy,
-    acquisition: MrAcquisition,
-    series_number: Option<i64>,
-    position_reference_indicator: String,
+    pub(super) header: InstanceHeader,
+    pub(super) frame: FrameOfReferenceUid,
+    pub(super) patient: PatientStudy,
+    pub(super) acquisition: MrAcquisition,
+    pub(super) series_number: Option<i64>,
+    pub(super) position_reference_indicator: String,
     /// Image Position (Patient): the centre of the first pixel.
-    position: Lps,
+    pub(super) position: Lps,
     /// Image Orientation (Patient): directions of growing column and row number.
-    orientation: [Vec3; 2],
-    /// mm between neighbouring columns, between neighbouring rows (PixelSpacing has them the other way round).
-    spacing: [f64; 2],
-    columns: usize,
-    rows: usize,
-    /// Row after row.
-    pixels: Vec<f32>,
-    warnings: Vec<String>,
+    pub(super) orientation: [Vec3; 2],
+    /// mm between neighbouring columns, between neighbouring rows (Pixel Spacing has them the other way round).
+    pub(super) spacing: [f64; 2],
+    pub(super) image: Image,
 }
 
 impl Instance {
@@ -43,8 +48,85 @@ impl Instance {
 /// # Errors
 /// The first reason why it is not a usable MR image.
 pub fn parse_instance(bytes: &[u8]) -> Result<Instance, Refusal> {
-    let _ = bytes;
-    todo!()
+    let opened = part10::open(bytes)?;
+    let object = opened.parse(None)?;
+    let header = header_of(&opened, &object)?;
+    let uid = header.instance.clone();
+    read(&opened, object, header).map_err(|refusal| refusal.with_instance(uid))
+}
+
+fn read(opened: &part10::Opened<'_>, object: InMemDicomObject, header: InstanceHeader) -> Result<Instance, Refusal> {
+    check_kind(&header)?;
+    let frame = header.frame.clone().ok_or_else(|| {
+        missing(tags::FRAME_OF_REFERENCE_UID, "contours could not be tied to the patient; export the series again")
+    })?;
+    let place = "the slice has no place in the patient without it; send the original images, not secondary captures";
+    let position = exactly::<3>(&object, tags::IMAGE_POSITION_PATIENT, place)?;
+    if position.iter().any(|v| v.abs() > 1e5) {
+        let value = text(&object, tags::IMAGE_POSITION_PATIENT);
+        return Err(invalid(tags::IMAGE_POSITION_PATIENT, &value, "no patient is that far from the scanner's centre"));
+    }
+    let [px, py, pz] = position;
+    let instance = Instance {
+        frame,
+        patient: PatientStudy::read(opened, header.study.clone())?,
+        acquisition: MrAcquisition::read(opened, &object)?,
+        series_number: integer(&object, tags::SERIES_NUMBER).ok().flatten(),
+        position_reference_indicator: text(&object, tags::POSITION_REFERENCE_INDICATOR),
+        position: Lps::new(px, py, pz),
+        orientation: orientation(&object, place)?,
+        spacing: spacing(&object, place)?,
+        image: pixels::decode(object, &header.transfer_syntax)?,
+        header,
+    };
+    Ok(instance)
+}
+
+/// MR Image Storage and nothing else.
+fn check_kind(header: &InstanceHeader) -> Result<(), Refusal> {
+    let tag = tag_name(tags::SOP_CLASS_UID);
+    match header.sop_class.as_str() {
+        uids::MR_IMAGE_STORAGE => Ok(()),
+        uids::ENHANCED_MR_IMAGE_STORAGE
+        | uids::ENHANCED_MR_COLOR_IMAGE_STORAGE
+        | uids::LEGACY_CONVERTED_ENHANCED_MR_IMAGE_STORAGE => {
+            let message = "this is an enhanced (multi-frame) MR object, which few planning systems can tie contours to; \
+                           export the series as classic MR images, one object a slice";
+            Err(Refusal::new(RefusalCode::EnhancedMr, message).with_tag(tag))
+        }
+        other => {
+            let modality = if header.modality.is_empty() { "unknown" } else { &header.modality };
+            let message = format!(
+                "this is not an MR image but an object of modality {modality} (SOP class {other}); send the T1 MR series"
+            );
+            Err(Refusal::new(RefusalCode::NotMr, message).with_tag(tag))
+        }
+    }
+}
+
+/// Tolerance on the length of a direction and on the right angle between two.
+const DIRECTION_TOLERANCE: f64 = 1e-3;
+
+fn orientation(object: &InMemDicomObject, why: &str) -> Result<[Vec3; 2], Refusal> {
+    let tag = tags::IMAGE_ORIENTATION_PATIENT;
+    let [a, b, c, d, e, f] = exactly::<6>(object, tag, why)?;
+    let (row, column) = (Vec3::new(a, b, c), Vec3::new(d, e, f));
+    let unit = |v: Vec3| (v.norm() - 1.0).abs() < DIRECTION_TOLERANCE;
+    if !unit(row) || !unit(column) || row.dot(column).abs() >= DIRECTION_TOLERANCE {
+        let why = "these are not two directions of length 1 at right angles";
+        return Err(invalid(tag, &text(object, tag), why));
+    }
+    Ok([row, column])
+}
+
+/// mm between columns, between rows. Pixel Spacing gives the distance between rows first.
+fn spacing(object: &InMemDicomObject, why: &str) -> Result<[f64; 2], Refusal> {
+    let tag: Tag = tags::PIXEL_SPACING;
+    let [between_rows, between_columns] = exactly::<2>(object, tag, why)?;
+    if [between_rows, between_columns].iter().any(|s| !(0.01..=100.0).contains(s)) {
+        return Err(invalid(tag, &text(object, tag), "an MR pixel measures between 0.01 and 100 mm"));
+    }
+    Ok([between_columns, between_rows])
 }
 
 /// Parses many files side by side.
@@ -52,6 +134,13 @@ pub fn parse_instance(bytes: &[u8]) -> Result<Instance, Refusal> {
 /// # Errors
 /// The refusals of every file that is not a usable MR image.
 pub fn parse_instances<B: AsRef<[u8]> + Sync>(files: &[B]) -> Result<Vec<Instance>, Refusals> {
-    let _ = files;
-    todo!()
+    let parsed: Vec<_> = files.par_iter().map(|bytes| parse_instance(bytes.as_ref())).collect();
+    let (mut instances, mut refusals) = (Vec::with_capacity(parsed.len()), Vec::new());
+    for result in parsed {
+        match result {
+            Ok(instance) => instances.push(instance),
+            Err(refusal) => refusals.push(refusal),
+        }
+    }
+    if refusals.is_empty() { Ok(instances) } else { Err(Refusals(refusals)) }
 }

@@ -8,26 +8,39 @@
 //! [`validate_rtstruct`] look at what was written with other eyes. Same input, same bytes: times and UIDs come from the
 //! caller or are derived, never from a clock.
 
+mod build;
+mod charset;
 mod derived;
+mod folder;
 mod header;
 mod instance;
+mod layout;
 mod mr;
+mod part10;
 mod patient;
+mod pixels;
 mod refusal;
 mod rtstruct;
 mod series;
+mod stack;
+mod values;
 
 pub use derived::{DerivedSeriesMeta, derived_axial_series};
+pub use folder::read_folder;
 pub use header::{InstanceHeader, MANUFACTURER, MODEL_NAME, is_own_object, read_header};
 pub use instance::{Instance, parse_instance, parse_instances};
 pub use mr::{MrSeriesAttributes, write_mr_series};
+pub use part10::part10_file;
 pub use patient::{MrAcquisition, PatientStudy};
 pub use refusal::{DataError, Refusal, RefusalCode, Refusals};
 pub use rtstruct::{
     Defect, DefectCode, ReadContour, ReadRoi, RoiContours, StructureSet, StructureSetMeta, read_rtstruct,
     validate_rtstruct, write_rtstruct,
 };
-pub use series::{Series, SeriesAttributes, SliceRef, assemble, read_folder};
+pub use series::{Series, SeriesAttributes, SliceRef, assemble};
+
+#[cfg(test)]
+mod test_support;
 
 use crate::ids::{InstanceUid, SeriesUid};
 
@@ -44,4 +57,12 @@ pub struct EncodedInstance {
     pub transfer_syntax: String,
     /// The whole Part 10 file: preamble, meta group, data set.
     pub bytes: Vec<u8>,
+}
+
+/// What stands on everything that a research model made.
+pub const RESEARCH_MARK: &str = "Research use only, not reviewed";
+
+/// Series Number of what is made from a series: recognisably the source's, in a range of its own.
+fn derived_series_number(source: Option<i64>, offset: i64) -> i64 {
+    offset + source.filter(|n| (0..1_000_000).contains(n)).unwrap_or(0)
 }

@@ -1,5 +1,11 @@
 //! Patient, study and acquisition values that are carried from a source series into what is written.
 
+use dicom_dictionary_std::tags;
+use dicom_object::InMemDicomObject;
+
+use super::part10::Opened;
+use super::refusal::Refusal;
+use super::values::{decoded, text, texts};
 use crate::ids::{Phi, StudyUid};
 
 /// Patient and study values, decoded to Unicode. Missing values are empty; dates and times are DICOM DA and TM.
@@ -38,7 +44,7 @@ pub struct PatientStudy {
 }
 
 /// How an MR image was acquired, as far as a derived or synthetic series repeats it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MrAcquisition {
     /// Scanning Sequence (0018,0020), for example `GR`.
     pub scanning_sequence: Vec<String>,
@@ -64,4 +70,49 @@ pub struct MrAcquisition {
     pub contrast_agent: String,
     /// Patient Position (0018,5100), for example `HFS`.
     pub patient_position: String,
+}
+
+impl PatientStudy {
+    /// What an object says of its patient and study.
+    pub(super) fn read(opened: &Opened<'_>, study: StudyUid) -> Result<Self, Refusal> {
+        let plain = |tag| decoded(opened, tag);
+        let private = |tag| decoded(opened, tag).map(Phi::new);
+        Ok(Self {
+            study,
+            patient_name: private(tags::PATIENT_NAME)?,
+            patient_id: private(tags::PATIENT_ID)?,
+            issuer_of_patient_id: private(tags::ISSUER_OF_PATIENT_ID)?,
+            birth_date: private(tags::PATIENT_BIRTH_DATE)?,
+            sex: plain(tags::PATIENT_SEX)?,
+            age: private(tags::PATIENT_AGE)?,
+            size: private(tags::PATIENT_SIZE)?,
+            weight: private(tags::PATIENT_WEIGHT)?,
+            study_date: plain(tags::STUDY_DATE)?,
+            study_time: plain(tags::STUDY_TIME)?,
+            study_id: private(tags::STUDY_ID)?,
+            accession_number: private(tags::ACCESSION_NUMBER)?,
+            referring_physician: private(tags::REFERRING_PHYSICIAN_NAME)?,
+            study_description: plain(tags::STUDY_DESCRIPTION)?,
+        })
+    }
+}
+
+impl MrAcquisition {
+    /// What an object says of its acquisition.
+    pub(super) fn read(opened: &Opened<'_>, object: &InMemDicomObject) -> Result<Self, Refusal> {
+        Ok(Self {
+            scanning_sequence: texts(object, tags::SCANNING_SEQUENCE),
+            sequence_variant: texts(object, tags::SEQUENCE_VARIANT),
+            scan_options: texts(object, tags::SCAN_OPTIONS),
+            acquisition_type: text(object, tags::MR_ACQUISITION_TYPE),
+            repetition_time: text(object, tags::REPETITION_TIME),
+            echo_time: text(object, tags::ECHO_TIME),
+            inversion_time: text(object, tags::INVERSION_TIME),
+            echo_train_length: text(object, tags::ECHO_TRAIN_LENGTH),
+            field_strength: text(object, tags::MAGNETIC_FIELD_STRENGTH),
+            flip_angle: text(object, tags::FLIP_ANGLE),
+            contrast_agent: decoded(opened, tags::CONTRAST_BOLUS_AGENT)?,
+            patient_position: text(object, tags::PATIENT_POSITION),
+        })
+    }
 }

@@ -1,9 +1,15 @@
 //! Checked slices of one series, and the volume they make.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::sync::Arc;
 
-use super::{Instance, MrAcquisition, PatientStudy, Refusals};
-use crate::geometry::{Lps, Volume};
+use dicom_dictionary_std::tags;
+
+use super::refusal::{Refusal, RefusalCode, Refusals};
+use super::stack::stack;
+use super::values::tag_name;
+use super::{Instance, MrAcquisition, PatientStudy};
+use crate::geometry::{GeometryError, Grid, Lps, Shape, Vec3, Volume};
 use crate::ids::{FrameOfReferenceUid, InstanceUid, SeriesUid};
 
 /// Values of a series that are carried into the objects made from it.
@@ -72,15 +78,96 @@ impl Series {
 /// # Errors
 /// Every reason why they do not make one regular volume.
 pub fn assemble(instances: Vec<Instance>) -> Result<Series, Refusals> {
-    let _ = instances;
-    todo!()
+    let Some(first) = instances.first() else {
+        return Err(Refusal::new(RefusalCode::NoImages, "there are no MR images").into());
+    };
+    let mut refusals = belongs_together(first, &instances);
+    let attributes = SeriesAttributes {
+        patient: first.patient.clone(),
+        series: first.header.series.clone(),
+        series_number: first.series_number,
+        series_description: first.header.series_description.clone(),
+        position_reference_indicator: first.position_reference_indicator.clone(),
+        acquisition: first.acquisition.clone(),
+    };
+    let differing = instances.iter().filter(|i| i.patient != first.patient).count();
+    let stack = match stack(instances) {
+        Ok(stack) if refusals.is_empty() => stack,
+        Ok(_) => return Err(Refusals(refusals)),
+        Err(more) => {
+            refusals.extend(more);
+            return Err(Refusals(refusals));
+        }
+    };
+    let mut warnings = stack.warnings;
+    if differing > 0 {
+        warnings.push(format!("{differing} slices describe patient or study differently in minor attributes"));
+    }
+    let (slices, volume) = volume(stack.slices, stack.normal, stack.spacing, &mut warnings)?;
+    Ok(Series { attributes, slices, volume, warnings })
 }
 
-/// Reads the MR series in a folder, with folders inside and foreign files allowed.
-///
-/// # Errors
-/// Nothing there, several MR series (named), or files that are damaged.
-pub fn read_folder(dir: &Path) -> Result<Vec<Instance>, Refusals> {
-    let _ = dir;
-    todo!()
+/// Refuses instances of several series, patients, studies or frames of reference.
+fn belongs_together(first: &Instance, instances: &[Instance]) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    let mut one = |odd: Option<&Instance>, code, tag, message: &str| {
+        if let Some(odd) = odd {
+            refusals.push(Refusal::new(code, message).with_tag(tag_name(tag)).with_instance(odd.uid().clone()));
+        }
+    };
+    one(
+        instances.iter().find(|i| i.header.series != first.header.series),
+        RefusalCode::SeveralSeries,
+        tags::SERIES_INSTANCE_UID,
+        "the images belong to several series; send one T1 series at a time",
+    );
+    one(
+        instances.iter().find(|i| {
+            i.header.study != first.header.study
+                || i.header.patient_id != first.header.patient_id
+                || i.header.patient_name != first.header.patient_name
+        }),
+        RefusalCode::SeveralPatients,
+        tags::PATIENT_ID,
+        "the images name different patients or studies under one series; have the archive correct them",
+    );
+    one(
+        instances.iter().find(|i| i.frame != first.frame),
+        RefusalCode::SeveralFrames,
+        tags::FRAME_OF_REFERENCE_UID,
+        "the images lie in several frames of reference, so the patient may have moved between them; send one acquisition",
+    );
+    refusals
+}
+
+/// The slices' references and their volume.
+fn volume(
+    instances: Vec<Instance>,
+    normal: Vec3,
+    spacing: f64,
+    warnings: &mut Vec<String>,
+) -> Result<(Vec<SliceRef>, Volume<f32>), Refusals> {
+    let Some(first) = instances.first() else {
+        return Err(Refusal::new(RefusalCode::NoImages, "there are no MR images").into());
+    };
+    let impossible = |e: GeometryError| Refusal::new(RefusalCode::TooLarge, format!("the slices make no volume: {e}"));
+    let [row, column] = first.orientation;
+    let shape = Shape::new(first.image.columns, first.image.rows, instances.len());
+    let steps = [first.spacing[0], first.spacing[1], spacing];
+    let grid = Grid::new(first.frame.clone(), shape, first.position, [row, column, normal], steps);
+    let grid = Arc::new(grid.map_err(impossible)?);
+    let mut values = Vec::with_capacity(shape.voxels());
+    let mut slices = Vec::with_capacity(instances.len());
+    for instance in instances {
+        values.extend_from_slice(&instance.image.values);
+        warnings.extend(instance.image.warnings);
+        slices.push(SliceRef {
+            sop_class: instance.header.sop_class,
+            instance: instance.header.instance,
+            position: instance.position,
+        });
+    }
+    let mut seen = HashSet::new();
+    warnings.retain(|w| seen.insert(w.clone()));
+    Ok((slices, Volume::new(grid, values).map_err(impossible)?))
 }

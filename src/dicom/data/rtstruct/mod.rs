@@ -9,4 +9,4 @@ pub use validate::{Defect, DefectCode, validate_rtstruct};
 pub use write::{RoiContours, StructureSetMeta, write_rtstruct};
 
 /// RT Structure Set Storage.
-pub(super) const RT_STRUCTURE_SET_STORAGE: &str = "1.2.840.10008.5.1.4.1.1.481.3";
+pub(super) const RT_STRUCTURE_SET_STORAGE: &str = dicom_dictionary_std::uids::RT_STRUCTURE_SET_STORAGE;

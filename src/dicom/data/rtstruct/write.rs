@@ -1,11 +1,17 @@
 //! Contours to an RT Structure Set.
 
+use dicom_core::VR;
+use dicom_dictionary_std::{tags, uids};
+use dicom_object::InMemDicomObject;
 use time::PrimitiveDateTime;
 
-use super::super::{DataError, EncodedInstance, Series};
-use crate::anatomy::Structure;
+use super::super::build::{Builder, code_item, reference_item, trimmed};
+use super::super::header::{MANUFACTURER, MODEL_NAME};
+use super::super::{DataError, EncodedInstance, RESEARCH_MARK, Series, derived_series_number, part10};
+use super::RT_STRUCTURE_SET_STORAGE;
+use crate::anatomy::{ANATOMICAL_STRUCTURE, Structure};
 use crate::contour::PlaneContour;
-use crate::ids::InstanceUid;
+use crate::ids::{InstanceUid, SeriesUid};
 
 /// The contours of one structure on the planes of a series.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +47,12 @@ pub struct StructureSetMeta {
     pub created: PrimitiveDateTime,
 }
 
+/// Detached Study Management SOP Class: retired, but what planning systems write and expect for a study.
+const DETACHED_STUDY_MANAGEMENT: &str = "1.2.840.10008.3.1.2.3.1";
+
+/// Contour Data longer than this (bytes) cannot be sent under an explicit VR (PS3.5 section 7.1.2).
+pub(super) const MAX_CONTOUR_DATA: usize = 65_534;
+
 /// Writes an RT Structure Set (implicit VR little endian) on the slices of `series`. The same input gives the same
 /// bytes.
 ///
@@ -51,6 +63,179 @@ pub fn write_rtstruct(
     rois: &[RoiContours],
     meta: &StructureSetMeta,
 ) -> Result<EncodedInstance, DataError> {
-    let _ = (series, rois, meta);
-    todo!()
+    let rois: Vec<&RoiContours> = rois.iter().filter(|roi| !roi.contours.is_empty()).collect();
+    if rois.is_empty() {
+        return Err(DataError::NothingToWrite);
+    }
+    for (n, roi) in rois.iter().enumerate() {
+        if rois.iter().skip(n + 1).any(|other| other.structure == roi.structure) {
+            return Err(DataError::Twice(roi.structure.name()));
+        }
+    }
+    let parts = identity(series, meta);
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let (instance, own_series) = (InstanceUid::derive(&parts), SeriesUid::derive(&parts));
+    let a = &series.attributes;
+    let mark = if meta.research { RESEARCH_MARK } else { "Draft, not reviewed" };
+    let label = if meta.research { "AI RESEARCH" } else { &meta.label };
+
+    let mut b = Builder::new();
+    b.patient_study(&a.patient)
+        .text(tags::SOP_CLASS_UID, VR::UI, RT_STRUCTURE_SET_STORAGE)
+        .text(tags::SOP_INSTANCE_UID, VR::UI, instance.as_str())
+        .moment(tags::INSTANCE_CREATION_DATE, tags::INSTANCE_CREATION_TIME, meta.created)
+        .text(tags::MODALITY, VR::CS, "RTSTRUCT")
+        .text(tags::SERIES_INSTANCE_UID, VR::UI, own_series.as_str())
+        .integers(tags::SERIES_NUMBER, &[derived_series_number(a.series_number, 9000)])
+        .moment(tags::SERIES_DATE, tags::SERIES_TIME, meta.created)
+        .text(tags::SERIES_DESCRIPTION, VR::LO, mark)
+        .text(tags::OPERATORS_NAME, VR::PN, "")
+        .text(tags::MANUFACTURER, VR::LO, MANUFACTURER)
+        .text(tags::MANUFACTURER_MODEL_NAME, VR::LO, MODEL_NAME)
+        .texts(tags::SOFTWARE_VERSIONS, VR::LO, &software_versions(meta))
+        .text(tags::FRAME_OF_REFERENCE_UID, VR::UI, series.frame().as_str())
+        .text(tags::POSITION_REFERENCE_INDICATOR, VR::LO, &a.position_reference_indicator)
+        .checked(tags::STRUCTURE_SET_LABEL, VR::SH, "StructureSetLabel", label)?
+        .text(tags::STRUCTURE_SET_NAME, VR::LO, mark)
+        .moment(tags::STRUCTURE_SET_DATE, tags::STRUCTURE_SET_TIME, meta.created)
+        .integers(tags::INSTANCE_NUMBER, &[i64::from(meta.revision)])
+        .text(tags::APPROVAL_STATUS, VR::CS, "UNAPPROVED")
+        .sequence(tags::REFERENCED_FRAME_OF_REFERENCE_SEQUENCE, vec![referenced_frame(series)]);
+    if let Some(predecessor) = &meta.predecessor {
+        let item = reference_item(RT_STRUCTURE_SET_STORAGE, predecessor.as_str());
+        b.sequence(tags::PREDECESSOR_STRUCTURE_SET_SEQUENCE, vec![item]);
+    }
+    let (mut declared, mut drawn, mut observed) = (Vec::new(), Vec::new(), Vec::new());
+    for (roi, number) in rois.into_iter().zip(1..) {
+        declared.push(declaration(series, roi, number, mark)?);
+        drawn.push(contours(series, roi, number)?);
+        observed.push(observation(roi, number));
+    }
+    b.sequence(tags::STRUCTURE_SET_ROI_SEQUENCE, declared)
+        .sequence(tags::ROI_CONTOUR_SEQUENCE, drawn)
+        .sequence(tags::RTROI_OBSERVATIONS_SEQUENCE, observed);
+    part10::encode(&b.finish(), RT_STRUCTURE_SET_STORAGE, instance, own_series, uids::IMPLICIT_VR_LITTLE_ENDIAN)
+}
+
+/// What the UIDs are derived from: everything that the bytes depend on.
+fn identity(series: &Series, meta: &StructureSetMeta) -> Vec<String> {
+    let mut instances: Vec<String> = series.slices.iter().map(|s| s.instance.to_string()).collect();
+    instances.sort();
+    let mut parts = vec!["structure set".to_owned(), series.attributes.series.to_string()];
+    parts.extend(instances);
+    parts.extend([
+        meta.model_digest.clone(),
+        meta.config_digest.clone(),
+        meta.revision.to_string(),
+        env!("CARGO_PKG_VERSION").to_owned(),
+    ]);
+    parts
+}
+
+/// Version, model and the model's digest, each within the 64 characters of LO (a SHA-256 in hexadecimal fills them).
+fn software_versions(meta: &StructureSetMeta) -> Vec<String> {
+    let clean = |text: &str| text.chars().filter(|c| !c.is_control() && *c != '\\').take(64).collect::<String>();
+    vec![env!("CARGO_PKG_VERSION").to_owned(), clean(&format!("model {}", meta.model_name)), clean(&meta.model_digest)]
+}
+
+/// The frame of reference, with study, series and every slice in geometric order.
+fn referenced_frame(series: &Series) -> InMemDicomObject {
+    let images = series.slices.iter().map(|s| reference_item(&s.sop_class, s.instance.as_str())).collect();
+    let mut of_series = Builder::new();
+    of_series
+        .text(tags::SERIES_INSTANCE_UID, VR::UI, series.attributes.series.as_str())
+        .sequence(tags::CONTOUR_IMAGE_SEQUENCE, images);
+    let study = series.attributes.patient.study.as_str();
+    let mut of_study = Builder::from(reference_item(DETACHED_STUDY_MANAGEMENT, study));
+    of_study.sequence(tags::RT_REFERENCED_SERIES_SEQUENCE, vec![of_series.finish()]);
+    let mut of_frame = Builder::new();
+    of_frame
+        .text(tags::FRAME_OF_REFERENCE_UID, VR::UI, series.frame().as_str())
+        .sequence(tags::RT_REFERENCED_STUDY_SEQUENCE, vec![of_study.finish()]);
+    of_frame.finish()
+}
+
+/// An item of Structure Set ROI Sequence.
+fn declaration(series: &Series, roi: &RoiContours, number: i64, mark: &str) -> Result<InMemDicomObject, DataError> {
+    let description = if roi.description.is_empty() { mark.to_owned() } else { format!("{mark}. {}", roi.description) };
+    let mut b = Builder::new();
+    b.integers(tags::ROI_NUMBER, &[number])
+        .text(tags::REFERENCED_FRAME_OF_REFERENCE_UID, VR::UI, series.frame().as_str())
+        .checked(tags::ROI_NAME, VR::LO, "ROIName", roi.structure.name())?
+        .checked(tags::ROI_DESCRIPTION, VR::ST, "ROIDescription", &description)?
+        .decimals(tags::ROI_VOLUME, "ROIVolume", &[(roi.volume_cc * 1e6).round() / 1e6])?
+        .text(tags::ROI_GENERATION_ALGORITHM, VR::CS, "AUTOMATIC");
+    Ok(b.finish())
+}
+
+/// An item of ROI Contour Sequence.
+fn contours(series: &Series, roi: &RoiContours, number: i64) -> Result<InMemDicomObject, DataError> {
+    let mut items = Vec::with_capacity(roi.contours.len());
+    for (contour, n) in roi.contours.iter().zip(1..) {
+        items.push(contour_item(series, roi.structure, contour, n)?);
+    }
+    let mut b = Builder::new();
+    b.integers(tags::REFERENCED_ROI_NUMBER, &[number])
+        .integers(tags::ROI_DISPLAY_COLOR, &roi.structure.colour().map(i64::from))
+        .sequence(tags::CONTOUR_SEQUENCE, items);
+    Ok(b.finish())
+}
+
+fn contour_item(
+    series: &Series,
+    structure: Structure,
+    contour: &PlaneContour,
+    number: i64,
+) -> Result<InMemDicomObject, DataError> {
+    let structure = structure.name();
+    let slice = contour.slice;
+    let slices = series.slices.len();
+    let image = series.slices.get(slice).ok_or(DataError::NoSuchSlice { structure, slice, slices })?;
+    let bad = |reason| DataError::BadContour { structure, slice, reason };
+    let mut points: Vec<String> = Vec::with_capacity(contour.points.len());
+    for point in &contour.points {
+        let place = series.point_on_slice(slice, *point).ok_or(DataError::NoSuchSlice { structure, slice, slices })?;
+        if place.to_array().iter().any(|v| !v.is_finite() || v.abs() > 1e6) {
+            return Err(bad("a point is not in the patient"));
+        }
+        // Micrometres: at most 11 characters, and far below the 0.01 mm that a point may lie off its plane.
+        let text = place.to_array().map(|v| trimmed(format!("{v:.3}"))).join("\\");
+        if points.last() != Some(&text) {
+            points.push(text);
+        }
+    }
+    if points.len() > 1 && points.first() == points.last() {
+        points.pop();
+    }
+    if points.len() < 3 {
+        return Err(bad("it has fewer than three different points"));
+    }
+    let count = points.len() as i64;
+    let data: Vec<&str> = points.iter().flat_map(|p| p.split('\\')).collect();
+    if data.iter().map(|v| v.len() + 1).sum::<usize>() > MAX_CONTOUR_DATA {
+        return Err(bad("it has too many points to be sent; simplify it"));
+    }
+    let mut b = Builder::new();
+    b.sequence(tags::CONTOUR_IMAGE_SEQUENCE, vec![reference_item(&image.sop_class, image.instance.as_str())])
+        .text(tags::CONTOUR_GEOMETRIC_TYPE, VR::CS, "CLOSED_PLANAR")
+        .integers(tags::NUMBER_OF_CONTOUR_POINTS, &[count])
+        .integers(tags::CONTOUR_NUMBER, &[number])
+        .texts(tags::CONTOUR_DATA, VR::DS, &data);
+    Ok(b.finish())
+}
+
+/// An item of RT ROI Observations Sequence.
+fn observation(roi: &RoiContours, number: i64) -> InMemDicomObject {
+    let mut code = Builder::from(code_item(roi.structure.code()));
+    if let Some(side) = roi.structure.laterality_code() {
+        code.code(tags::SEGMENTED_PROPERTY_TYPE_MODIFIER_CODE_SEQUENCE, side);
+    }
+    let mut b = Builder::new();
+    b.integers(tags::OBSERVATION_NUMBER, &[number])
+        .integers(tags::REFERENCED_ROI_NUMBER, &[number])
+        .code(tags::SEGMENTED_PROPERTY_CATEGORY_CODE_SEQUENCE, ANATOMICAL_STRUCTURE)
+        .sequence(tags::RTROI_IDENTIFICATION_CODE_SEQUENCE, vec![code.finish()])
+        .text(tags::RTROI_INTERPRETED_TYPE, VR::CS, "ORGAN")
+        .text(tags::ROI_INTERPRETER, VR::PN, "");
+    b.finish()
 }

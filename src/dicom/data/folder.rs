@@ -1,0 +1,143 @@
+//! The MR series in a folder.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dicom_dictionary_std::uids;
+use rayon::prelude::*;
+
+use super::header::{InstanceHeader, is_own_object, read_header};
+use super::instance::{Instance, parse_instances};
+use super::refusal::{Refusal, RefusalCode, Refusals};
+
+/// Folders inside folders are followed this deep.
+const MAX_DEPTH: usize = 16;
+
+/// A file of the folder and what its header says.
+enum Found {
+    /// A DICOM object.
+    Object(PathBuf, Box<InstanceHeader>),
+    /// Looks like DICOM but cannot be read.
+    Damaged(Refusal),
+    /// Something else.
+    Foreign,
+}
+
+/// Reads the MR series in a folder, with folders inside and foreign files allowed. Objects that contourd made are
+/// passed over, so that results may lie beside their images.
+///
+/// # Errors
+/// Nothing there, several MR series (named), or files that are damaged.
+pub fn read_folder(dir: &Path) -> Result<Vec<Instance>, Refusals> {
+    let mut files = Vec::new();
+    collect(dir, 0, &mut files)?;
+    files.sort();
+    let found: Vec<Found> = files.par_iter().map(|path| look(path)).collect();
+    let mut series: BTreeMap<String, (String, Vec<PathBuf>)> = BTreeMap::new();
+    let (mut damaged, mut others) = (Vec::new(), BTreeMap::<String, usize>::new());
+    let mut enhanced = false;
+    for one in found {
+        match one {
+            Found::Foreign => {}
+            Found::Damaged(refusal) => damaged.push(refusal),
+            Found::Object(_, header) if is_own_object(&header) => {}
+            Found::Object(path, header) if header.sop_class == uids::MR_IMAGE_STORAGE => {
+                let entry = series.entry(header.series.to_string()).or_insert((header.series_description, Vec::new()));
+                entry.1.push(path);
+            }
+            Found::Object(_, header) => {
+                enhanced |= header.modality == "MR";
+                *others.entry(header.modality).or_default() += 1;
+            }
+        }
+    }
+    if series.len() > 1 {
+        let names: Vec<String> =
+            series.iter().map(|(uid, (what, files))| format!("{uid} ({what:?}, {} images)", files.len())).collect();
+        let message = format!("the folder holds {} MR series: {}; keep one", series.len(), names.join(", "));
+        damaged.push(Refusal::new(RefusalCode::SeveralSeries, message));
+    }
+    let Some((_, (_, paths))) = series.into_iter().next() else {
+        if damaged.is_empty() {
+            damaged.push(nothing(&others, enhanced));
+        }
+        return Err(Refusals(damaged));
+    };
+    if !damaged.is_empty() {
+        return Err(Refusals(damaged));
+    }
+    let read: Result<Vec<Vec<u8>>, Refusal> =
+        paths.iter().map(|p| fs::read(p).map_err(|e| unreadable(p, &e))).collect();
+    parse_instances(&read?)
+}
+
+/// Why a folder without an MR series is refused.
+fn nothing(others: &BTreeMap<String, usize>, enhanced: bool) -> Refusal {
+    if others.is_empty() {
+        return Refusal::new(
+            RefusalCode::NoImages,
+            "the folder holds no DICOM images; name the folder of the T1 MR series",
+        );
+    }
+    let kinds: Vec<String> = others.iter().map(|(modality, count)| format!("{count} of modality {modality}")).collect();
+    let kinds = kinds.join(", ");
+    if enhanced {
+        let message = format!(
+            "the folder holds no classic MR images but other objects ({kinds}); export enhanced MR as classic MR images"
+        );
+        return Refusal::new(RefusalCode::EnhancedMr, message);
+    }
+    let message = format!("the folder holds no MR images but {kinds}; contours are made on a T1 MR series only");
+    Refusal::new(RefusalCode::NotMr, message)
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Refusal {
+    Refusal::new(RefusalCode::Unreadable, format!("{} cannot be read: {error}", path.display()))
+}
+
+fn collect(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Refusal> {
+    if depth > MAX_DEPTH {
+        let message = format!("{} is nested more than {MAX_DEPTH} folders deep", dir.display());
+        return Err(Refusal::new(RefusalCode::Unreadable, message));
+    }
+    for entry in fs::read_dir(dir).map_err(|e| unreadable(dir, &e))? {
+        let path = entry.map_err(|e| unreadable(dir, &e))?.path();
+        let kind = fs::symlink_metadata(&path).map_err(|e| unreadable(&path, &e))?.file_type();
+        if kind.is_dir() {
+            collect(&path, depth + 1, files)?;
+        } else if kind.is_file() || (kind.is_symlink() && path.is_file()) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn look(path: &Path) -> Found {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => return Found::Damaged(unreadable(path, &error)),
+    };
+    match read_header(&bytes) {
+        Ok(header) if header.sop_class == MEDIA_DIRECTORY => Found::Foreign,
+        Ok(header) => Found::Object(path.to_owned(), Box::new(header)),
+        Err(refusal) => {
+            // Without the mark it is some other kind of file; a data set without any frame is taken only when whole.
+            let marked = bytes.get(128..132) == Some(b"DICM");
+            if !marked || is_directory(&bytes) {
+                return Found::Foreign;
+            }
+            let message = format!("{}: {}", path.display(), refusal.message);
+            Found::Damaged(Refusal { message, ..refusal })
+        }
+    }
+}
+
+/// Media Storage Directory Storage, the DICOMDIR of a disc.
+const MEDIA_DIRECTORY: &str = "1.2.840.10008.1.3.10";
+
+/// Whether the file meta information calls the file a DICOMDIR (which has no instance of its own).
+fn is_directory(bytes: &[u8]) -> bool {
+    let uid = MEDIA_DIRECTORY.as_bytes();
+    bytes.get(132..512.min(bytes.len())).is_some_and(|meta| meta.windows(uid.len()).any(|w| w == uid))
+}

@@ -1,0 +1,248 @@
+//! Part 10 files: taking them apart, and putting them together.
+
+use std::borrow::Cow;
+use std::io::{Cursor, Read};
+
+use dicom_core::Tag;
+use dicom_dictionary_std::{tags, uids};
+use dicom_encoding::{Codec, TransferSyntaxIndex};
+use dicom_object::{FileDicomObject, FileMetaTableBuilder, InMemDicomObject};
+use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
+
+use super::EncodedInstance;
+use super::layout::{self, Encoding, Layout};
+use super::refusal::{DataError, Refusal, RefusalCode};
+use super::values::tag_name;
+use crate::ids::{InstanceUid, SeriesUid};
+
+/// Implementation Class UID of contourd, derived once below 2.25.
+const IMPLEMENTATION_CLASS: &str = "2.25.93124711890342557810563397428126713511";
+const IMPLEMENTATION_NAME: &str = concat!("CONTOURD_", env!("CARGO_PKG_VERSION"));
+
+/// A data set inflated beyond this is refused (an MR slice has a few megabytes).
+const MAX_INFLATED: u64 = 1 << 30;
+
+/// Transfer syntaxes that are read here, and whether their pixels are always exact.
+const READ: [(&str, bool); 11] = [
+    (uids::IMPLICIT_VR_LITTLE_ENDIAN, true),
+    (uids::EXPLICIT_VR_LITTLE_ENDIAN, true),
+    (uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, true),
+    (uids::RLE_LOSSLESS, true),
+    (uids::JPEG_LOSSLESS, true),
+    (uids::JPEG_LOSSLESS_SV1, true),
+    (uids::JPEGLS_LOSSLESS, true),
+    (uids::JPEG2000_LOSSLESS, true),
+    (uids::JPEG_BASELINE8_BIT, false),
+    (uids::JPEGLS_NEAR_LOSSLESS, false),
+    (uids::JPEG2000, false),
+];
+
+/// Whether a transfer syntax keeps every pixel exactly; `None` when it is not read here.
+pub(super) fn lossless(transfer_syntax: &str) -> Option<bool> {
+    READ.iter().find(|(uid, _)| *uid == transfer_syntax).map(|(_, exact)| *exact)
+}
+
+/// A Part 10 file taken apart: every length in it has been checked.
+pub(super) struct Opened<'a> {
+    pub transfer_syntax: String,
+    /// The data set, inflated where it was deflated.
+    pub dataset: Cow<'a, [u8]>,
+    pub layout: Layout,
+}
+
+/// Opens a Part 10 file with or without preamble, or a bare data set.
+///
+/// # Errors
+/// Not DICOM, truncated, or a transfer syntax that is not read here.
+pub(super) fn open(bytes: &[u8]) -> Result<Opened<'_>, Refusal> {
+    let (transfer_syntax, dataset) = split(bytes)?;
+    if lossless(&transfer_syntax).is_none() {
+        let name = TransferSyntaxRegistry.get(&transfer_syntax).map_or("unknown", |ts| ts.name());
+        let message = format!(
+            "transfer syntax {transfer_syntax} ({name}) is not read here; send little endian, RLE, JPEG lossless, JPEG-LS lossless or JPEG 2000 lossless"
+        );
+        return Err(Refusal::new(RefusalCode::TransferSyntax, message).with_tag(tag_name(tags::TRANSFER_SYNTAX_UID)));
+    }
+    let dataset = if transfer_syntax == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN {
+        Cow::Owned(inflate(dataset)?)
+    } else {
+        Cow::Borrowed(dataset)
+    };
+    let encoding =
+        if transfer_syntax == uids::IMPLICIT_VR_LITTLE_ENDIAN { Encoding::Implicit } else { Encoding::Explicit };
+    let layout = layout::walk(&dataset, encoding)?;
+    Ok(Opened { transfer_syntax, dataset, layout })
+}
+
+impl Opened<'_> {
+    /// Parses the data set, up to `until` when given (by tag order of the file).
+    ///
+    /// # Errors
+    /// [`RefusalCode::NotDicom`] when the parser cannot read it.
+    pub fn parse(&self, until: Option<Tag>) -> Result<InMemDicomObject, Refusal> {
+        let cut = until.and_then(|tag| self.layout.elements.iter().find(|e| e.tag >= tag)).map(|e| e.start);
+        let end = cut.or_else(|| self.layout.elements.last().map(|e| e.value.end)).unwrap_or(0);
+        let bytes = self.dataset.get(..end).unwrap_or(&self.dataset);
+        // What was deflated is explicit little endian by now.
+        let uid = match self.transfer_syntax.as_str() {
+            uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN => uids::EXPLICIT_VR_LITTLE_ENDIAN,
+            other => other,
+        };
+        let unreadable = |reason: String| {
+            Refusal::new(
+                RefusalCode::NotDicom,
+                format!("the data set cannot be read: {reason}; fetch the object again"),
+            )
+        };
+        let ts = TransferSyntaxRegistry.get(uid).ok_or_else(|| unreadable(format!("no transfer syntax {uid}")))?;
+        InMemDicomObject::read_dataset_with_ts(bytes, ts).map_err(|e| unreadable(error_chain(&e)))
+    }
+
+    /// The value bytes of a top-level element.
+    pub fn raw(&self, tag: Tag) -> Option<&[u8]> {
+        self.layout.find(tag).and_then(|e| self.dataset.get(e.value.clone()))
+    }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// Transfer syntax and data set of a file.
+fn split(bytes: &[u8]) -> Result<(String, &[u8]), Refusal> {
+    let meta = match bytes {
+        _ if bytes.get(128..132) == Some(b"DICM") => 132,
+        _ if bytes.starts_with(b"DICM") => 4,
+        _ if bytes.starts_with(&[0x02, 0x00]) => 0,
+        _ if bytes.starts_with(&[0x08, 0x00]) => return Ok((guess(bytes).to_owned(), bytes)),
+        _ => {
+            let message = "this is not a DICOM file: neither the mark DICM nor a data set begins it";
+            return Err(Refusal::new(RefusalCode::NotDicom, message));
+        }
+    };
+    let mut at = meta;
+    let mut transfer_syntax = None;
+    while bytes.get(at..at + 2) == Some(&[0x02, 0x00]) {
+        let header = layout::read_header(bytes, at, bytes.len(), Encoding::Explicit)?;
+        let end = header.value.saturating_add(header.length as usize);
+        let value = bytes.get(header.value..end).ok_or_else(|| {
+            let message = "the object ends inside its file meta information; it was cut short: fetch it again";
+            Refusal::new(RefusalCode::Truncated, message).with_tag(tag_name(header.tag))
+        })?;
+        if header.tag == tags::TRANSFER_SYNTAX_UID {
+            let text = String::from_utf8_lossy(value);
+            transfer_syntax = Some(text.trim_matches(['\0', ' ']).to_owned());
+        }
+        at = end;
+    }
+    let dataset = bytes.get(at..).unwrap_or_default();
+    if dataset.is_empty() {
+        let message = "the object ends behind its file meta information; it was cut short: fetch it again";
+        return Err(Refusal::new(RefusalCode::Truncated, message));
+    }
+    let transfer_syntax = transfer_syntax.ok_or_else(|| {
+        let message = "the file does not say how it is encoded; export it again as a DICOM Part 10 file";
+        Refusal::new(RefusalCode::MissingAttribute, message).with_tag(tag_name(tags::TRANSFER_SYNTAX_UID))
+    })?;
+    Ok((transfer_syntax, dataset))
+}
+
+/// The encoding of a bare data set: explicit when a VR stands behind the first tag.
+fn guess(dataset: &[u8]) -> &'static str {
+    match dataset.get(4..6) {
+        Some(vr) if vr.iter().all(u8::is_ascii_uppercase) => uids::EXPLICIT_VR_LITTLE_ENDIAN,
+        _ => uids::IMPLICIT_VR_LITTLE_ENDIAN,
+    }
+}
+
+fn inflate(deflated: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let broken = |reason: String| {
+        Refusal::new(
+            RefusalCode::Truncated,
+            format!(
+                "the deflated data set cannot be inflated ({reason}); it was cut short or is damaged: fetch it again"
+            ),
+        )
+    };
+    let syntax = TransferSyntaxRegistry.get(uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN);
+    let Some(Codec::Dataset(Some(adapter))) = syntax.map(|ts| ts.codec()) else {
+        return Err(broken("no decoder".into()));
+    };
+    let mut out = Vec::new();
+    let mut reader = adapter.adapt_reader(Box::new(Cursor::new(deflated))).take(MAX_INFLATED + 1);
+    reader.read_to_end(&mut out).map_err(|e| broken(e.to_string()))?;
+    if out.len() as u64 > MAX_INFLATED {
+        return Err(Refusal::new(RefusalCode::TooLarge, "the deflated data set inflates to more than one gigabyte"));
+    }
+    Ok(out)
+}
+
+/// Puts a data set as it came over the network into a Part 10 file.
+///
+/// # Errors
+/// [`DataError::Encoding`] when the file meta information cannot be written.
+pub fn part10_file(
+    sop_class: &str,
+    instance: &InstanceUid,
+    transfer_syntax: &str,
+    dataset: &[u8],
+) -> Result<Vec<u8>, DataError> {
+    let failed = |e: &dyn std::error::Error| DataError::Encoding(error_chain(e));
+    let meta = FileMetaTableBuilder::new()
+        .media_storage_sop_class_uid(sop_class)
+        .media_storage_sop_instance_uid(instance.as_str())
+        .transfer_syntax(transfer_syntax)
+        .implementation_class_uid(IMPLEMENTATION_CLASS)
+        .implementation_version_name(IMPLEMENTATION_NAME)
+        .build()
+        .map_err(|e| failed(&e))?;
+    let mut bytes = vec![0u8; 128];
+    bytes.extend_from_slice(b"DICM");
+    meta.write(&mut bytes).map_err(|e| failed(&e))?;
+    bytes.extend_from_slice(dataset);
+    Ok(bytes)
+}
+
+/// Encodes an object as a Part 10 file.
+///
+/// # Errors
+/// [`DataError::Encoding`] when the encoder refuses.
+pub(super) fn encode(
+    object: &InMemDicomObject,
+    sop_class: &str,
+    instance: InstanceUid,
+    series: SeriesUid,
+    transfer_syntax: &str,
+) -> Result<EncodedInstance, DataError> {
+    let ts = TransferSyntaxRegistry
+        .get(transfer_syntax)
+        .ok_or_else(|| DataError::Encoding(format!("no transfer syntax {transfer_syntax}")))?;
+    let mut dataset = Vec::new();
+    object.write_dataset_with_ts(&mut dataset, ts).map_err(|e| DataError::Encoding(error_chain(&e)))?;
+    let bytes = part10_file(sop_class, &instance, transfer_syntax, &dataset)?;
+    Ok(EncodedInstance {
+        sop_class: sop_class.to_owned(),
+        instance,
+        series,
+        transfer_syntax: transfer_syntax.to_owned(),
+        bytes,
+    })
+}
+
+/// A parsed object with the meta group that pixel decoders look at.
+pub(super) fn with_meta(object: InMemDicomObject, transfer_syntax: &str) -> Option<FileDicomObject<InMemDicomObject>> {
+    let meta = FileMetaTableBuilder::new()
+        .media_storage_sop_class_uid("")
+        .media_storage_sop_instance_uid("")
+        .transfer_syntax(transfer_syntax)
+        .build()
+        .ok()?;
+    Some(object.with_exact_meta(meta))
+}
