@@ -193,7 +193,7 @@ fn slice(
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_support::{attributes, encoded, oblique_grid, read_back, sagittal_grid, volume};
+    use super::super::test_support::{attributes, oblique_grid, read_back, sagittal_grid, volume};
     use super::*;
 
     #[test]
