@@ -37,8 +37,9 @@ create table instances (
     series_uid text not null,
     revision integer not null,
     transfer_syntax text not null,
+    content_sha256 text not null,      -- of the data set as sent: the same again is a resend, another is a conflict
     blob_key text not null,
-    sha256 text not null,
+    sha256 text not null,              -- of the file
     byte_count bigint not null check (byte_count > 0),
     received_at timestamptz not null default now(),
     foreign key (series_uid, revision) references cases (series_uid, revision)

@@ -1,8 +1,67 @@
 //! Receive, segment, deliver: the only room that knows the order of the stages.
+//!
+//! What is in which file:
+//! - [`segment_series`] (`segment`): one series to one structure set, pure.
+//! - [`Daemon`] (`daemon`): starts and stops the parts below.
+//! - `receive`: the inbox; `complete`: when a series is complete; `work`: jobs; `deliver`: the outbox.
+//! - `config`: what can be configured about them.
 
+mod complete;
+mod config;
+mod daemon;
+mod deliver;
+mod receive;
 mod segment;
+mod work;
 
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+pub use config::{DestinationConfig, JobsConfig, ReceiveConfig, RouteConfig, SendingConfig, ServiceConfig};
+pub use daemon::Daemon;
 pub use segment::{
     Order, Planes, PlanesConfig, Progress, Recipe, Report, SegmentError, Segmentation, Stage, StructureReport,
     deliver_findings, segment_series,
 };
+pub use work::{Recipes, Segmenter};
+
+use crate::store::{ErrorClass, StoreError};
+
+/// How often each part looks for work.
+const POLL: Duration = Duration::from_millis(500);
+/// Pause after the database could not be asked.
+const AFTER_FAULT: Duration = Duration::from_secs(2);
+
+/// Waits, but not beyond a shutdown.
+async fn pause(time: Duration, shutdown: &CancellationToken) {
+    tokio::select! {
+        () = tokio::time::sleep(time) => {}
+        () = shutdown.cancelled() => {}
+    }
+}
+
+/// Writes to the database until it is written, so that what was done is not forgotten while the database is away.
+///
+/// # Errors
+/// The last error, when it can never be written, or when the database is still away at a shutdown; then leases run out
+/// and the work is done again.
+async fn persist<T, F: Future<Output = Result<T, StoreError>>>(
+    what: &'static str,
+    shutdown: &CancellationToken,
+    write: impl Fn() -> F,
+) -> Result<T, StoreError> {
+    loop {
+        match write().await {
+            Err(error) if error.class() == ErrorClass::Retry && !shutdown.is_cancelled() => {
+                tracing::warn!(%error, what, "not recorded yet, tried again");
+                pause(AFTER_FAULT, shutdown).await;
+            }
+            Err(error) => {
+                tracing::error!(%error, what, "cannot be recorded");
+                return Err(error);
+            }
+            written => return written,
+        }
+    }
+}

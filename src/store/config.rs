@@ -38,9 +38,6 @@ impl StoreConfig {
                     .push("url is not a PostgreSQL address: write postgres://user:password@host:5432/database".into());
             }
         }
-        if !self.state_dir.is_absolute() {
-            faults.push(format!("state_dir is {}: write an absolute path", self.state_dir.display()));
-        }
         if !(4..=200).contains(&self.connections) {
             faults.push(format!("connections is {}: set 4 to 200", self.connections));
         }
@@ -61,10 +58,9 @@ mod tests {
         assert_eq!(StoreConfig::default().faults(), Vec::<String>::new());
         assert_eq!(toml::from_str::<StoreConfig>("").unwrap(), StoreConfig::default());
         assert!(toml::from_str::<StoreConfig>("uri = 'x'").is_err());
-        let bad: StoreConfig =
-            toml::from_str("url = 'mysql://app:hunter2@h/d'\nstate_dir = 'state'\nconnections = 1").unwrap();
+        let bad: StoreConfig = toml::from_str("url = 'mysql://app:hunter2@h/d'\nconnections = 1").unwrap();
         let faults = bad.faults();
-        assert_eq!(faults.len(), 3, "{faults:?}");
+        assert_eq!(faults.len(), 2, "{faults:?}");
         assert!(!format!("{bad:?} {faults:?}").contains("hunter2"));
     }
 }

@@ -105,7 +105,7 @@ impl StoreError {
                 },
                 _ => ErrorClass::Permanent,
             },
-            StoreError::File { .. } | StoreError::LeaseLost(_) => ErrorClass::Retry,
+            StoreError::File { .. } => ErrorClass::Retry,
             StoreError::Blob { source, .. } => match source {
                 object_store::Error::NotFound { .. } => ErrorClass::Permanent,
                 _ => ErrorClass::Retry,
@@ -113,6 +113,7 @@ impl StoreError {
             StoreError::Migration(_)
             | StoreError::NotDurable { .. }
             | StoreError::UnknownName(_)
+            | StoreError::LeaseLost(_)
             | StoreError::InUse { .. }
             | StoreError::Cluster { .. }
             | StoreError::DamagedBlob { .. } => ErrorClass::Permanent,

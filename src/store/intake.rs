@@ -43,6 +43,8 @@ pub struct NewInstance {
     pub called: AeTitle,
     /// Name of the route.
     pub route: String,
+    /// SHA-256 of the data set as sent.
+    pub content_sha256: String,
     /// Where the Part 10 file lies.
     pub blob_key: String,
     /// Its SHA-256.
@@ -61,9 +63,9 @@ pub enum Intake {
         /// Its revision; above 1 for a slice that came late.
         revision: i32,
     },
-    /// The same bytes are there already.
+    /// The same data set is there already.
     AlreadyStored,
-    /// Other bytes are there under the same SOP Instance UID; nothing was changed.
+    /// Another data set is there under the same SOP Instance UID; nothing was changed.
     Conflict,
 }
 
@@ -88,12 +90,12 @@ impl PgStore {
             .map_err(failed("look for a result"))
     }
 
-    /// SHA-256 of the file that was acknowledged under this UID.
+    /// SHA-256 of the data set that was acknowledged under this UID.
     ///
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn known_instance(&self, instance: &InstanceUid) -> Result<Option<String>, StoreError> {
-        sqlx::query_scalar("select sha256 from instances where sop_instance_uid = $1")
+        sqlx::query_scalar("select content_sha256 from instances where sop_instance_uid = $1")
             .bind(instance.as_str())
             .fetch_optional(&self.pool)
             .await
@@ -110,14 +112,16 @@ impl PgStore {
         let (case, revision) = open_case(&mut tx, new).await?;
         let inserted = sqlx::query(
             "insert into instances
-                 (sop_instance_uid, sop_class_uid, series_uid, revision, transfer_syntax, blob_key, sha256, byte_count)
-             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (sop_instance_uid) do nothing",
+                 (sop_instance_uid, sop_class_uid, series_uid, revision, transfer_syntax, content_sha256,
+                  blob_key, sha256, byte_count)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (sop_instance_uid) do nothing",
         )
         .bind(new.instance.as_str())
         .bind(&new.sop_class)
         .bind(new.series.as_str())
         .bind(revision)
         .bind(&new.transfer_syntax)
+        .bind(&new.content_sha256)
         .bind(&new.blob_key)
         .bind(&new.sha256)
         .bind(i64::try_from(new.byte_count).unwrap_or(i64::MAX))
@@ -128,7 +132,11 @@ impl PgStore {
             // Another association was faster; the case that was opened for it alone must not stay.
             tx.rollback().await.map_err(failed(ACTION))?;
             let known = self.known_instance(&new.instance).await?;
-            return Ok(if known.as_deref() == Some(&new.sha256) { Intake::AlreadyStored } else { Intake::Conflict });
+            return Ok(if known.as_deref() == Some(&new.content_sha256) {
+                Intake::AlreadyStored
+            } else {
+                Intake::Conflict
+            });
         }
         sqlx::query("update cases set last_instance_at = clock_timestamp() where id = $1")
             .bind(case)
@@ -177,7 +185,8 @@ impl PgStore {
     /// [`StoreError::Database`].
     pub async fn instances_of(&self, series_uid: &str, revision: i32) -> Result<Vec<InstanceRow>, StoreError> {
         sqlx::query_as(
-            "select sop_instance_uid, sop_class_uid, series_uid, revision, transfer_syntax, blob_key, sha256, byte_count
+            "select sop_instance_uid, sop_class_uid, series_uid, revision, transfer_syntax, content_sha256,
+                    blob_key, sha256, byte_count
              from instances where series_uid = $1 and revision <= $2 order by sop_instance_uid",
         )
         .bind(series_uid)

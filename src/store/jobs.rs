@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::outbox::settle_case;
-use super::postgres::{audit, failed};
+use super::postgres::{audit, failed, lock_case};
 use super::{Case, PgStore, ResultKind, StoreError};
 use crate::anatomy::Structure;
 use crate::ids::{InstanceUid, SeriesUid};
@@ -291,12 +291,6 @@ impl PgStore {
         }
         tx.commit().await.map_err(failed(ACTION))
     }
-}
-
-/// Locks the row of a case: always before that of its job, so that no two transactions wait for each other.
-async fn lock_case(tx: &mut PgConnection, case: Uuid) -> Result<(), StoreError> {
-    sqlx::query("select from cases where id = $1 for update").bind(case).execute(tx).await.map_err(failed(ACTION))?;
-    Ok(())
 }
 
 async fn newer_revision(tx: &mut PgConnection, case: Uuid) -> Result<bool, StoreError> {

@@ -66,9 +66,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`], saying what is missing and what to do.
     pub async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
-        let state_dir = config.state_dir.clone();
-        let lock = blocking(&config.state_dir, move || prepare(&state_dir)).await?;
-        let blobs = Blobs::open(&config.state_dir.join("blobs"))?;
+        // The server works in its own directory: every path is made absolute here.
+        let state_dir = std::path::absolute(&config.state_dir).map_err(|source| StoreError::File {
+            action: "cannot find",
+            path: config.state_dir.clone(),
+            source,
+        })?;
+        let dir = state_dir.clone();
+        let lock = blocking(&state_dir, move || prepare(&dir)).await?;
+        let blobs = Blobs::open(&state_dir.join("blobs"))?;
         let (pg, cluster) = match &config.url {
             Some(url) => {
                 let options = url
@@ -78,8 +84,8 @@ impl Store {
                 (PgStore::open(options, config.connections).await?, None)
             }
             None => {
-                let state_dir = config.state_dir.clone();
-                let cluster = blocking(&config.state_dir, move || Cluster::start(&state_dir)).await?;
+                let dir = state_dir.clone();
+                let cluster = blocking(&state_dir, move || Cluster::start(&dir)).await?;
                 postgres::create_database(cluster.options("postgres")).await?;
                 let pg = PgStore::open(cluster.options(postgres::DATABASE), config.connections).await?;
                 // Nobody else can use this database, so every lease in it is that of a daemon that is gone.

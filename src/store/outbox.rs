@@ -11,7 +11,7 @@ use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
-use super::postgres::{audit, failed};
+use super::postgres::{audit, failed, lock_case};
 use super::{OutboxRow, PgStore, ResultKind, StoreError};
 
 /// Some results of one case, leased to be sent to one destination over one association, in this order.
@@ -166,11 +166,7 @@ impl PgStore {
     ) -> Result<(), StoreError> {
         const ACTION: &str = "record a delivery";
         let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
-        sqlx::query("select from cases where id = $1 for update")
-            .bind(case)
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(ACTION))?;
+        lock_case(&mut tx, case).await?;
         for (id, attempt) in attempts {
             let query = match attempt {
                 Attempt::Accepted { remark } => sqlx::query(
@@ -239,15 +235,62 @@ impl PgStore {
         .map_err(failed("list the deliveries of a case"))
     }
 
-    /// Destinations that something waits for, whether they are configured or not.
+    /// Puts `reason` on every delivery, and on its case, that waits for a destination outside `configured`.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn awaited_destinations(&self) -> Result<Vec<String>, StoreError> {
-        sqlx::query_scalar("select distinct destination from outbox where state = 'pending'")
-            .fetch_all(&self.pool)
+    pub async fn explain_waiting(&self, configured: &[String], reason: &str) -> Result<(), StoreError> {
+        const ACTION: &str = "explain why deliveries wait";
+        let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
+        let cases: Vec<Uuid> = sqlx::query_scalar(
+            "select id from cases where id in (select case_id from outbox
+                                               where state = 'pending' and destination <> all($1))
+             order by id for update",
+        )
+        .bind(configured)
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(failed(ACTION))?;
+        sqlx::query("update outbox set last_error = $2 where state = 'pending' and destination <> all($1)")
+            .bind(configured)
+            .bind(reason)
+            .execute(&mut *tx)
             .await
-            .map_err(failed("list the destinations of deliveries"))
+            .map_err(failed(ACTION))?;
+        for case in cases {
+            settle_case(&mut tx, case).await?;
+        }
+        tx.commit().await.map_err(failed(ACTION))
+    }
+
+    /// Puts every delivery of a case that had failed for good back in the outbox, once the destination was put right.
+    /// What was accepted stays accepted. Answers how many there were.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn retry_deliveries(&self, case: Uuid) -> Result<u64, StoreError> {
+        const ACTION: &str = "put deliveries back";
+        let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
+        lock_case(&mut tx, case).await?;
+        let put_back = sqlx::query(
+            "update outbox set state = 'pending', attempts = 0, next_attempt_at = clock_timestamp()
+             where case_id = $1 and state = 'failed'",
+        )
+        .bind(case)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(ACTION))?
+        .rows_affected();
+        if put_back > 0 {
+            sqlx::query("update cases set state = 'delivering', finished_at = null where id = $1")
+                .bind(case)
+                .execute(&mut *tx)
+                .await
+                .map_err(failed(ACTION))?;
+            audit(&mut tx, "deliveries_put_back", Some(case), &json!({"objects": put_back})).await?;
+        }
+        tx.commit().await.map_err(failed(ACTION))?;
+        Ok(put_back)
     }
 }
 

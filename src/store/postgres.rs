@@ -129,3 +129,11 @@ pub(super) async fn audit(
         .map_err(failed("write the audit trail"))?;
     Ok(())
 }
+
+/// Locks the row of a case: always before those of its job and deliveries, so that no two transactions wait for each
+/// other.
+pub(super) async fn lock_case(tx: &mut PgConnection, case: Uuid) -> Result<(), StoreError> {
+    let locked = sqlx::query("select from cases where id = $1 for update").bind(case).execute(tx).await;
+    locked.map_err(failed("lock a case"))?;
+    Ok(())
+}

@@ -163,6 +163,8 @@ pub struct InstanceRow {
     pub revision: i32,
     /// Transfer syntax of the data set, as sent.
     pub transfer_syntax: String,
+    /// SHA-256 of the data set as sent.
+    pub content_sha256: String,
     /// Where its Part 10 file lies.
     pub blob_key: String,
     /// SHA-256 of that file.

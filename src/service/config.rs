@@ -1,0 +1,357 @@
+//! What can be configured about the daemon's work: receiving, jobs, sending, routes and destinations.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::dicom::net::Destination;
+use crate::ids::AeTitle;
+
+/// The `[receive]` section.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReceiveConfig {
+    /// A series is complete when nothing came for this long.
+    pub quiet_seconds: u64,
+    /// With less room than this on the disk nothing is taken: the sender is told to come back later.
+    pub min_free_mebibytes: u64,
+}
+
+impl Default for ReceiveConfig {
+    fn default() -> Self {
+        Self { quiet_seconds: 30, min_free_mebibytes: 1024 }
+    }
+}
+
+impl ReceiveConfig {
+    /// Every fault of this section, each beginning with the key that it is about; empty when there is none.
+    pub fn faults(&self) -> Vec<String> {
+        out_of_range("quiet_seconds", self.quiet_seconds, 1..=3600).into_iter().collect()
+    }
+
+    pub(super) fn quiet(&self) -> Duration {
+        Duration::from_secs(self.quiet_seconds)
+    }
+
+    pub(super) fn min_free_bytes(&self) -> u64 {
+        self.min_free_mebibytes.saturating_mul(1024 * 1024)
+    }
+}
+
+/// The `[jobs]` section: segmentation.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JobsConfig {
+    /// Cases segmented at once. Each uses every core and a few gigabytes.
+    pub workers: usize,
+    /// A job whose daemon is not heard of for this long is given to another.
+    pub lease_seconds: u64,
+    /// Attempts before a case counts as failed. A crash of the daemon counts as one.
+    pub max_attempts: u32,
+    /// Pause before the second attempt; it doubles with each.
+    pub retry_seconds: u64,
+    /// How long a segmentation under way may go on after a shutdown was asked for; then it starts anew next time.
+    pub drain_seconds: u64,
+}
+
+impl Default for JobsConfig {
+    fn default() -> Self {
+        Self { workers: 1, lease_seconds: 60, max_attempts: 5, retry_seconds: 10, drain_seconds: 20 }
+    }
+}
+
+impl JobsConfig {
+    /// Every fault of this section, each beginning with the key that it is about; empty when there is none.
+    pub fn faults(&self) -> Vec<String> {
+        [
+            out_of_range("workers", self.workers as u64, 1..=64),
+            out_of_range("lease_seconds", self.lease_seconds, 3..=3600),
+            out_of_range("max_attempts", u64::from(self.max_attempts), 1..=1000),
+            out_of_range("retry_seconds", self.retry_seconds, 1..=3600),
+            out_of_range("drain_seconds", self.drain_seconds, 0..=3600),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    pub(super) fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds)
+    }
+
+    pub(super) fn retry(&self) -> Backoff {
+        Backoff { first: Duration::from_secs(self.retry_seconds), longest: Duration::from_secs(600) }
+    }
+}
+
+/// The `[sending]` section: deliveries.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SendingConfig {
+    /// Objects sent over one association.
+    pub batch: u32,
+    /// A delivery whose daemon is not heard of for this long is given to another.
+    pub lease_seconds: u64,
+    /// Pause after the first failed attempt; it doubles with each.
+    pub first_retry_seconds: u64,
+    /// The pause grows no longer than this. Attempts never end while the failure may pass.
+    pub longest_retry_seconds: u64,
+    /// How long an association under way may go on after a shutdown was asked for.
+    pub drain_seconds: u64,
+}
+
+impl Default for SendingConfig {
+    fn default() -> Self {
+        Self { batch: 64, lease_seconds: 60, first_retry_seconds: 5, longest_retry_seconds: 300, drain_seconds: 10 }
+    }
+}
+
+impl SendingConfig {
+    /// Every fault of this section, each beginning with the key that it is about; empty when there is none.
+    pub fn faults(&self) -> Vec<String> {
+        [
+            out_of_range("batch", u64::from(self.batch), 1..=1000),
+            out_of_range("lease_seconds", self.lease_seconds, 3..=3600),
+            out_of_range("first_retry_seconds", self.first_retry_seconds, 1..=3600),
+            out_of_range("longest_retry_seconds", self.longest_retry_seconds, self.first_retry_seconds..=86_400),
+            out_of_range("drain_seconds", self.drain_seconds, 0..=3600),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    pub(super) fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds)
+    }
+
+    pub(super) fn retry(&self) -> Backoff {
+        Backoff {
+            first: Duration::from_secs(self.first_retry_seconds),
+            longest: Duration::from_secs(self.longest_retry_seconds),
+        }
+    }
+}
+
+/// One `[[route]]` section: which model segments what came in on which titles, and where the result goes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteConfig {
+    /// Its name, kept with each case.
+    pub name: String,
+    /// Only for instances sent to this title of ours; absent: any.
+    #[serde(default)]
+    pub called_ae: Option<AeTitle>,
+    /// Only for instances sent by this title; absent: any.
+    #[serde(default)]
+    pub calling_ae: Option<AeTitle>,
+    /// The model; absent: the default one.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Names of the destinations of the result.
+    pub destinations: Vec<String>,
+}
+
+impl RouteConfig {
+    /// Whether the route is for an instance that came this way.
+    pub fn takes(&self, calling: &AeTitle, called: &AeTitle) -> bool {
+        let fits = |wanted: &Option<AeTitle>, is: &AeTitle| wanted.as_ref().is_none_or(|wanted| wanted == is);
+        fits(&self.calling_ae, calling) && fits(&self.called_ae, called)
+    }
+}
+
+/// One `[[destination]]` section: a name, and the keys of [`Destination`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "toml::Table")]
+pub struct DestinationConfig {
+    /// Its name in routes, in the database and on the page.
+    pub name: String,
+    /// The system itself.
+    pub system: Destination,
+}
+
+impl TryFrom<toml::Table> for DestinationConfig {
+    type Error = String;
+
+    fn try_from(mut table: toml::Table) -> Result<Self, String> {
+        let name = table.remove("name").ok_or("missing field `name`")?;
+        let name = name.as_str().ok_or("name must be a text")?.to_owned();
+        let system = table.try_into().map_err(|e: toml::de::Error| e.message().to_owned())?;
+        Ok(Self { name, system })
+    }
+}
+
+/// Everything that the daemon's work is configured by.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ServiceConfig {
+    /// `[receive]`.
+    pub receive: ReceiveConfig,
+    /// `[jobs]`.
+    pub jobs: JobsConfig,
+    /// `[sending]`.
+    pub sending: SendingConfig,
+    /// `[[route]]`, the first that fits is taken.
+    pub routes: Vec<RouteConfig>,
+    /// `[[destination]]`.
+    pub destinations: Vec<DestinationConfig>,
+}
+
+impl ServiceConfig {
+    /// Every fault, each beginning with the whole path of the key that it is about; empty when there is none.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut section = |path: String, found: Vec<String>| {
+            faults.extend(found.into_iter().map(|fault| format!("{path}.{fault}")));
+        };
+        section("receive".into(), self.receive.faults());
+        section("jobs".into(), self.jobs.faults());
+        section("sending".into(), self.sending.faults());
+        for (n, destination) in (1..).zip(&self.destinations) {
+            section(format!("destination[{n}]"), destination.system.faults());
+        }
+        faults.extend(repeated_names("destination", self.destinations.iter().map(|d| &d.name)));
+        faults.extend(repeated_names("route", self.routes.iter().map(|r| &r.name)));
+        let known: BTreeSet<&String> = self.destinations.iter().map(|d| &d.name).collect();
+        for (n, route) in (1..).zip(&self.routes) {
+            if route.destinations.is_empty() {
+                faults.push(format!("route[{n}].destinations is empty: name at least one [[destination]]"));
+            }
+            for name in route.destinations.iter().filter(|name| !known.contains(name)) {
+                faults.push(format!("route[{n}].destinations names {name:?}, but there is no such [[destination]]"));
+            }
+            let hides = |earlier: &RouteConfig| {
+                (earlier.called_ae.is_none() || earlier.called_ae == route.called_ae)
+                    && (earlier.calling_ae.is_none() || earlier.calling_ae == route.calling_ae)
+            };
+            if let Some(earlier) = self.routes.iter().take(n - 1).find(|earlier| hides(earlier)) {
+                faults.push(format!(
+                    "route[{n}].name {:?} is never reached, because {:?} before it takes everything that it would; \
+                     put the special one first",
+                    route.name, earlier.name
+                ));
+            }
+        }
+        faults
+    }
+}
+
+fn repeated_names<'a>(section: &str, names: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    (1..)
+        .zip(names)
+        .filter_map(|(n, name): (usize, _)| {
+            if name.trim().is_empty() {
+                Some(format!("{section}[{n}].name is empty: give it a name"))
+            } else if !seen.insert(name) {
+                Some(format!("{section}[{n}].name is {name:?}, as is an earlier one: give it another name"))
+            } else {
+                None
+            }
+        })
+        .collect()
+}
+
+fn out_of_range(key: &str, value: u64, range: std::ops::RangeInclusive<u64>) -> Option<String> {
+    (!range.contains(&value)).then(|| format!("{key} is {value}: set {} to {}", range.start(), range.end()))
+}
+
+/// Pauses between attempts: doubling up to a limit, shortened by up to a quarter so that many do not come at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Backoff {
+    pub first: Duration,
+    pub longest: Duration,
+}
+
+impl Backoff {
+    /// The pause after the given attempt, 1 for the first.
+    pub fn after(&self, attempt: i32) -> Duration {
+        let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(0).min(30);
+        let pause = self.first.saturating_mul(1 << doublings).min(self.longest);
+        let random = f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 256.0;
+        pause.mul_f64(1.0 - 0.25 * random)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(text: &str) -> ServiceConfig {
+        #[derive(Deserialize)]
+        struct Lists {
+            route: Vec<RouteConfig>,
+            destination: Vec<DestinationConfig>,
+        }
+        let lists: Lists = toml::from_str(text).unwrap();
+        ServiceConfig { routes: lists.route, destinations: lists.destination, ..ServiceConfig::default() }
+    }
+
+    const DESTINATION: &str = "[[destination]]\nname = 'PACS'\nhost = 'pacs'\nport = 104\nae_title = 'PACS'\n";
+
+    #[test]
+    fn the_defaults_have_no_fault() {
+        assert_eq!(ServiceConfig::default().faults(), Vec::<String>::new());
+        let one = service(&format!("[[route]]\nname = 'all'\ndestinations = ['PACS']\n{DESTINATION}"));
+        assert_eq!(one.faults(), Vec::<String>::new());
+        assert_eq!(one.destinations[0].system.ae_title.as_str(), "PACS");
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once_with_its_place() {
+        let mut bad = service(&format!(
+            "[[route]]\nname = 'all'\ndestinations = ['PACS', 'TPS']\n\
+             [[route]]\nname = 'all'\ncalling_ae = 'MR1'\ndestinations = []\n{DESTINATION}{DESTINATION}"
+        ));
+        bad.receive.quiet_seconds = 0;
+        bad.jobs.workers = 0;
+        bad.sending.longest_retry_seconds = 1;
+        bad.destinations[1].system.port = 0;
+        let faults = bad.faults();
+        for place in [
+            "receive.quiet_seconds ",
+            "jobs.workers ",
+            "sending.longest_retry_seconds ",
+            "destination[2].port ",
+            "destination[2].name ",
+            "route[2].name is",
+            "route[1].destinations names \"TPS\"",
+            "route[2].destinations is empty",
+            "route[2].name \"all\" is never reached",
+        ] {
+            assert!(faults.iter().any(|f| f.starts_with(place)), "{place}: {faults:?}");
+        }
+        assert_eq!(faults.len(), 9, "{faults:?}");
+    }
+
+    #[test]
+    fn unknown_and_missing_keys_are_errors() {
+        for bad in ["host='h'\nport=1\nae_title='A'", "name='n'\nport=1\nae_title='A'", "name=1\nhost='h'"] {
+            assert!(toml::from_str::<DestinationConfig>(bad).is_err(), "{bad}");
+        }
+        let unknown = toml::from_str::<DestinationConfig>("name='n'\nhost='h'\nport=1\nae_title='A'\ntls=true");
+        assert!(unknown.unwrap_err().to_string().contains("tls"));
+        assert!(toml::from_str::<RouteConfig>("name='n'\ndestinations=[]\nmodell='x'").is_err());
+        assert!(toml::from_str::<ReceiveConfig>("quiet = 3").is_err());
+    }
+
+    #[test]
+    fn routes_compare_titles_exactly() {
+        let title = |t| AeTitle::parse(t).unwrap();
+        let config = service(&format!(
+            "[[route]]\nname = 'r'\ncalled_ae = 'CONTOURD'\ncalling_ae = 'MR1'\ndestinations = ['PACS']\n{DESTINATION}"
+        ));
+        assert!(config.routes[0].takes(&title("MR1"), &title("CONTOURD")));
+        assert!(!config.routes[0].takes(&title("MR10"), &title("CONTOURD")));
+        assert!(!config.routes[0].takes(&title("MR1"), &title("contourd")));
+    }
+
+    #[test]
+    fn pauses_double_up_to_a_limit() {
+        let backoff = Backoff { first: Duration::from_secs(4), longest: Duration::from_secs(60) };
+        for (attempt, seconds) in [(1, 4.0), (2, 8.0), (4, 32.0), (5, 60.0), (1_000_000, 60.0)] {
+            let pause = backoff.after(attempt).as_secs_f64();
+            assert!(pause <= seconds && pause > 0.74 * seconds, "{attempt}: {pause}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Delivery: one loop for each destination, so that none waits for another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::config::{DestinationConfig, SendingConfig};
+use super::{AFTER_FAULT, POLL, pause, persist};
+use crate::dicom::net::{FailureClass, NetError, ObjectToSend, SendOutcome, send};
+use crate::ids::AeTitle;
+use crate::store::{Attempt, Delivery, DeliveryItem, ErrorClass, Store, StoreError};
+
+/// Sends to one destination.
+pub(super) struct Courier {
+    pub store: Arc<Store>,
+    pub config: SendingConfig,
+    pub destination: DestinationConfig,
+    /// Our own title.
+    pub calling: AeTitle,
+    pub shutdown: CancellationToken,
+    pub holder: Uuid,
+}
+
+impl Courier {
+    /// Sends until shutdown.
+    pub async fn run(self) {
+        while !self.shutdown.is_cancelled() {
+            let claimed = self
+                .store
+                .pg
+                .claim_delivery(self.holder, &self.destination.name, self.config.lease(), self.config.batch)
+                .await;
+            match claimed {
+                Ok(Some(delivery)) => self.deliver(delivery).await,
+                Ok(None) => pause(POLL, &self.shutdown).await,
+                Err(error) => {
+                    tracing::error!(%error, destination = self.destination.name, "no delivery can be claimed");
+                    pause(AFTER_FAULT, &self.shutdown).await;
+                }
+            }
+        }
+    }
+
+    async fn deliver(&self, delivery: Delivery) {
+        let case = delivery.case;
+        let attempts = tokio::select! {
+            attempts = self.attempt(&delivery) => attempts,
+            () = self.drained() => {
+                // What had been taken is not known: the same bytes go out again next time.
+                let release = || self.store.pg.release_deliveries(self.holder);
+                // A failure is in the log already; then the lease runs out.
+                let _ = persist("give a delivery back", &self.shutdown, release).await;
+                return;
+            }
+        };
+        for (_, attempt) in &attempts {
+            let destination = &self.destination.name;
+            match attempt {
+                Attempt::Accepted { remark: None } => tracing::info!(%case, destination, "object delivered"),
+                Attempt::Accepted { remark: Some(remark) } => {
+                    tracing::warn!(%case, destination, remark, "object delivered with a warning");
+                }
+                Attempt::Later { error, delay } => {
+                    tracing::warn!(%case, destination, error, retry_seconds = delay.as_secs(), "delivery is repeated");
+                }
+                Attempt::Refused { error } => tracing::error!(%case, destination, error, "delivery failed for good"),
+            }
+        }
+        // Not to be given up: what was accepted must not be sent again.
+        let record = || self.store.pg.record_attempts(case, self.holder, &attempts);
+        let _ = persist("record a delivery", &self.shutdown, record).await;
+    }
+
+    async fn attempt(&self, delivery: &Delivery) -> Vec<(i64, Attempt)> {
+        let mut attempts = Vec::new();
+        let mut items = Vec::new();
+        let mut objects = Vec::new();
+        for item in &delivery.items {
+            match self.load(item).await {
+                Ok(object) => {
+                    items.push(item);
+                    objects.push(object);
+                }
+                Err(trouble) => attempts.push((item.outbox_id, trouble)),
+            }
+        }
+        if objects.is_empty() {
+            return attempts;
+        }
+        let sent = tokio::select! {
+            sent = send(&self.destination.system, &self.calling, &objects) => sent,
+            () = self.hold() => return attempts,
+        };
+        match sent {
+            Ok(outcomes) => attempts
+                .extend(items.iter().zip(outcomes).map(|(item, outcome)| (item.outbox_id, self.judge(item, outcome)))),
+            Err(error) => {
+                let class = error.class();
+                attempts.extend(
+                    items.iter().map(|item| (item.outbox_id, self.classify(class, error.to_string(), item.attempts))),
+                );
+            }
+        }
+        attempts
+    }
+
+    async fn load(&self, item: &DeliveryItem) -> Result<ObjectToSend, Attempt> {
+        let later = |error: StoreError| {
+            let class = match error.class() {
+                ErrorClass::Retry => FailureClass::Retry,
+                ErrorClass::Permanent => FailureClass::Permanent,
+            };
+            self.classify(class, error.to_string(), item.attempts)
+        };
+        let file = self.store.blobs.get(&item.blob_key, &item.sha256).await.map_err(later)?;
+        ObjectToSend::from_part10(&file)
+            .map_err(|error: NetError| self.classify(error.class(), error.to_string(), item.attempts))
+    }
+
+    fn judge(&self, item: &DeliveryItem, outcome: SendOutcome) -> Attempt {
+        match outcome {
+            SendOutcome::Stored | SendOutcome::AlreadyThere => Attempt::Accepted { remark: None },
+            SendOutcome::StoredWithWarning { message, .. } => Attempt::Accepted { remark: Some(message) },
+            SendOutcome::Failed { class, message, .. } => self.classify(class, message, item.attempts),
+        }
+    }
+
+    fn classify(&self, class: FailureClass, error: String, attempt: i32) -> Attempt {
+        match class {
+            FailureClass::Retry => Attempt::Later { error, delay: self.config.retry().after(attempt) },
+            FailureClass::Permanent => Attempt::Refused { error },
+        }
+    }
+
+    /// Extends the leases for as long as the sending takes; never ends.
+    async fn hold(&self) {
+        loop {
+            tokio::time::sleep(self.config.lease() / 3).await;
+            if let Err(error) = self.store.pg.extend_deliveries(self.holder, self.config.lease()).await {
+                tracing::warn!(%error, "the lease of a delivery could not be extended");
+            }
+        }
+    }
+
+    async fn drained(&self) {
+        self.shutdown.cancelled().await;
+        tokio::time::sleep(Duration::from_secs(self.config.drain_seconds)).await;
+    }
+}
+
+/// Says so on each case that waits for a destination that is not configured (any more).
+pub(super) async fn explain_waiting(store: Arc<Store>, configured: Vec<String>, shutdown: CancellationToken) {
+    let reason = "this destination is not configured; name it in a [[destination]] section, then start again";
+    let explain = || store.pg.explain_waiting(&configured, reason);
+    // A failure is in the log already; the cases wait either way.
+    let _ = persist("explain why deliveries wait", &shutdown, explain).await;
+}

@@ -1,0 +1,316 @@
+//! The worker: claims a complete series, segments it on a thread of its own, and commits what came of it.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+use time::PrimitiveDateTime;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::config::{JobsConfig, RouteConfig};
+use super::segment::{Order, Recipe, SegmentError, Segmentation, segment_series};
+use super::{AFTER_FAULT, POLL, pause, persist};
+use crate::dicom::data::{EncodedInstance, Refusals, Series, assemble, parse_instances};
+use crate::ids::{InstanceUid, sha256_hex};
+use crate::store::{
+    BlobKey, CaseResult, ClaimedJob, ErrorClass, Finished, NewResult, NewStructure, ResultKind, Store, StoreError,
+};
+
+/// What segments a series. The daemon's is [`Recipes`].
+pub trait Segmenter: Send + Sync + 'static {
+    /// Digest of everything but images and model that decides a result.
+    fn config_digest(&self) -> String;
+
+    /// Segments `series` with the model of that name, or the default one. Runs for minutes on a thread of its own.
+    ///
+    /// # Errors
+    /// [`SegmentError::Refused`] when the images are not fit; anything else is a fault of ours.
+    fn segment(&self, series: &Series, model: Option<&str>, order: &Order) -> Result<Segmentation, SegmentError>;
+}
+
+/// A recipe for each model that a route names, and the default one.
+pub struct Recipes {
+    /// For routes that name no model.
+    pub default: Recipe,
+    /// By name of the model.
+    pub by_model: BTreeMap<String, Recipe>,
+}
+
+impl Segmenter for Recipes {
+    fn config_digest(&self) -> String {
+        self.default.config_digest.clone()
+    }
+
+    fn segment(&self, series: &Series, model: Option<&str>, order: &Order) -> Result<Segmentation, SegmentError> {
+        let recipe = match model {
+            None => &self.default,
+            Some(name) => self
+                .by_model
+                .get(name)
+                .ok_or_else(|| SegmentError::Bug(format!("the model {name:?} of the route is not loaded")))?,
+        };
+        segment_series(series, recipe, order, &|_, _| ())
+    }
+}
+
+/// How an attempt ended without a result.
+enum Trouble {
+    /// The input is not fit.
+    Refused(Refusals),
+    /// May go better next time.
+    Retry(String),
+    /// Will go the same way next time.
+    Fail(String),
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        match error.class() {
+            ErrorClass::Retry => Trouble::Retry(error.to_string()),
+            ErrorClass::Permanent => Trouble::Fail(error.to_string()),
+        }
+    }
+}
+
+impl From<SegmentError> for Trouble {
+    fn from(error: SegmentError) -> Self {
+        match error {
+            SegmentError::Refused(refusals) => Trouble::Refused(refusals),
+            other @ (SegmentError::Inference(_) | SegmentError::Bug(_)) => Trouble::Fail(other.to_string()),
+        }
+    }
+}
+
+/// One worker.
+pub(super) struct Worker<S> {
+    pub store: Arc<Store>,
+    pub config: JobsConfig,
+    pub routes: Arc<[RouteConfig]>,
+    pub segmenter: Arc<S>,
+    pub shutdown: CancellationToken,
+    pub holder: Uuid,
+}
+
+impl<S: Segmenter> Worker<S> {
+    /// Works until shutdown.
+    pub async fn run(self) {
+        while !self.shutdown.is_cancelled() {
+            match self.store.pg.claim_job(self.holder, self.config.lease()).await {
+                Ok(Some(job)) => self.work(job).await,
+                Ok(None) => pause(POLL, &self.shutdown).await,
+                Err(error) => {
+                    tracing::error!(%error, "no job can be claimed");
+                    pause(AFTER_FAULT, &self.shutdown).await;
+                }
+            }
+        }
+    }
+
+    async fn work(&self, job: ClaimedJob) {
+        let case = job.case.id;
+        tracing::info!(%case, attempt = job.attempt, revision = job.case.revision, "segmentation begins");
+        let outcome = tokio::select! {
+            outcome = self.attempt(&job) => outcome,
+            () = self.hold(case) => {
+                tracing::error!(%case, "the lease of the job was lost; its result is thrown away");
+                return;
+            }
+            () = self.drained() => {
+                tracing::info!(%case, "segmentation is given up because of the shutdown");
+                let release = || self.store.pg.release_job(case, self.holder);
+                // A failure is in the log already; then the lease runs out.
+                let _ = persist("give a job back", &self.shutdown, release).await;
+                return;
+            }
+        };
+        let ended = match outcome {
+            Ok((result, destinations)) => self.finish(case, &result, &destinations).await,
+            Err(trouble) => Err(trouble),
+        };
+        if let Err(trouble) = ended {
+            self.end_without_result(&job, trouble).await;
+        }
+    }
+
+    async fn finish(&self, case: Uuid, result: &CaseResult, destinations: &[String]) -> Result<(), Trouble> {
+        let finish = || self.store.pg.finish_job(case, self.holder, result, destinations);
+        match persist("record a result", &self.shutdown, finish).await {
+            Ok(Finished::Recorded) => tracing::info!(%case, "the result is recorded and on its way"),
+            Ok(Finished::Superseded) => tracing::info!(%case, "late slices superseded this revision"),
+            // Another worker has the job, so it is no longer ours to end.
+            Err(StoreError::LeaseLost(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    async fn end_without_result(&self, job: &ClaimedJob, trouble: Trouble) {
+        let (case, pg) = (job.case.id, &self.store.pg);
+        let last = i64::from(job.attempt) >= i64::from(self.config.max_attempts);
+        let failure = match trouble {
+            Trouble::Refused(refusals) => {
+                let reason = refusals.to_string();
+                tracing::warn!(%case, reason, "the series was refused");
+                let list = serde_json::to_value(&refusals.0).unwrap_or(Value::Null);
+                let refuse = || pg.refuse_job(case, self.holder, &reason, &list);
+                let _ = persist("record a refusal", &self.shutdown, refuse).await;
+                return;
+            }
+            Trouble::Retry(reason) if !last => {
+                tracing::warn!(%case, reason, "the attempt failed and is repeated");
+                let delay = self.config.retry().after(job.attempt);
+                let reason = format!("attempt {} failed: {reason}", job.attempt);
+                let retry = || pg.retry_job(case, self.holder, &reason, delay);
+                let _ = persist("give a job back", &self.shutdown, retry).await;
+                return;
+            }
+            Trouble::Retry(reason) => format!("given up after {} attempts: {reason}", job.attempt),
+            Trouble::Fail(reason) => reason,
+        };
+        tracing::error!(%case, reason = failure, "the case failed");
+        let fail = || pg.fail_job(case, self.holder, &failure);
+        let _ = persist("record a failure", &self.shutdown, fail).await;
+    }
+
+    async fn attempt(&self, job: &ClaimedJob) -> Result<(CaseResult, Vec<String>), Trouble> {
+        // Attempts are also used up by crashes, which nobody was there to count.
+        if i64::from(job.attempt) > i64::from(self.config.max_attempts) {
+            let before = job.case.reason.as_deref().unwrap_or("the daemon ended each time while it worked on it");
+            return Err(Trouble::Fail(format!("given up after {} attempts: {before}", job.attempt - 1)));
+        }
+        let name = &job.case.route;
+        let route = self.routes.iter().find(|route| route.name == *name);
+        let route = route.ok_or_else(|| Trouble::Fail(format!("the route {name:?} is no longer configured")))?;
+        let order = order_of(job)?;
+        let mut files = Vec::new();
+        for row in self.store.pg.instances_of(&job.case.series_uid, job.case.revision).await? {
+            files.push(self.store.blobs.get(&row.blob_key, &row.sha256).await?);
+        }
+        let segmentation = self.on_a_thread(files, route.model.clone(), order).await?;
+        let result = self.keep(job.case.id, segmentation).await?;
+        Ok((result, route.destinations.clone()))
+    }
+
+    /// A thread rather than a blocking task: the process may end while it is still computing.
+    async fn on_a_thread(
+        &self,
+        files: Vec<Bytes>,
+        model: Option<String>,
+        order: Order,
+    ) -> Result<Segmentation, Trouble> {
+        let (tell, told) = oneshot::channel();
+        let segmenter = Arc::clone(&self.segmenter);
+        let work = move || {
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                let series = assemble(parse_instances(&files)?)?;
+                drop(files);
+                segmenter.segment(&series, model.as_deref(), &order)
+            }));
+            // Nobody listens any more after a shutdown or a lost lease.
+            let _ = tell.send(outcome);
+        };
+        std::thread::Builder::new()
+            .name("segment".into())
+            .spawn(work)
+            .map_err(|e| Trouble::Retry(format!("no thread could be started: {e}")))?;
+        match told.await {
+            Ok(Ok(segmented)) => Ok(segmented?),
+            Ok(Err(panicked)) => Err(Trouble::Retry(format!("internal fault: {}", words_of(panicked.as_ref())))),
+            Err(_) => Err(Trouble::Retry("internal fault: the segmentation ended without an answer".into())),
+        }
+    }
+
+    /// Writes the objects that were made. Their rows follow; files without a row do no harm.
+    async fn keep(&self, case: Uuid, made: Segmentation) -> Result<CaseResult, Trouble> {
+        let json = |value: serde_json::Result<Value>| {
+            value.map_err(|e| Trouble::Fail(format!("the report cannot be written: {e}")))
+        };
+        let mut structures = Vec::new();
+        for found in &made.report.structures {
+            let contours = made.contours.get(&found.structure);
+            structures.push(NewStructure {
+                structure: found.structure,
+                volume_cc: found.found.then_some(found.volume_cc),
+                agreement: found.agreement,
+                report: json(serde_json::to_value(found))?,
+                contours: json(serde_json::to_value(contours.map(Vec::as_slice).unwrap_or_default()))?,
+            });
+        }
+        let mut results = Vec::new();
+        for object in made.derived {
+            results.push(self.keep_object(case, ResultKind::DerivedImage, object).await?);
+        }
+        results.push(self.keep_object(case, ResultKind::StructureSet, made.structure_set).await?);
+        Ok(CaseResult {
+            model_name: made.report.model.clone(),
+            model_digest: made.report.model_digest.clone(),
+            config_digest: self.segmenter.config_digest(),
+            report: json(serde_json::to_value(&made.report))?,
+            structures,
+            results,
+        })
+    }
+
+    async fn keep_object(
+        &self,
+        case: Uuid,
+        kind: ResultKind,
+        object: EncodedInstance,
+    ) -> Result<NewResult, StoreError> {
+        let sha256 = sha256_hex(&object.bytes);
+        let key = BlobKey::result(case, &object.instance, &sha256);
+        let byte_count = object.bytes.len() as u64;
+        self.store.blobs.put(&key, Bytes::from(object.bytes)).await?;
+        Ok(NewResult {
+            kind,
+            sop_class: object.sop_class,
+            instance: object.instance,
+            series: object.series,
+            blob_key: key.as_str().to_owned(),
+            sha256,
+            byte_count,
+        })
+    }
+
+    /// Extends the lease as long as it is ours; ends when it is not.
+    async fn hold(&self, case: Uuid) {
+        loop {
+            tokio::time::sleep(self.config.lease() / 3).await;
+            match self.store.pg.extend_job(case, self.holder, self.config.lease()).await {
+                Ok(()) => {}
+                Err(StoreError::LeaseLost(_)) => return,
+                Err(error) => tracing::warn!(%case, %error, "the lease could not be extended"),
+            }
+        }
+    }
+
+    /// Ends when a shutdown was asked for and the time to finish is over.
+    async fn drained(&self) {
+        self.shutdown.cancelled().await;
+        tokio::time::sleep(Duration::from_secs(self.config.drain_seconds)).await;
+    }
+}
+
+/// What names this result: everything in it is in the database, so that a second attempt names it the same.
+fn order_of(job: &ClaimedJob) -> Result<Order, Trouble> {
+    let predecessor = job.predecessor.as_deref().map(InstanceUid::parse).transpose();
+    Ok(Order {
+        revision: u32::try_from(job.case.revision).unwrap_or(1),
+        predecessor: predecessor.map_err(|e| Trouble::Fail(e.to_string()))?,
+        created: PrimitiveDateTime::new(job.created_at.date(), job.created_at.time()),
+    })
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without words")
+}
