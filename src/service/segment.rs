@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use time::PrimitiveDateTime;
 
 use crate::anatomy::Structure;
-use crate::anatomy::rules::{self, Consistent, Finding, Flag, RuleEffect, RulesConfig};
+use crate::anatomy::rules::{self, Finding, Flag, RuleEffect, RulesConfig};
 use crate::contour::{ContourConfig, ContourError, PlaneContour, contours_of, rasterise};
 use crate::dicom::data::{
     DataError, DerivedSeriesMeta, EncodedInstance, Refusal, RefusalCode, Refusals, RoiContours, Series,
@@ -231,7 +231,7 @@ pub fn segment_series(
     let vote = clock.time(Stage::Networks, |tell| recipe.model.run(&working.image, tell))?;
     drop(working);
     let found = clock.time(Stage::Rules, |_| rules::apply(&vote.labels(), &recipe.rules))?;
-    finish(series, &found, Some(&vote), recipe, order, clock)
+    finish(series, &found.structures, Some(&vote), recipe, order, clock)
 }
 
 /// The second half: findings on any grid to a checked structure set. Tests and the phantom put known masks in here.
@@ -240,7 +240,7 @@ pub fn segment_series(
 /// As [`segment_series`].
 pub fn deliver_findings(
     series: &Series,
-    found: &Consistent,
+    found: &BTreeMap<Structure, Finding>,
     recipe: &Recipe,
     order: &Order,
 ) -> Result<Segmentation, SegmentError> {
@@ -249,7 +249,7 @@ pub fn deliver_findings(
 
 fn finish(
     series: &Series,
-    found: &Consistent,
+    found: &BTreeMap<Structure, Finding>,
     vote: Option<&Vote>,
     recipe: &Recipe,
     order: &Order,
@@ -261,7 +261,7 @@ fn finish(
         let mut rois = Vec::new();
         let mut structures = Vec::new();
         for (n, structure) in Structure::ALL.into_iter().enumerate() {
-            let Some(finding) = found.structures.get(&structure) else {
+            let Some(finding) = found.get(&structure) else {
                 return Err(SegmentError::Bug(format!("the rules said nothing of {}", structure.name())));
             };
             let (contours, report) = outline(structure, finding, &planes, vote, &recipe.contours)?;
@@ -358,7 +358,7 @@ fn describe(report: &StructureReport) -> String {
 fn check_written(
     written: &EncodedInstance,
     planes: &Series,
-    found: &Consistent,
+    found: &BTreeMap<Structure, Finding>,
     rois: &[RoiContours],
 ) -> Result<(), SegmentError> {
     let defects = validate_rtstruct(&written.bytes, planes);
@@ -372,7 +372,7 @@ fn check_written(
         let missing = || SegmentError::Bug(format!("{name} is missing from what was written"));
         let read = back.roi(name).ok_or_else(missing)?;
         let contours = read.plane_contours(planes).map_err(|e| SegmentError::Bug(e.to_string()))?;
-        let finding = found.structures.get(&roi.structure).ok_or_else(missing)?;
+        let finding = found.get(&roi.structure).ok_or_else(missing)?;
         let grid = planes.volume.grid();
         let likeness = dice(&rasterise(&contours, grid), &resample_mask(&finding.mask, grid))?.unwrap_or(0.0);
         if likeness < MIN_READ_BACK_DICE {
