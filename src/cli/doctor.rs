@@ -1,0 +1,164 @@
+//! `contourd doctor`: is everything here and does it work together.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::Failure;
+use crate::anatomy::{Class, rules};
+use crate::config::Config;
+use crate::dicom::net::echo;
+use crate::evaluation::dice;
+use crate::geometry::{Mask, working_volume};
+use crate::ids::FrameOfReferenceUid;
+use crate::inference::{Model, Runtime};
+use crate::phantom::{Acquisition, Head, HeadOptions, ImageOptions, class_labels, image};
+use crate::service::Recipe;
+use crate::store::{Store, StoreError};
+
+/// Check library, provider, models, database, destinations, disk, and segment a golden case.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Configuration file.
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+}
+
+/// Seed of the golden case: a synthetic head that no network was trained on.
+const GOLDEN_SEED: u64 = 777_777;
+/// The golden case may be this much worse than the worst held-out head of the model's card.
+const GOLDEN_SLACK: f64 = 0.1;
+
+/// Runs the verb.
+///
+/// # Errors
+/// [`Failure::Usage`] for a faulty configuration, [`Failure::Other`] when a check failed.
+pub fn run(args: DoctorArgs) -> Result<(), Failure> {
+    let config = Config::read(args.config.as_deref())?;
+    let mut report = Report { failed: 0 };
+    report.line("configuration", Ok("no faults".into()));
+    match Runtime::load(&config.inference) {
+        Err(e) => report.line("library", Err(e.to_string())),
+        Ok(runtime) => {
+            report.line("library", Ok(runtime.library().display().to_string()));
+            models(&config, &runtime, &mut report);
+        }
+    }
+    let tokio = tokio::runtime::Runtime::new().map_err(anyhow::Error::from)?;
+    tokio.block_on(async {
+        report.line("database and disk", database(&config).await);
+        for destination in &config.destinations {
+            let answer = echo(&destination.peer, &config.scp.ae_title).await;
+            let name = format!("destination {}", destination.name);
+            report.line(&name, answer.map(|()| "answers C-ECHO".into()).map_err(|e| e.to_string()));
+        }
+    });
+    if report.failed == 0 {
+        println!("everything is in order");
+        Ok(())
+    } else {
+        Err(Failure::Other(anyhow::anyhow!("{} of the checks failed", report.failed)))
+    }
+}
+
+struct Report {
+    failed: usize,
+}
+
+impl Report {
+    fn line(&mut self, check: &str, outcome: Result<String, String>) {
+        match outcome {
+            Ok(what) => println!("ok    {check}: {what}"),
+            Err(why) => {
+                self.failed += 1;
+                println!("FAIL  {check}: {why}");
+            }
+        }
+    }
+}
+
+fn models(config: &Config, runtime: &Runtime, report: &mut Report) {
+    let names = config.model_names();
+    if names.is_empty() {
+        report.line("models", Err(format!("none is installed in {}", config.models.dir.display())));
+    }
+    for name in names {
+        let loaded = config.recipe(runtime, Some(&name));
+        let check = format!("model {name}");
+        match loaded {
+            Err(e) => report.line(&check, Err(e.to_string())),
+            Ok(recipe) => {
+                let (digest, on) = (recipe.model.digest(), recipe.model.execution());
+                report.line(&check, Ok(format!("networks as the card says, card sha256 {digest}, ran on {on}")));
+                report.line(&format!("golden case of {name}"), golden_case(&recipe));
+            }
+        }
+    }
+}
+
+/// A synthetic head through preprocessing, networks and rules, compared with its truth.
+fn golden_case(recipe: &Recipe) -> Result<String, String> {
+    let found = golden_dice(recipe).map_err(|e| e.to_string())?;
+    let floor = floors(&recipe.model);
+    let poor: Vec<String> = found
+        .iter()
+        .filter(|(class, value)| **value < floor.get(class).copied().unwrap_or(0.0))
+        .map(|(class, value)| format!("{} {value:.2} (expected {:.2})", class.name(), floor[class]))
+        .collect();
+    if !poor.is_empty() {
+        return Err(format!("Dice too low: {}; is the library sound, is the model the one that was shipped?", poor.join(", ")));
+    }
+    let list: Vec<String> = found.iter().map(|(class, value)| format!("{} {value:.2}", class.name())).collect();
+    Ok(format!("Dice {}", list.join(", ")))
+}
+
+fn golden_dice(recipe: &Recipe) -> anyhow::Result<BTreeMap<Class, f64>> {
+    let head = Head::new(GOLDEN_SEED, &HeadOptions::default());
+    let frame = FrameOfReferenceUid::derive(&["golden case"]);
+    let grid = Arc::new(Acquisition::Axial.grid(frame, &head.field_of_view(120.0), None)?);
+    let acquired = image(&head, &grid, &ImageOptions::draw(GOLDEN_SEED));
+    let working = working_volume(&acquired, &recipe.model.card().working)?;
+    let vote = recipe.model.run(&working.image, &|_| ())?;
+    let found = rules::apply(&vote.labels(), &recipe.rules)?;
+    let truth = class_labels(&head, working.image.grid()).labels;
+    let mut out = BTreeMap::new();
+    for class in &recipe.model.card().classes {
+        let mut ours = Mask::empty(Arc::clone(working.image.grid()));
+        for (structure, finding) in &found.structures {
+            if structure.class() == *class {
+                ours.data_mut().iter_mut().zip(finding.mask.data()).for_each(|(a, b)| *a |= b);
+            }
+        }
+        out.insert(*class, dice(&ours, &truth.map(|v| v & class.bit() != 0))?.unwrap_or(1.0));
+    }
+    Ok(out)
+}
+
+/// The least Dice of each class on the model's own held-out heads, by its card, less a slack.
+fn floors(model: &Model) -> BTreeMap<Class, f64> {
+    let rows = model.card().validation.iter();
+    rows.filter_map(|row| {
+        let class = Class::ALL.into_iter().find(|c| Some(c.name()) == row.get("class").and_then(toml::Value::as_str))?;
+        Some((class, row.get("dice_min")?.as_float()? - GOLDEN_SLACK))
+    })
+    .collect()
+}
+
+async fn database(config: &Config) -> Result<String, String> {
+    match Store::open(&config.store).await {
+        Ok(store) => {
+            let kind = if store.cluster().is_some() { "private server" } else { "configured server" };
+            let free = store.blobs.free_bytes().map_err(|e| e.to_string())? / (1024 * 1024);
+            store.close().await.map_err(|e| e.to_string())?;
+            let least = config.receive.min_free_mebibytes;
+            if free < least {
+                return Err(format!("{free} MiB are free in {}, at least {least} are needed", config.store.state_dir.display()));
+            }
+            Ok(format!("{kind}, {free} MiB free in {}", config.store.state_dir.display()))
+        }
+        Err(StoreError::InUse { .. }) => Ok("a running contourd holds the state directory; ask its /health".into()),
+        Err(e) => Err(e.to_string()),
+    }
+}
