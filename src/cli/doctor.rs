@@ -49,8 +49,8 @@ pub fn run(args: DoctorArgs) -> Result<(), Failure> {
     let tokio = tokio::runtime::Runtime::new().map_err(anyhow::Error::from)?;
     tokio.block_on(async {
         report.line("database and disk", database(&config).await);
-        for destination in &config.destinations {
-            let answer = echo(&destination.peer, &config.scp.ae_title).await;
+        for destination in &config.service.destinations {
+            let answer = echo(&destination.system, &config.scp.ae_title).await;
             let name = format!("destination {}", destination.name);
             report.line(&name, answer.map(|()| "answers C-ECHO".into()).map_err(|e| e.to_string()));
         }
@@ -108,7 +108,10 @@ fn golden_case(recipe: &Recipe) -> Result<String, String> {
         .map(|(class, value)| format!("{} {value:.2} (expected {:.2})", class.name(), floor[class]))
         .collect();
     if !poor.is_empty() {
-        return Err(format!("Dice too low: {}; is the library sound, is the model the one that was shipped?", poor.join(", ")));
+        return Err(format!(
+            "Dice too low: {}; is the library sound, is the model the one that was shipped?",
+            poor.join(", ")
+        ));
     }
     let list: Vec<String> = found.iter().map(|(class, value)| format!("{} {value:.2}", class.name())).collect();
     Ok(format!("Dice {}", list.join(", ")))
@@ -140,7 +143,8 @@ fn golden_dice(recipe: &Recipe) -> anyhow::Result<BTreeMap<Class, f64>> {
 fn floors(model: &Model) -> BTreeMap<Class, f64> {
     let rows = model.card().validation.iter();
     rows.filter_map(|row| {
-        let class = Class::ALL.into_iter().find(|c| Some(c.name()) == row.get("class").and_then(toml::Value::as_str))?;
+        let class =
+            Class::ALL.into_iter().find(|c| Some(c.name()) == row.get("class").and_then(toml::Value::as_str))?;
         Some((class, row.get("dice_min")?.as_float()? - GOLDEN_SLACK))
     })
     .collect()
@@ -152,9 +156,12 @@ async fn database(config: &Config) -> Result<String, String> {
             let kind = if store.cluster().is_some() { "private server" } else { "configured server" };
             let free = store.blobs.free_bytes().map_err(|e| e.to_string())? / (1024 * 1024);
             store.close().await.map_err(|e| e.to_string())?;
-            let least = config.receive.min_free_mebibytes;
+            let least = config.service.receive.min_free_mebibytes;
             if free < least {
-                return Err(format!("{free} MiB are free in {}, at least {least} are needed", config.store.state_dir.display()));
+                return Err(format!(
+                    "{free} MiB are free in {}, at least {least} are needed",
+                    config.store.state_dir.display()
+                ));
             }
             Ok(format!("{kind}, {free} MiB free in {}", config.store.state_dir.display()))
         }

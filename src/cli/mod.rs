@@ -4,7 +4,9 @@
 //! (sysexits' EX_USAGE); 1 anything else.
 
 mod check_config;
+mod doctor;
 mod segment;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -25,7 +27,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Segment(segment::SegmentArgs),
+    Serve(serve::ServeArgs),
     CheckConfig(check_config::CheckConfigArgs),
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Why a verb did not do its work.
@@ -86,6 +90,8 @@ pub fn main() -> ExitCode {
 fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Segment(args) => segment::run(args),
+        Verb::Serve(args) => serve::run(args),
         Verb::CheckConfig(args) => check_config::run(args),
+        Verb::Doctor(args) => doctor::run(args),
     }
 }

@@ -5,7 +5,7 @@
 
 mod reader;
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,9 +16,11 @@ use self::reader::Reader;
 use crate::anatomy::rules::RulesConfig;
 use crate::contour::ContourConfig;
 use crate::dicom::net::ScpConfig;
-use crate::ids::sha256_hex;
+use crate::ids::{Phi, sha256_hex};
 use crate::inference::{InferenceConfig, InferenceError, Model, Runtime};
-use crate::service::{PlanesConfig, Recipe};
+use crate::service::{PlanesConfig, Recipe, Recipes, ServiceConfig};
+use crate::store::StoreConfig;
+use crate::web::WebConfig;
 
 /// Why there is no usable configuration.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +69,7 @@ impl Default for ModelsConfig {
 pub struct LogConfig {
     /// One line of text or one line of JSON for each event.
     pub format: LogFormat,
-    /// What is logged, in the syntax of tracing's EnvFilter, for example `info` or `contourd=debug,info`.
+    /// What is logged, a level, or levels by part of the program, for example `info` or `contourd=debug,info`.
     pub filter: String,
 }
 
@@ -81,6 +83,16 @@ pub enum LogFormat {
     Json,
 }
 
+impl LogConfig {
+    /// Every fault of this section, each beginning with the key that it is about.
+    pub fn faults(&self) -> Vec<String> {
+        match self.filter.parse::<tracing_subscriber::filter::targets::Targets>() {
+            Ok(_) => Vec::new(),
+            Err(e) => vec![format!("filter is not a list like \"info\" or \"contourd=debug,info\": {e}")],
+        }
+    }
+}
+
 impl Default for LogConfig {
     fn default() -> Self {
         Self { format: LogFormat::Text, filter: "info".into() }
@@ -90,16 +102,14 @@ impl Default for LogConfig {
 /// A checked configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Images, results and the private database live here.
-    pub state_dir: PathBuf,
-    /// Where the DICOM listener binds.
-    pub dicom_listen: SocketAddr,
-    /// Where the HTTP server binds.
-    pub http_listen: SocketAddr,
-    /// Logging.
-    pub log: LogConfig,
+    /// Images, results and the database.
+    pub store: StoreConfig,
     /// The storage SCP.
     pub scp: ScpConfig,
+    /// HTTP API and review page.
+    pub web: WebConfig,
+    /// Logging.
+    pub log: LogConfig,
     /// Networks.
     pub inference: InferenceConfig,
     /// Models.
@@ -110,7 +120,12 @@ pub struct Config {
     pub contours: ContourConfig,
     /// Delivered planes and label.
     pub delivery: PlanesConfig,
+    /// Receiving, jobs, sending, routes and destinations.
+    pub service: ServiceConfig,
 }
+
+/// The database's address, which holds a password.
+const DATABASE_URL: &str = "CONTOURD_DATABASE_URL";
 
 impl Config {
     /// Reads a file, or takes the defaults when there is none.
@@ -124,7 +139,17 @@ impl Config {
                 .map_err(|e| ConfigError::Unreadable { path: path.to_owned(), reason: e.to_string() })?,
         };
         let name = || path.map_or_else(|| "the defaults".into(), |p| p.display().to_string());
-        Self::parse(&text).map_err(|faults| ConfigError::Faults { name: name(), faults })
+        let mut config = Self::parse(&text).map_err(|faults| ConfigError::Faults { name: name(), faults })?;
+        // Secrets come from the environment and win over the file.
+        if let Ok(url) = std::env::var(DATABASE_URL) {
+            config.store.url = Some(Phi::new(url));
+            let faults: Vec<Fault> =
+                config.store.faults().into_iter().map(|message| Fault { key: DATABASE_URL.into(), message }).collect();
+            if !faults.is_empty() {
+                return Err(ConfigError::Faults { name: "the environment".into(), faults });
+            }
+        }
+        Ok(config)
     }
 
     /// Reads the text of a configuration.
@@ -134,21 +159,32 @@ impl Config {
     pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
         let mut r = Reader::new(text);
         let config = Self {
-            state_dir: r.value("state_dir").unwrap_or_else(|| PathBuf::from("state")),
-            dicom_listen: r.value("dicom_listen").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 11112))),
-            http_listen: r.value("http_listen").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
-            log: r.section("log"),
+            store: r.section("store"),
             scp: r.section("scp"),
+            web: r.section("web"),
+            log: r.section("log"),
             inference: r.section("inference"),
             models: r.section("models"),
             rules: r.section("rules"),
             contours: r.section("contours"),
             delivery: r.section("delivery"),
+            service: ServiceConfig {
+                receive: r.section("receive"),
+                jobs: r.section("jobs"),
+                sending: r.section("sending"),
+                routes: r.list("route"),
+                destinations: r.list("destination"),
+            },
         };
+        r.complain("store", config.store.faults());
         r.complain("scp", config.scp.faults());
+        r.complain("web", config.web.faults());
+        r.complain("log", config.log.faults());
         r.complain("inference", config.inference.faults());
         r.complain("rules", config.rules.faults());
+        r.complain("contours", config.contours.faults());
         r.complain("delivery", config.delivery.faults());
+        r.complain("", config.service.faults());
         let faults = r.finish();
         if faults.is_empty() { Ok(config) } else { Err(faults) }
     }
@@ -180,6 +216,23 @@ impl Config {
             planes: self.delivery.clone(),
             config_digest: self.result_digest(),
         })
+    }
+
+    /// Recipes for the default model and for each model that a route names.
+    ///
+    /// # Errors
+    /// As [`Config::recipe`].
+    pub fn recipes(&self, runtime: &Runtime) -> Result<Recipes, ConfigError> {
+        let default = self.recipe(runtime, None)?;
+        let mut by_model = BTreeMap::new();
+        for name in self.service.routes.iter().filter_map(|r| r.model.as_ref()) {
+            if !by_model.contains_key(name) {
+                let recipe =
+                    if *name == self.models.default { default.clone() } else { self.recipe(runtime, Some(name))? };
+                by_model.insert(name.clone(), recipe);
+            }
+        }
+        Ok(Recipes { default, by_model })
     }
 
     /// Names of the models that are installed, sorted.

@@ -115,17 +115,13 @@ impl Reader {
         }
     }
 
-    /// Takes a plain top-level value.
-    pub fn value<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
-        let value = self.table.remove(name)?;
-        value.try_into().map_err(|e: toml::de::Error| self.faults.push(fault(name, one_line(&e)))).ok()
-    }
-
-    /// Complaints of a section about itself; each begins with its key, then a colon or a space.
+    /// Complaints of a section about itself; each begins with its key, then a colon or a space. An empty section means
+    /// that the keys are whole paths.
     pub fn complain(&mut self, section: &str, complaints: Vec<String>) {
         for text in complaints {
             let (key, rest) = text.split_once([':', ' ']).unwrap_or(("", &text));
-            self.faults.push(fault(&format!("{section}.{key}"), rest.trim_start().to_owned()));
+            let path = if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
+            self.faults.push(fault(&path, rest.trim_start().to_owned()));
         }
     }
 

@@ -74,6 +74,16 @@ impl Default for ContourConfig {
 pub const MAX_TOLERANCE: f64 = 0.3;
 
 impl ContourConfig {
+    /// Every fault of this section, each beginning with the key that it is about.
+    pub fn faults(&self) -> Vec<String> {
+        match self.validate() {
+            Err(ContourError::Config { key, value, allowed }) => {
+                vec![format!("{key} is {value}; it must be {allowed}")]
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Refuses settings outside their range.
     ///
     /// # Errors

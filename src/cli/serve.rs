@@ -1,0 +1,107 @@
+//! `contourd serve`: the daemon.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::filter::targets::Targets;
+use tracing_subscriber::prelude::*;
+
+use super::Failure;
+use crate::config::{Config, LogConfig, LogFormat};
+use crate::inference::Runtime;
+use crate::service::{Daemon, Recipes};
+use crate::store::Store;
+use crate::web::{ModelInForce, ServiceFacts, WebState};
+
+/// Receive series, segment them, deliver structure sets, show the review page.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Configuration file; without it the defaults hold, which name no destination.
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+}
+
+/// Runs the verb until SIGTERM or SIGINT. Nothing listens before configuration, provider, models and database are good.
+///
+/// # Errors
+/// [`Failure::Usage`] for a faulty configuration, [`Failure::Other`] when the daemon cannot start.
+pub fn run(args: ServeArgs) -> Result<(), Failure> {
+    let config = Config::read(args.config.as_deref())?;
+    start_log(&config.log);
+    let runtime = Runtime::load(&config.inference).map_err(anyhow::Error::from)?;
+    let recipes = config.recipes(&runtime)?;
+    tracing::info!(
+        provider = runtime.execution().name(),
+        library = %runtime.library().display(),
+        model = recipes.default.model.card().name,
+        digest = recipes.default.model.digest(),
+        "networks are ready"
+    );
+    let tokio = tokio::runtime::Runtime::new().context("starting the runtime")?;
+    tokio.block_on(serve(config, &runtime, recipes))?;
+    Ok(())
+}
+
+async fn serve(config: Config, runtime: &Runtime, recipes: Recipes) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let store = Arc::new(Store::open(&config.store).await?);
+    let bind = |what: &'static str, at| async move {
+        TcpListener::bind(at)
+            .await
+            .with_context(|| format!("{what} cannot listen on {at}; is another contourd running?"))
+    };
+    let dicom = bind("the DICOM listener", config.scp.listen).await?;
+    let http = bind("the HTTP server", config.web.listen).await?;
+    let facts = facts(runtime, &recipes, store.cluster().is_some());
+    let state = WebState::new(store.pg.clone(), store.blobs.clone(), facts, config.web.clone());
+
+    let shutdown = CancellationToken::new();
+    let web_shutdown = CancellationToken::new();
+    let daemon =
+        Daemon::start(Arc::clone(&store), config.service, config.scp, dicom, Arc::new(recipes), shutdown.clone());
+    let web = tokio::spawn(crate::web::serve(http, state, web_shutdown.clone()));
+    tracing::info!("ready");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    daemon.stop().await;
+    web_shutdown.cancel();
+    let served = web.await;
+    store.close().await?;
+    served.context("the HTTP server ended in a fault")?.context("the HTTP server")?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn facts(runtime: &Runtime, recipes: &Recipes, private: bool) -> ServiceFacts {
+    let all = recipes.by_model.values().chain(std::iter::once(&recipes.default));
+    let mut models: Vec<ModelInForce> =
+        all.map(|r| ModelInForce { name: r.model.card().name.clone(), digest: r.model.digest().to_owned() }).collect();
+    models.sort_by(|a, b| a.name.cmp(&b.name));
+    models.dedup();
+    ServiceFacts {
+        version: env!("CARGO_PKG_VERSION").into(),
+        provider: runtime.execution().name().into(),
+        models,
+        database: if private { "private".into() } else { "configured".into() },
+    }
+}
+
+/// Logs go to standard error. A filter that cannot be parsed was a fault of the configuration already.
+fn start_log(config: &LogConfig) {
+    let filter: Targets = config.filter.parse().unwrap_or_default();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry();
+    match config.format {
+        LogFormat::Text => registry.with(lines.with_filter(filter)).init(),
+        LogFormat::Json => registry.with(lines.json().with_filter(filter)).init(),
+    }
+}
