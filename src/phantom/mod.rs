@@ -1,1 +1,64 @@
 //! The digital head: a synthetic patient with known truth.
+//!
+//! A [`Head`] is a set of closed shapes in a template space (LPS mm, origin at the anterior commissure), bent by a smooth
+//! random deformation, scaled and turned into patient space. The same signed distances give the image (with partial
+//! volume), the labels, the mask of each structure on its own side, and the structures' volumes. Everything follows
+//! from one seed.
+
+mod acquisition;
+mod brain;
+mod face;
+mod field;
+mod head;
+mod optic;
+mod random;
+mod render;
+mod shape;
+mod tissue;
+
+pub use acquisition::{Acquisition, FieldOfView, draw_grid};
+pub use head::{Head, HeadOptions, Spread};
+pub use random::Rng;
+pub use render::{ImageOptions, Labelled, class_labels, image, render, truth};
+pub use tissue::{Contrast, Signal, Tissue};
+
+use crate::anatomy::Side;
+use crate::geometry::Vec3;
+
+/// Version of the head: a change that changes any image or mask raises it.
+pub const VERSION: u32 = 1;
+
+/// Takes layers of tissue from the outermost inwards; what comes later covers what came before.
+trait Canvas {
+    /// Covers with `tissue` where the signed distance (mm) is negative.
+    fn layer(&mut self, tissue: Tissue, distance: f64);
+    /// Relative brightness of the texture from here on.
+    fn shade(&mut self, relative: f64);
+}
+
+/// +1 on the left, -1 on the right: the sign of x in LPS.
+const fn side_sign(side: Side) -> f64 {
+    match side {
+        Side::Left => 1.0,
+        Side::Right => -1.0,
+    }
+}
+
+/// Of two things kept left first.
+fn by_side<T>(pair: &[T; 2], side: Side) -> &T {
+    let [left, right] = pair;
+    match side {
+        Side::Left => left,
+        Side::Right => right,
+    }
+}
+
+/// A point moved at random, with a standard deviation in mm along each axis.
+fn jitter_point(rng: &mut Rng, p: Vec3, deviation: f64) -> Vec3 {
+    Vec3::new(rng.near(p.x, deviation), rng.near(p.y, deviation), rng.near(p.z, deviation))
+}
+
+/// Radii scaled at random, each with a relative standard deviation.
+fn jitter_radii(rng: &mut Rng, r: Vec3, deviation: f64) -> Vec3 {
+    Vec3::new(r.x * rng.near(1.0, deviation), r.y * rng.near(1.0, deviation), r.z * rng.near(1.0, deviation))
+}

@@ -1,0 +1,139 @@
+//! Smooth random functions, tabulated on coarse nodes and read by linear interpolation.
+
+use rayon::prelude::*;
+
+use super::random::Rng;
+use super::shape::Bounds;
+use crate::geometry::Vec3;
+
+/// N values per node of a regular lattice over a box; beyond the box the border value holds.
+#[derive(Debug, Clone)]
+pub struct Field<const N: usize> {
+    lo: Vec3,
+    inverse_step: f64,
+    nodes: [usize; 3],
+    data: Vec<[f32; N]>,
+}
+
+impl<const N: usize> Field<N> {
+    /// Tabulates a function over a box with nodes `step` mm apart.
+    pub fn tabulate(bounds: Bounds, step: f64, f: impl Fn(Vec3) -> [f32; N] + Sync) -> Self {
+        let size = bounds.hi - bounds.lo;
+        let nodes = size.to_array().map(|v| (v / step).ceil() as usize + 1);
+        let [nx, ny, nz] = nodes;
+        let mut data = vec![[0.0f32; N]; nx * ny * nz];
+        data.par_chunks_exact_mut(nx).enumerate().for_each(|(row, values)| {
+            let (y, z) = (row % ny, row / ny);
+            for (x, value) in values.iter_mut().enumerate() {
+                *value = f(bounds.lo + Vec3::new(x as f64, y as f64, z as f64) * step);
+            }
+        });
+        Self { lo: bounds.lo, inverse_step: 1.0 / step, nodes, data }
+    }
+
+    /// The interpolated values at a point.
+    #[inline]
+    pub fn at(&self, p: Vec3) -> [f32; N] {
+        let d = (p - self.lo) * self.inverse_step;
+        let mut lo = [0usize; 3];
+        let mut t = [0.0f32; 3];
+        for (a, v) in d.to_array().into_iter().enumerate() {
+            let v = v.clamp(0.0, (self.nodes[a] - 1) as f64 - 1e-6);
+            lo[a] = v as usize;
+            t[a] = (v - lo[a] as f64) as f32;
+        }
+        let (row, slab) = (self.nodes[0], self.nodes[0] * self.nodes[1]);
+        let base = lo[2] * slab + lo[1] * row + lo[0];
+        let mut out = [0.0f32; N];
+        let corner = [0, 1, row, row + 1, slab, slab + 1, slab + row, slab + row + 1];
+        let (u, v, w) = (1.0 - t[0], 1.0 - t[1], 1.0 - t[2]);
+        let weight = [
+            u * v * w,
+            t[0] * v * w,
+            u * t[1] * w,
+            t[0] * t[1] * w,
+            u * v * t[2],
+            t[0] * v * t[2],
+            u * t[1] * t[2],
+            t[0] * t[1] * t[2],
+        ];
+        for (offset, weight) in corner.into_iter().zip(weight) {
+            let node = &self.data[base + offset];
+            for (sum, value) in out.iter_mut().zip(node) {
+                *sum += weight * value;
+            }
+        }
+        out
+    }
+}
+
+/// A sum of plane waves with random directions and phases: smooth, unit variance, wavelengths in a stated band.
+#[derive(Debug, Clone)]
+pub struct Waves(Vec<(Vec3, f64)>);
+
+impl Waves {
+    /// `count` waves with wavelengths between `short` and `long` mm.
+    pub fn new(rng: &mut Rng, count: usize, short: f64, long: f64) -> Self {
+        let wave = |_| {
+            let z = rng.within(-1.0, 1.0);
+            let (s, c) = rng.within(0.0, std::f64::consts::TAU).sin_cos();
+            let r = (1.0 - z * z).sqrt();
+            let number = std::f64::consts::TAU / rng.within(short, long);
+            (Vec3::new(r * c, r * s, z) * number, rng.within(0.0, std::f64::consts::TAU))
+        };
+        Self((0..count).map(wave).collect())
+    }
+
+    fn amplitude(&self) -> f64 {
+        (2.0 / self.0.len().max(1) as f64).sqrt()
+    }
+
+    /// Value at a point.
+    pub fn at(&self, p: Vec3) -> f64 {
+        self.amplitude() * self.0.iter().map(|(k, phase)| (k.dot(p) + phase).cos()).sum::<f64>()
+    }
+
+    /// First-order distance in mm to the nearest place where the value is zero, with the value's sign.
+    pub fn distance_to_zero(&self, p: Vec3) -> f64 {
+        let (mut value, mut slope) = (0.0, Vec3::new(0.0, 0.0, 0.0));
+        let (mut typical, n) = (0.0, self.0.len().max(1) as f64);
+        for (k, phase) in &self.0 {
+            let (s, c) = (k.dot(p) + phase).sin_cos();
+            value += c;
+            slope = slope - *k * s;
+            typical += k.dot(*k) / 2.0;
+        }
+        // Near a saddle the slope vanishes; the typical slope bounds the distance there.
+        value / (slope.dot(slope) + 0.15 * typical.max(1e-12 * n)).sqrt()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_gives_linear_functions_back() {
+        let bounds = Bounds { lo: Vec3::new(-5.0, 2.0, 0.0), hi: Vec3::new(14.0, 9.0, 31.0) };
+        let f = Field::tabulate(bounds, 3.0, |p| [(p.x + 2.0 * p.y) as f32, (3.0 * p.z) as f32]);
+        let [a, b] = f.at(Vec3::new(1.3, 4.4, 17.7));
+        assert!((a - 10.1).abs() < 1e-4 && (b - 53.1).abs() < 1e-4);
+        assert!((f.at(Vec3::new(-99.0, 2.0, 0.0))[0] + 1.0).abs() < 1e-4);
+    }
+
+    #[test]
+    fn waves_have_unit_variance_and_know_their_zeros() {
+        let waves = Waves::new(&mut Rng::new(3, "waves"), 24, 20.0, 30.0);
+        let (mut sum, mut n, mut crossed) = (0.0, 0, 0);
+        for i in 0..4000 {
+            let p = Vec3::new(f64::from(i % 20) * 7.0, f64::from(i / 20 % 20) * 7.3, f64::from(i / 400) * 11.0);
+            sum += waves.at(p).powi(2);
+            n += 1;
+            let d = waves.distance_to_zero(p);
+            assert_eq!(d > 0.0, waves.at(p) > 0.0);
+            crossed += usize::from(d.abs() < 2.0);
+        }
+        assert!((sum / f64::from(n) - 1.0).abs() < 0.25, "{}", sum / f64::from(n));
+        assert!(crossed > 400 && crossed < 3000, "{crossed}");
+    }
+}

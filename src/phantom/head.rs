@@ -1,0 +1,329 @@
+//! One synthetic head: its shapes, and where patient space meets them.
+
+use super::Canvas;
+use super::acquisition::FieldOfView;
+use super::brain::Brain;
+use super::face::{Face, REACH};
+use super::field::{Field, Waves};
+use super::optic::Optic;
+use super::random::Rng;
+use super::shape::Bounds;
+use super::tissue::{Contrast, Signal, Tissue};
+use crate::anatomy::{Class, Side, Structure};
+use crate::geometry::{Lps, Vec3};
+
+/// A value drawn uniformly from a range.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spread {
+    /// Smallest value.
+    pub low: f64,
+    /// Largest value.
+    pub high: f64,
+}
+
+impl Spread {
+    /// Always the same value.
+    pub const fn fixed(value: f64) -> Self {
+        Self { low: value, high: value }
+    }
+
+    /// From minus to plus a value.
+    pub const fn within(value: f64) -> Self {
+        Self { low: -value, high: value }
+    }
+
+    fn draw(self, rng: &mut Rng) -> f64 {
+        rng.within(self.low, self.high)
+    }
+}
+
+/// What of a head is asked for; the rest follows from the seed.
+#[derive(Debug, Clone)]
+pub struct HeadOptions {
+    /// Turn about the superior axis, degrees; positive turns the face to the patient's left.
+    pub yaw: Spread,
+    /// Nod about the left-right axis, degrees; positive lifts the chin.
+    pub pitch: Spread,
+    /// Tilt about the antero-posterior axis, degrees; positive moves the vertex towards the patient's right.
+    pub roll: Spread,
+    /// Distance of the head's origin from the patient origin along each axis, mm.
+    pub shift: Spread,
+    /// The side without eye, lens and optic nerve (exenteration).
+    pub missing_eye: Option<Side>,
+    /// Kind of acquisition; drawn when not given.
+    pub contrast: Option<Contrast>,
+    /// Strength of the random deformation; 1 is the usual variation between adults.
+    pub deformation: f64,
+}
+
+impl Default for HeadOptions {
+    fn default() -> Self {
+        Self {
+            yaw: Spread::within(12.0),
+            pitch: Spread { low: -14.0, high: 14.0 },
+            roll: Spread::within(9.0),
+            shift: Spread::within(25.0),
+            missing_eye: None,
+            contrast: None,
+            deformation: 1.0,
+        }
+    }
+}
+
+/// A synthetic head in patient space.
+#[derive(Debug)]
+pub struct Head {
+    pub(super) brain: Brain,
+    pub(super) face: Face,
+    pub(super) optic: Optic,
+    signal: Signal,
+    contrast: Contrast,
+    missing_eye: Option<Side>,
+    origin: Lps,
+    /// Patient directions of the head's own left, posterior and superior.
+    axes: [Vec3; 3],
+    scale: Vec3,
+    warp: Field<3>,
+}
+
+/// No deformation moves a point further than this, mm.
+const FURTHEST: f64 = 9.0;
+
+impl Head {
+    /// The head of a seed.
+    pub fn new(seed: u64, options: &HeadOptions) -> Self {
+        let mut pose = Rng::new(seed, "pose");
+        let axes = axes_of(options.yaw.draw(&mut pose), options.pitch.draw(&mut pose), options.roll.draw(&mut pose));
+        let mut shift = || options.shift.draw(&mut pose);
+        let origin = Lps::new(shift(), shift(), shift());
+        let mut shape = Rng::new(seed, "shape");
+        let size = shape.near(1.0, 0.035);
+        let mut stretch = || size * shape.near(1.0, 0.018);
+        let scale = Vec3::new(stretch(), stretch(), stretch());
+        let brain = Brain::new(&mut Rng::new(seed, "brain"));
+        let optic = Optic::new(&mut Rng::new(seed, "optic"), options.missing_eye);
+        let face = Face::new(&mut Rng::new(seed, "face"), &brain, optic.globes());
+        let mut bend = Rng::new(seed, "deformation");
+        let broad: [Waves; 3] = std::array::from_fn(|_| Waves::new(&mut bend, 8, 110.0, 260.0));
+        let local: [Waves; 3] = std::array::from_fn(|_| Waves::new(&mut bend, 12, 45.0, 90.0));
+        let strength = options.deformation;
+        let warp = Field::tabulate(REACH.grown(20.0), 8.0, |p| {
+            std::array::from_fn(|a| {
+                let d = strength * (2.2 * broad[a].at(p) + 0.45 * local[a].at(p));
+                d.clamp(-FURTHEST * 0.577, FURTHEST * 0.577) as f32
+            })
+        });
+        let mut tone = Rng::new(seed, "signal");
+        let drawn = Contrast::draw(&mut tone);
+        let contrast = options.contrast.unwrap_or(drawn);
+        let signal = Signal::draw(&mut tone, contrast);
+        Self { brain, face, optic, signal, contrast, missing_eye: options.missing_eye, origin, axes, scale, warp }
+    }
+
+    /// Patient-axis box of the head from the vertex down to `below` mm under the anterior commissure (at most 150).
+    pub fn field_of_view(&self, below: f64) -> FieldOfView {
+        let b = Bounds { lo: Vec3::new(-94.0, -108.0, -below.min(150.0)), hi: Vec3::new(94.0, 118.0, 96.0) };
+        let corners = self.box_corners(self.frame_box(b));
+        let pick = |f: fn(f64, f64) -> f64, start: f64| {
+            let all = corners.iter().map(|c| c.to_array());
+            all.fold([start; 3], |best, c| std::array::from_fn(|a| f(best[a], c[a])))
+        };
+        let (lo, hi) = (pick(f64::min, f64::INFINITY), pick(f64::max, f64::NEG_INFINITY));
+        // The box of a turned box is too large for a round head: keep the head's own width where it is smaller.
+        let widest = [200.0, 240.0, f64::INFINITY];
+        FieldOfView {
+            centre: Lps::new((lo[0] + hi[0]) / 2.0, (lo[1] + hi[1]) / 2.0, (lo[2] + hi[2]) / 2.0),
+            size: std::array::from_fn(|a| (hi[a] - lo[a]).min(widest[a])),
+        }
+    }
+
+    /// Kind of acquisition its signals stand for.
+    pub fn contrast(&self) -> Contrast {
+        self.contrast
+    }
+
+    /// Signal of its tissues.
+    pub fn signal(&self) -> &Signal {
+        &self.signal
+    }
+
+    /// The side without an eye.
+    pub fn missing_eye(&self) -> Option<Side> {
+        self.missing_eye
+    }
+
+    /// Patient directions of the head's own left, posterior and superior.
+    pub fn axes(&self) -> [Vec3; 3] {
+        self.axes
+    }
+
+    /// Patient point in the head's frame: turned and shifted, neither scaled nor bent.
+    #[inline]
+    pub(super) fn in_frame(&self, p: Lps) -> Vec3 {
+        let d = p - self.origin;
+        Vec3::new(self.axes[0].dot(d), self.axes[1].dot(d), self.axes[2].dot(d))
+    }
+
+    /// Template point of a point in the head's frame.
+    #[inline]
+    pub(super) fn in_template(&self, h: Vec3) -> Vec3 {
+        let [x, y, z] = self.warp.at(h).map(f64::from);
+        Vec3::new((h.x + x) / self.scale.x, (h.y + y) / self.scale.y, (h.z + z) / self.scale.z)
+    }
+
+    /// A box of the head's frame that holds everything in a box of template space.
+    fn frame_box(&self, b: Bounds) -> Bounds {
+        let scaled = |v: Vec3| Vec3::new(v.x * self.scale.x, v.y * self.scale.y, v.z * self.scale.z);
+        Bounds { lo: scaled(b.lo), hi: scaled(b.hi) }.grown(FURTHEST)
+    }
+
+    /// Patient points of the corners of a box that holds a structure; `None` when the head lacks it.
+    pub(super) fn corners(&self, structure: Structure) -> Option<[Lps; 8]> {
+        Some(self.box_corners(self.frame_box(self.template_box(structure)?)))
+    }
+
+    fn box_corners(&self, b: Bounds) -> [Lps; 8] {
+        let [x, y, z] = self.axes;
+        std::array::from_fn(|n| {
+            let pick = |bit: usize, lo: f64, hi: f64| if n >> bit & 1 == 0 { lo } else { hi };
+            self.origin + x * pick(0, b.lo.x, b.hi.x) + y * pick(1, b.lo.y, b.hi.y) + z * pick(2, b.lo.z, b.hi.z)
+        })
+    }
+
+    /// Whether the head has a structure.
+    pub fn has(&self, structure: Structure) -> bool {
+        let ocular = matches!(structure.class(), Class::Eye | Class::Lens | Class::OpticNerve);
+        !(ocular && structure.side().is_some() && structure.side() == self.missing_eye)
+    }
+
+    fn template_box(&self, structure: Structure) -> Option<Bounds> {
+        if !self.has(structure) {
+            return None;
+        }
+        let side = structure.side().unwrap_or(Side::Left);
+        Some(match structure.class() {
+            Class::Eye => self.optic.eye_bounds(side),
+            Class::Lens => self.optic.lens_bounds(side),
+            Class::OpticNerve => self.optic.nerve_bounds(side),
+            Class::Chiasm => self.optic.chiasm_bounds(),
+            Class::Pituitary => self.optic.pituitary_bounds(),
+            Class::Hippocampus => self.brain.hippocampus_bounds(side),
+            Class::Brainstem => self.brain.stem_bounds(),
+            Class::Brain => self.brain.bounds(),
+        })
+    }
+
+    /// Signed distance to a structure at a template point, negative inside; about a millimetre is a millimetre.
+    #[inline]
+    pub(super) fn distance(&self, structure: Structure, q: Vec3) -> f64 {
+        let side = structure.side().unwrap_or(Side::Left);
+        match structure.class() {
+            Class::Eye => self.optic.eye(side, q),
+            Class::Lens => self.optic.lens(side, q),
+            Class::OpticNerve => self.optic.nerve(side, q),
+            Class::Chiasm => self.optic.chiasm(q),
+            Class::Pituitary => self.optic.pituitary(q),
+            Class::Hippocampus => self.brain.hippocampus(side, q),
+            Class::Brainstem => self.brain.envelope(q).stem,
+            Class::Brain => self.brain.envelope(q).brain().max(-self.optic.clearance(q)),
+        }
+    }
+
+    /// Whether a patient point lies in a structure of the head's own sides.
+    pub fn contains(&self, structure: Structure, p: Lps) -> bool {
+        self.has(structure) && self.distance(structure, self.in_template(self.in_frame(p))) < 0.0
+    }
+
+    /// Tissue at a patient point, and the class bits (bit c = `Class::ALL[c]`).
+    pub fn tissue_at(&self, p: Lps) -> (Tissue, u8) {
+        let q = self.in_template(self.in_frame(p));
+        let mut found = Topmost(Tissue::Air);
+        self.paint(q, &mut found);
+        let bits = Structure::ALL
+            .into_iter()
+            .filter(|s| self.has(*s) && self.distance(*s, q) < 0.0)
+            .fold(0, |bits, s| bits | s.class().bit());
+        (found.0, bits)
+    }
+
+    /// Paints all tissues at a template point, outermost first.
+    #[inline]
+    pub(super) fn paint(&self, q: Vec3, canvas: &mut impl Canvas) {
+        if self.face.skin(q) > 3.0 {
+            return;
+        }
+        self.face.paint(q, &self.brain, canvas);
+        self.optic.paint_orbits(q, canvas);
+        self.brain.paint(q, canvas);
+        self.optic.paint_pathway(q, canvas);
+        self.face.paint_vessels(q, canvas);
+    }
+
+    /// Volume of a structure in cm3, by integration over its box in the head's frame: cells that lie wholly inside or
+    /// outside are taken as a whole, the surface is resolved by cells of 0.2 mm or less. 0 for a missing structure.
+    pub fn volume_cc(&self, structure: Structure) -> f64 {
+        let Some(bounds) = self.template_box(structure) else { return 0.0 };
+        let b = self.frame_box(bounds);
+        const CELL: f64 = 6.4;
+        let count = (b.hi - b.lo).to_array().map(|v| (v / CELL).ceil() as usize);
+        let total: f64 = {
+            use rayon::prelude::*;
+            (0..count[0] * count[1] * count[2])
+                .into_par_iter()
+                .map(|n| {
+                    let cell =
+                        [n % count[0], n / count[0] % count[1], n / (count[0] * count[1])].map(|v| v as f64 + 0.5);
+                    self.cell_volume(structure, b.lo + Vec3::new(cell[0], cell[1], cell[2]) * CELL, CELL)
+                })
+                .collect::<Vec<f64>>()
+                .into_iter()
+                .sum()
+        };
+        total / 1000.0
+    }
+
+    fn cell_volume(&self, structure: Structure, centre: Vec3, edge: f64) -> f64 {
+        let d = self.distance(structure, self.in_template(centre));
+        // Distances shrink at most by a third under scale, deformation and first-order error.
+        let certain = d.abs() * 0.66 > edge * 0.867;
+        if certain || edge <= 0.21 {
+            return if d < 0.0 { edge.powi(3) } else { 0.0 };
+        }
+        let q = edge / 4.0;
+        (0..8)
+            .map(|n| {
+                let sign = |bit: usize| if n >> bit & 1 == 0 { -q } else { q };
+                self.cell_volume(structure, centre + Vec3::new(sign(0), sign(1), sign(2)), edge / 2.0)
+            })
+            .sum()
+    }
+}
+
+/// Patient directions of the head's axes after roll, pitch and yaw (in this order, about the patient's axes).
+fn axes_of(yaw: f64, pitch: f64, roll: f64) -> [Vec3; 3] {
+    let (sy, cy) = yaw.to_radians().sin_cos();
+    let (sp, cp) = pitch.to_radians().sin_cos();
+    let (sr, cr) = roll.to_radians().sin_cos();
+    let turn = |v: Vec3| {
+        // Roll: the vertex (+z) moves to -x for positive angles.
+        let v = Vec3::new(v.x * cr - v.z * sr, v.y, v.x * sr + v.z * cr);
+        // Pitch: the face (-y) rises to +z for positive angles.
+        let v = Vec3::new(v.x, v.y * cp + v.z * sp, -v.y * sp + v.z * cp);
+        // Yaw: the face (-y) moves to +x for positive angles.
+        Vec3::new(v.x * cy - v.y * sy, v.x * sy + v.y * cy, v.z)
+    };
+    [turn(Vec3::new(1.0, 0.0, 0.0)), turn(Vec3::new(0.0, 1.0, 0.0)), turn(Vec3::new(0.0, 0.0, 1.0))]
+}
+
+/// Keeps the last tissue that covers the point.
+struct Topmost(Tissue);
+
+impl Canvas for Topmost {
+    fn layer(&mut self, tissue: Tissue, distance: f64) {
+        if distance < 0.0 {
+            self.0 = tissue;
+        }
+    }
+
+    fn shade(&mut self, _relative: f64) {}
+}

@@ -1,0 +1,202 @@
+//! A head on a grid: the image with partial volume, bias and noise; the labels; the true masks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::Canvas;
+use super::face::REACH;
+use super::field::{Field, Waves};
+use super::head::Head;
+use super::random::{Rng, normal_pair};
+use super::tissue::{Signal, Tissue};
+use crate::anatomy::Structure;
+use crate::geometry::{Extent, Grid, Mask, Vec3, Volume};
+
+/// What the scanner adds.
+#[derive(Debug, Clone)]
+pub struct ImageOptions {
+    /// Seed of bias and noise.
+    pub seed: u64,
+    /// Standard deviation of the noise in each channel, relative to white matter.
+    pub noise: f64,
+    /// Standard deviation of the logarithm of the bias field.
+    pub bias: f64,
+    /// Signal of white matter in the units of the image.
+    pub scale: f64,
+}
+
+impl ImageOptions {
+    /// Noise, bias and scale as they vary between scanners.
+    pub fn draw(seed: u64) -> Self {
+        let mut rng = Rng::new(seed, "image options");
+        Self { seed, noise: rng.within(0.008, 0.04), bias: rng.within(0.03, 0.16), scale: rng.within(250.0, 1400.0) }
+    }
+}
+
+/// Blends layers by the part of the voxel they cover.
+struct Blend<'a> {
+    signal: &'a Signal,
+    value: f32,
+    gain: f32,
+    inverse_width: f64,
+}
+
+impl Canvas for Blend<'_> {
+    #[inline]
+    fn layer(&mut self, tissue: Tissue, distance: f64) {
+        let cover = 0.5 - distance * self.inverse_width;
+        if cover > 0.0 {
+            let target = self.signal.of(tissue) * self.gain;
+            self.value += (target - self.value) * cover.min(1.0) as f32;
+        }
+    }
+
+    #[inline]
+    fn shade(&mut self, relative: f64) {
+        self.gain = 1.0 + relative as f32;
+    }
+}
+
+/// The image of a head on a grid of any orientation.
+///
+/// Partial volume: each surface is blended over the width of a voxel; a voxel longer than 1.3 mm is the mean of
+/// samples at most 1 mm apart. Noise is Rician. The result depends on the head, the options and the grid only.
+pub fn image(head: &Head, grid: &Arc<Grid>, options: &ImageOptions) -> Volume<f32> {
+    let mut rng = Rng::new(options.seed, "bias");
+    let waves = Waves::new(&mut rng, 6, 180.0, 500.0);
+    let bias = Field::tabulate(REACH.grown(20.0), 16.0, |p| [(options.bias * waves.at(p)).exp() as f32]);
+    let spacing = grid.spacing();
+    let samples = spacing.map(|s| if s > 1.3 { s.ceil() as usize } else { 1 });
+    let step: [Vec3; 3] = std::array::from_fn(|a| grid.axes()[a] * (spacing[a] / samples[a] as f64));
+    let width: f64 = (0..3).map(|a| spacing[a] / samples[a] as f64).sum::<f64>() / 3.0;
+    let offsets: Vec<Vec3> = (0..samples.iter().product())
+        .map(|n: usize| {
+            let at = [n % samples[0], n / samples[0] % samples[1], n / (samples[0] * samples[1])];
+            (0..3).fold(Vec3::new(0.0, 0.0, 0.0), |sum, a| {
+                sum + step[a] * (at[a] as f64 - (samples[a] as f64 - 1.0) / 2.0)
+            })
+        })
+        .collect();
+    let noise = (options.noise * options.scale) as f32;
+    let scale = options.scale as f32 / offsets.len() as f32;
+    let noise_seed = rng.bits();
+    let shape = grid.shape();
+    let mut out = Volume::filled(Arc::clone(grid), 0.0f32);
+    out.data_mut().par_chunks_exact_mut(shape.cols).enumerate().for_each(|(row, values)| {
+        for (i, value) in values.iter_mut().enumerate() {
+            let p = grid.centre(i, row % shape.rows, row / shape.rows);
+            let mut sum = 0.0f32;
+            for offset in &offsets {
+                let h = head.in_frame(p + *offset);
+                let mut blend = Blend {
+                    signal: head.signal(),
+                    value: head.signal().of(Tissue::Air),
+                    gain: 1.0,
+                    inverse_width: 1.0 / width,
+                };
+                if REACH.holds(h) {
+                    head.paint(head.in_template(h), &mut blend);
+                }
+                sum += blend.value * bias.at(h)[0];
+            }
+            let (a, b) = normal_pair(noise_seed.wrapping_add((row * shape.cols + i) as u64));
+            let real = sum * scale + noise * a;
+            *value = (real * real + noise * noise * b * b).sqrt();
+        }
+    });
+    out
+}
+
+/// Voxels of a grid that a structure can reach; `None` when it is missing or wholly outside.
+fn reach(head: &Head, structure: Structure, grid: &Grid) -> Option<Extent> {
+    let shape = grid.shape();
+    let last = [shape.cols, shape.rows, shape.slices].map(|n| n as f64 - 1.0);
+    let (mut lo, mut hi) = ([f64::INFINITY; 3], [f64::NEG_INFINITY; 3]);
+    for corner in head.corners(structure)? {
+        let at = grid.to_index(corner);
+        for (a, v) in [at.i, at.j, at.k].into_iter().enumerate() {
+            lo[a] = lo[a].min(v);
+            hi[a] = hi[a].max(v);
+        }
+    }
+    if (0..3).any(|a| hi[a] < 0.0 || lo[a] > last[a]) {
+        return None;
+    }
+    Some(Extent {
+        lo: std::array::from_fn(|a| lo[a].clamp(0.0, last[a]).floor() as usize),
+        hi: std::array::from_fn(|a| hi[a].clamp(0.0, last[a]).ceil() as usize),
+    })
+}
+
+/// Marks with `mark` every voxel of `values` whose centre lies in a structure; returns the box of what was marked.
+fn stamp<T: Send>(
+    head: &Head,
+    structure: Structure,
+    grid: &Grid,
+    values: &mut [T],
+    mark: impl Fn(&mut T) + Sync,
+) -> Option<Extent> {
+    let extent = reach(head, structure, grid)?;
+    let shape = grid.shape();
+    let rows = values.par_chunks_exact_mut(shape.cols).enumerate();
+    rows.filter_map(|(row, line)| {
+        let (j, k) = (row % shape.rows, row / shape.rows);
+        if j < extent.lo[1] || j > extent.hi[1] || k < extent.lo[2] || k > extent.hi[2] {
+            return None;
+        }
+        let mut found: Option<Extent> = None;
+        for (i, value) in line.iter_mut().enumerate().take(extent.hi[0] + 1).skip(extent.lo[0]) {
+            if head.contains(structure, grid.centre(i, j, k)) {
+                mark(value);
+                let first = found.map_or(i, |e| e.lo[0]);
+                found = Some(Extent { lo: [first, j, k], hi: [i, j, k] });
+            }
+        }
+        found
+    })
+    .reduce_with(|x, y| Extent {
+        lo: std::array::from_fn(|a| x.lo[a].min(y.lo[a])),
+        hi: std::array::from_fn(|a| x.hi[a].max(y.hi[a])),
+    })
+}
+
+/// Class labels at voxel centres, and the box of every structure that reaches the grid.
+#[derive(Debug)]
+pub struct Labelled {
+    /// Bit c = `Class::ALL[c]`.
+    pub labels: Volume<u8>,
+    /// Boxes; a missing structure has none.
+    pub extents: BTreeMap<Structure, Extent>,
+}
+
+/// Class labels of a head on a grid.
+pub fn class_labels(head: &Head, grid: &Arc<Grid>) -> Labelled {
+    let mut labels = Volume::filled(Arc::clone(grid), 0u8);
+    let mut extents = BTreeMap::new();
+    for structure in Structure::ALL {
+        let bit = structure.class().bit();
+        if let Some(extent) = stamp(head, structure, grid, labels.data_mut(), |v| *v |= bit) {
+            extents.insert(structure, extent);
+        }
+    }
+    Labelled { labels, extents }
+}
+
+/// Image and labels of a head on one grid.
+pub fn render(head: &Head, grid: &Arc<Grid>, options: &ImageOptions) -> (Volume<f32>, Volume<u8>) {
+    (image(head, grid, options), class_labels(head, grid).labels)
+}
+
+/// The true mask of every structure, by the head's own sides; empty for a missing one. No rule has a part in it.
+pub fn truth(head: &Head, grid: &Arc<Grid>) -> BTreeMap<Structure, Mask> {
+    Structure::ALL
+        .into_iter()
+        .map(|structure| {
+            let mut mask = Mask::empty(Arc::clone(grid));
+            stamp(head, structure, grid, mask.data_mut(), |v| *v = true);
+            (structure, mask)
+        })
+        .collect()
+}

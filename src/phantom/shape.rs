@@ -1,0 +1,212 @@
+//! Signed distances in mm (negative inside): ellipsoids, tubes, soft unions. Approximate away from the surface.
+
+use crate::geometry::Vec3;
+
+/// An axis-aligned box of template space, mm.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Smallest x, y, z.
+    pub lo: Vec3,
+    /// Largest x, y, z.
+    pub hi: Vec3,
+}
+
+impl Bounds {
+    /// The box around a ball.
+    pub fn around(centre: Vec3, reach: Vec3) -> Self {
+        Self { lo: centre - reach, hi: centre + reach }
+    }
+
+    /// The smallest box that holds both.
+    pub fn union(self, o: Self) -> Self {
+        Self {
+            lo: Vec3::new(self.lo.x.min(o.lo.x), self.lo.y.min(o.lo.y), self.lo.z.min(o.lo.z)),
+            hi: Vec3::new(self.hi.x.max(o.hi.x), self.hi.y.max(o.hi.y), self.hi.z.max(o.hi.z)),
+        }
+    }
+
+    /// The box grown by a margin on every side.
+    pub fn grown(self, margin: f64) -> Self {
+        let m = Vec3::new(margin, margin, margin);
+        Self { lo: self.lo - m, hi: self.hi + m }
+    }
+
+    /// Distance to the box, 0 inside.
+    #[inline]
+    pub fn distance(&self, p: Vec3) -> f64 {
+        let out = |v: f64, lo: f64, hi: f64| (lo - v).max(v - hi).max(0.0);
+        Vec3::new(out(p.x, self.lo.x, self.hi.x), out(p.y, self.lo.y, self.hi.y), out(p.z, self.lo.z, self.hi.z)).norm()
+    }
+
+    /// Whether a point lies in the box.
+    #[inline]
+    pub fn holds(&self, p: Vec3) -> bool {
+        p.x >= self.lo.x
+            && p.x <= self.hi.x
+            && p.y >= self.lo.y
+            && p.y <= self.hi.y
+            && p.z >= self.lo.z
+            && p.z <= self.hi.z
+    }
+}
+
+/// An ellipsoid with its own axes.
+#[derive(Debug, Clone, Copy)]
+pub struct Ellipsoid {
+    /// Centre, mm.
+    pub centre: Vec3,
+    /// Semi-axes, mm.
+    pub radii: Vec3,
+    axes: [Vec3; 3],
+}
+
+impl Ellipsoid {
+    /// Along the axes of the template.
+    pub fn new(centre: Vec3, radii: Vec3) -> Self {
+        let axes = [Vec3::new(1.0, 0.0, 0.0), Vec3::new(0.0, 1.0, 0.0), Vec3::new(0.0, 0.0, 1.0)];
+        Self { centre, radii, axes }
+    }
+
+    /// With its second axis along a unit direction, the first as near to x as that allows.
+    pub fn along(centre: Vec3, radii: Vec3, direction: Vec3) -> Self {
+        let b = direction;
+        let x = Vec3::new(1.0, 0.0, 0.0);
+        let a = (x - b * x.dot(b)).unit().unwrap_or(Vec3::new(0.0, 0.0, 1.0));
+        Self { centre, radii, axes: [a, b, a.cross(b)] }
+    }
+
+    /// Signed distance, first order (exact on the surface, where its gradient is 1).
+    #[inline]
+    pub fn distance(&self, p: Vec3) -> f64 {
+        let d = p - self.centre;
+        let (a, b, c) = (d.dot(self.axes[0]), d.dot(self.axes[1]), d.dot(self.axes[2]));
+        let r = self.radii;
+        let (u, v, w) = (a / r.x, b / r.y, c / r.z);
+        let k0 = (u * u + v * v + w * w).sqrt();
+        let (u, v, w) = (u / r.x, v / r.y, w / r.z);
+        let k1 = (u * u + v * v + w * w).sqrt();
+        if k1 > 1e-9 { k0 * (k0 - 1.0) / k1 } else { -r.x.min(r.y).min(r.z) }
+    }
+
+    /// A box that holds it.
+    pub fn bounds(&self) -> Bounds {
+        let r = self.radii;
+        let reach = |f: fn(Vec3) -> f64| {
+            let [a, b, c] = self.axes.map(f);
+            ((a * r.x).powi(2) + (b * r.y).powi(2) + (c * r.z).powi(2)).sqrt()
+        };
+        Bounds::around(self.centre, Vec3::new(reach(|v| v.x), reach(|v| v.y), reach(|v| v.z)))
+    }
+}
+
+/// A tube through points, each with its radius.
+#[derive(Debug, Clone)]
+pub struct Tube {
+    points: Vec<(Vec3, f64)>,
+    bounds: Bounds,
+}
+
+impl Tube {
+    /// A smooth tube (Catmull-Rom) through control points with radii in mm; at least two points.
+    pub fn through(control: &[(Vec3, f64)]) -> Self {
+        const STEPS: usize = 5;
+        let last = control.len().saturating_sub(1);
+        let mut points = Vec::with_capacity(last * STEPS + 1);
+        for n in 0..last {
+            let around = [n.saturating_sub(1), n, n + 1, (n + 2).min(last)].map(|m| control[m]);
+            for step in 0..STEPS {
+                let t = step as f64 / STEPS as f64;
+                let w = [
+                    0.5 * (-t + 2.0 * t * t - t * t * t),
+                    0.5 * (2.0 - 5.0 * t * t + 3.0 * t * t * t),
+                    0.5 * (t + 4.0 * t * t - 3.0 * t * t * t),
+                    0.5 * (t * t * t - t * t),
+                ];
+                let place = around.iter().zip(w).fold(Vec3::new(0.0, 0.0, 0.0), |sum, (c, w)| sum + c.0 * w);
+                points.push((place, around[1].1 + (around[2].1 - around[1].1) * t));
+            }
+        }
+        points.extend(control.last());
+        let ball = |(c, r): &(Vec3, f64)| Bounds::around(*c, Vec3::new(*r, *r, *r));
+        let origin = Bounds::around(Vec3::new(0.0, 0.0, 0.0), Vec3::new(0.0, 0.0, 0.0));
+        let bounds = points.iter().map(ball).reduce(Bounds::union).unwrap_or(origin);
+        Self { points, bounds }
+    }
+
+    /// Signed distance. Further than 6 mm from the tube's box a lower bound.
+    #[inline]
+    pub fn distance(&self, p: Vec3) -> f64 {
+        let away = self.bounds.distance(p);
+        if away > 6.0 {
+            return away;
+        }
+        let mut nearest = f64::INFINITY;
+        for pair in self.points.windows(2) {
+            let (a, ra) = pair[0];
+            let (b, rb) = pair[1];
+            let (ab, ap) = (b - a, p - a);
+            let t = (ap.dot(ab) / ab.dot(ab).max(1e-9)).clamp(0.0, 1.0);
+            nearest = nearest.min((ap - ab * t).norm() - (ra + (rb - ra) * t));
+        }
+        nearest
+    }
+
+    /// A box that holds it.
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// Length of the centreline, mm.
+    pub fn length(&self) -> f64 {
+        self.points.windows(2).map(|w| (w[1].0 - w[0].0).norm()).sum()
+    }
+}
+
+/// Union with a fillet about `k` mm wide (Quilez' quadratic smooth minimum): never larger than the sharp union's distance.
+#[inline]
+pub fn soft_union(a: f64, b: f64, k: f64) -> f64 {
+    let h = (k - (a - b).abs()).max(0.0) / k;
+    a.min(b) - h * h * k / 4.0
+}
+
+/// 0 below `low`, 1 above `high`, smooth in between.
+#[inline]
+pub fn smooth_step(low: f64, high: f64, v: f64) -> f64 {
+    let t = ((v - low) / (high - low)).clamp(0.0, 1.0);
+    t * t * (3.0 - 2.0 * t)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ellipsoid_ends_where_its_radii_say() {
+        let (s, c) = 0.5f64.sin_cos();
+        let e = Ellipsoid::along(Vec3::new(3.0, -4.0, 5.0), Vec3::new(2.0, 7.0, 4.0), Vec3::new(0.0, -c, s));
+        let tip = Vec3::new(3.0, -4.0 - 7.0 * c, 5.0 + 7.0 * s);
+        assert!(e.distance(tip).abs() < 1e-9);
+        assert!((e.distance(tip + Vec3::new(0.0, -c, s) * 0.5) - 0.5).abs() < 0.05);
+        assert!(e.distance(e.centre) < -1.9);
+        assert!((e.bounds().lo.y - (-4.0 - ((7.0 * c).powi(2) + (4.0 * s).powi(2)).sqrt())).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_tube_follows_its_points() {
+        let control =
+            [(Vec3::new(0.0, 0.0, 0.0), 2.0), (Vec3::new(10.0, 3.0, 0.0), 3.0), (Vec3::new(20.0, 0.0, 5.0), 1.0)];
+        let tube = Tube::through(&control);
+        for (p, r) in control {
+            assert!((tube.distance(p) + r).abs() < 0.3, "{}", tube.distance(p));
+        }
+        assert!((tube.distance(Vec3::new(0.0, 0.0, 4.0)) - 2.0).abs() < 0.2);
+        assert!(tube.distance(Vec3::new(0.0, 0.0, 50.0)) > 40.0);
+        assert!(tube.length() > 22.0 && tube.length() < 26.0);
+    }
+
+    #[test]
+    fn a_soft_union_fills_the_crease_only() {
+        assert_eq!(soft_union(1.0, 9.0, 4.0), 1.0);
+        assert!(soft_union(2.0, 2.0, 4.0) < 2.0);
+    }
+}
