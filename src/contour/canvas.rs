@@ -92,26 +92,18 @@ impl Canvas {
     /// # Errors
     /// [`ContourError::Picture`].
     pub fn png(&self) -> Result<Vec<u8>, ContourError> {
-        encode(self.width, self.height, png::ColorType::Rgb, &self.rgb)
+        let failed = |e: &dyn std::error::Error| ContourError::Picture(e.to_string());
+        let (width, height) =
+            u32::try_from(self.width).and_then(|w| Ok((w, u32::try_from(self.height)?))).map_err(|e| failed(&e))?;
+        let mut out = Vec::new();
+        let mut encoder = png::Encoder::new(&mut out, width, height);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        let mut writer = encoder.write_header().map_err(|e| failed(&e))?;
+        writer.write_image_data(&self.rgb).map_err(|e| failed(&e))?;
+        writer.finish().map_err(|e| failed(&e))?;
+        Ok(out)
     }
-}
-
-/// 8 bit samples as a PNG file.
-///
-/// # Errors
-/// [`ContourError::Picture`].
-pub fn encode(width: usize, height: usize, kind: png::ColorType, samples: &[u8]) -> Result<Vec<u8>, ContourError> {
-    let too_large = |e: std::num::TryFromIntError| ContourError::Picture(e.to_string());
-    let (width, height) = (u32::try_from(width).map_err(too_large)?, u32::try_from(height).map_err(too_large)?);
-    let mut out = Vec::new();
-    let mut encoder = png::Encoder::new(&mut out, width, height);
-    encoder.set_color(kind);
-    encoder.set_depth(png::BitDepth::Eight);
-    let failed = |e: png::EncodingError| ContourError::Picture(e.to_string());
-    let mut writer = encoder.write_header().map_err(failed)?;
-    writer.write_image_data(samples).map_err(failed)?;
-    writer.finish().map_err(failed)?;
-    Ok(out)
 }
 
 fn distance_to_edge(p: Point, a: Point, b: Point) -> f64 {

@@ -1,0 +1,60 @@
+//! `cargo bench --bench stages`: the pure stages between the vote and the structure set, each by itself, on a head-sized
+//! organ with a wavy surface. Whole cases are timed by the bench `case`.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use contourd::contour::{ContourConfig, outline, rasterise};
+use contourd::geometry::{Connectivity, Grid, Lps, Mask, Shape, Volume, components, resample_linear, resample_mask};
+use contourd::ids::FrameOfReferenceUid;
+use criterion::{Criterion, criterion_group, criterion_main};
+
+/// The working grid, and an acquisition of 1 mm planes turned by 11 degrees.
+fn grids() -> (Arc<Grid>, Arc<Grid>) {
+    let frame = FrameOfReferenceUid::derive(&["bench"]);
+    let start = Lps::new(-111.65, -127.4, -89.55);
+    let working = Grid::axis_aligned(frame.clone(), Shape::new(320, 365, 200), start, [0.7, 0.7, 0.9]);
+    let (sin, cos) = 11f64.to_radians().sin_cos();
+    let axes = [
+        contourd::geometry::Vec3::new(1.0, 0.0, 0.0),
+        contourd::geometry::Vec3::new(0.0, cos, sin),
+        contourd::geometry::Vec3::new(0.0, -sin, cos),
+    ];
+    let acquired = Grid::new(frame, Shape::new(256, 248, 180), Lps::new(-127.5, -105.0, -110.0), axes, [1.0; 3]);
+    (Arc::new(working.expect("a grid")), Arc::new(acquired.expect("a grid")))
+}
+
+/// A brain-sized ellipsoid whose surface waves like gyri do.
+fn organ(grid: &Arc<Grid>) -> Mask {
+    let mut mask = Mask::empty(Arc::clone(grid));
+    for offset in 0..mask.data().len() {
+        let [i, j, k] = mask.voxel(offset);
+        let p = grid.centre(i, j, k);
+        let r = ((p.x - 3.0) / 66.0).powi(2) + ((p.y + 5.0) / 83.0).powi(2) + ((p.z - 8.0) / 62.0).powi(2);
+        let wave = 0.06 * (p.x / 4.0).sin() * (p.y / 5.0).cos() * (p.z / 6.0).sin();
+        mask.data_mut()[offset] = r + wave < 1.0;
+    }
+    mask
+}
+
+fn stages(c: &mut Criterion) {
+    let (working, acquired) = grids();
+    let image: Volume<f32> = organ(&acquired).map(|inside| if *inside { 700.0 } else { 0.0 });
+    let found = organ(&working);
+    let on_planes = resample_mask(&found, &acquired);
+    let config = ContourConfig::default();
+    let contours = outline(&on_planes, &config).expect("contours").contours;
+
+    c.bench_function("image to working grid", |b| b.iter(|| resample_linear(black_box(&image), &working, 0.0)));
+    c.bench_function("components", |b| b.iter(|| components(black_box(&found), Connectivity::Faces).list.len()));
+    c.bench_function("mask to acquired planes", |b| b.iter(|| resample_mask(black_box(&found), &acquired)));
+    c.bench_function("outline", |b| b.iter(|| outline(black_box(&on_planes), &config).map(|o| o.contours.len())));
+    c.bench_function("rasterise", |b| b.iter(|| rasterise(black_box(&contours), &acquired)));
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = stages
+}
+criterion_main!(benches);
