@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::config::{ReceiveConfig, RouteConfig};
-use crate::dicom::data::{InstanceHeader, is_own_object, read_header};
+use crate::dicom::data::{InstanceHeader, is_own_object, part10_file, read_header};
 use crate::dicom::net::{Inbox, Received, StoreVerdict};
 use crate::ids::{InstanceUid, sha256_hex};
 use crate::store::{BlobKey, ErrorClass, Intake, NewInstance, PatientText, Store, StoreError};
@@ -57,9 +57,13 @@ impl Receiver {
             );
             return Ok(StoreVerdict::OutOfResources);
         }
-        let file = match object.to_part10() {
+        let (instance, syntax) = (&object.instance, &object.transfer_syntax);
+        let file = match part10_file(&object.sop_class, instance, syntax, &object.dataset) {
             Ok(file) => Bytes::from(file),
-            Err(why) => return self.refuse(object, "cannot_be_kept", &why, StoreVerdict::CannotUnderstand).await,
+            Err(why) => {
+                let why = why.to_string();
+                return self.refuse(object, "cannot_be_kept", &why, StoreVerdict::CannotUnderstand).await;
+            }
         };
         let header = match read_header(&file) {
             Ok(header) => header,

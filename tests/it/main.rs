@@ -3,4 +3,5 @@
 mod browser;
 mod http;
 mod net;
+mod store;
 mod web;
