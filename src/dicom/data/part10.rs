@@ -13,11 +13,8 @@ use super::EncodedInstance;
 use super::layout::{self, Encoding, Layout};
 use super::refusal::{DataError, Refusal, RefusalCode};
 use super::values::tag_name;
+use crate::dicom::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 use crate::ids::{InstanceUid, SeriesUid};
-
-/// Implementation Class UID of contourd, derived once below 2.25.
-const IMPLEMENTATION_CLASS: &str = "2.25.93124711890342557810563397428126713511";
-const IMPLEMENTATION_NAME: &str = concat!("CONTOURD_", env!("CARGO_PKG_VERSION"));
 
 /// A data set inflated beyond this is refused (an MR slice has a few megabytes).
 const MAX_INFLATED: u64 = 1 << 30;
@@ -199,8 +196,8 @@ pub fn part10_file(
         .media_storage_sop_class_uid(sop_class)
         .media_storage_sop_instance_uid(instance.as_str())
         .transfer_syntax(transfer_syntax)
-        .implementation_class_uid(IMPLEMENTATION_CLASS)
-        .implementation_version_name(IMPLEMENTATION_NAME)
+        .implementation_class_uid(IMPLEMENTATION_CLASS_UID)
+        .implementation_version_name(IMPLEMENTATION_VERSION_NAME)
         .build()
         .map_err(|e| failed(&e))?;
     let mut bytes = vec![0u8; 128];
