@@ -37,6 +37,11 @@ impl Builder {
         self
     }
 
+    /// Text where it is legal for its VR; otherwise an empty attribute (type 2).
+    pub fn known(&mut self, tag: Tag, vr: VR, value: &str) -> &mut Self {
+        self.text(tag, vr, if legal(vr, value) { value } else { "" })
+    }
+
     /// Several values; none make an empty attribute.
     pub fn texts(&mut self, tag: Tag, vr: VR, values: &[impl AsRef<str>]) -> &mut Self {
         let values: C<String> = values.iter().map(|v| v.as_ref().to_owned()).collect();
@@ -112,14 +117,14 @@ impl Builder {
             .text(tags::PATIENT_NAME, VR::PN, p.patient_name.reveal())
             .text(tags::PATIENT_ID, VR::LO, p.patient_id.reveal())
             .optional(tags::ISSUER_OF_PATIENT_ID, VR::LO, p.issuer_of_patient_id.reveal())
-            .text(tags::PATIENT_BIRTH_DATE, VR::DA, if_legal(VR::DA, p.birth_date.reveal()))
+            .known(tags::PATIENT_BIRTH_DATE, VR::DA, p.birth_date.reveal())
             .text(tags::PATIENT_SEX, VR::CS, if matches!(p.sex.as_str(), "M" | "F" | "O") { &p.sex } else { "" })
             .optional(tags::PATIENT_AGE, VR::AS, p.age.reveal())
             .optional(tags::PATIENT_SIZE, VR::DS, p.size.reveal())
             .optional(tags::PATIENT_WEIGHT, VR::DS, p.weight.reveal())
             .text(tags::STUDY_INSTANCE_UID, VR::UI, p.study.as_str())
-            .text(tags::STUDY_DATE, VR::DA, if_legal(VR::DA, &p.study_date))
-            .text(tags::STUDY_TIME, VR::TM, if_legal(VR::TM, &p.study_time))
+            .known(tags::STUDY_DATE, VR::DA, &p.study_date)
+            .known(tags::STUDY_TIME, VR::TM, &p.study_time)
             .text(tags::STUDY_ID, VR::SH, p.study_id.reveal())
             .text(tags::ACCESSION_NUMBER, VR::SH, p.accession_number.reveal())
             .text(tags::REFERRING_PHYSICIAN_NAME, VR::PN, p.referring_physician.reveal())
@@ -155,12 +160,8 @@ pub(super) fn reference_item(sop_class: &str, instance: &str) -> InMemDicomObjec
     item.finish()
 }
 
-fn if_legal(vr: VR, value: &str) -> &str {
-    if legal(vr, value) { value } else { "" }
-}
-
 /// Whether one value may stand under a VR.
-fn legal(vr: VR, value: &str) -> bool {
+pub(super) fn legal(vr: VR, value: &str) -> bool {
     let length = value.chars().count();
     let plain = |c: char| !c.is_control() && c != '\\';
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());

@@ -40,7 +40,7 @@ pub use rtstruct::{
 pub use series::{Series, SeriesAttributes, SliceRef, assemble};
 
 #[cfg(test)]
-mod test_support;
+mod tests;
 
 use crate::ids::{InstanceUid, SeriesUid};
 

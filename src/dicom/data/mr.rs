@@ -6,7 +6,7 @@ use dicom_object::InMemDicomObject;
 use rayon::prelude::*;
 use time::PrimitiveDateTime;
 
-use super::build::{Builder, reference_item};
+use super::build::{Builder, legal, reference_item};
 use super::{DataError, EncodedInstance, MrAcquisition, PatientStudy, SliceRef, part10};
 use crate::geometry::Volume;
 use crate::ids::{InstanceUid, SeriesUid};
@@ -120,17 +120,17 @@ fn common(
         .texts(tags::SOFTWARE_VERSIONS, VR::LO, &attrs.software_versions)
         .text(tags::SERIES_INSTANCE_UID, VR::UI, attrs.series.as_str())
         .integers(tags::SERIES_NUMBER, &[attrs.series_number])
-        .text(tags::PATIENT_POSITION, VR::CS, &a.patient_position)
+        .known(tags::PATIENT_POSITION, VR::CS, &a.patient_position)
         .text(tags::FRAME_OF_REFERENCE_UID, VR::UI, grid.frame().as_str())
         .text(tags::POSITION_REFERENCE_INDICATOR, VR::LO, &attrs.position_reference_indicator)
         .optional(tags::CONTRAST_BOLUS_AGENT, VR::LO, &a.contrast_agent)
-        .texts(tags::SCANNING_SEQUENCE, VR::CS, &or_one(&a.scanning_sequence, "RM"))
-        .texts(tags::SEQUENCE_VARIANT, VR::CS, &or_one(&a.sequence_variant, "NONE"))
-        .texts(tags::SCAN_OPTIONS, VR::CS, &a.scan_options)
-        .text(tags::MR_ACQUISITION_TYPE, VR::CS, &a.acquisition_type)
-        .text(tags::REPETITION_TIME, VR::DS, &a.repetition_time)
-        .text(tags::ECHO_TIME, VR::DS, &a.echo_time)
-        .text(tags::ECHO_TRAIN_LENGTH, VR::IS, &a.echo_train_length)
+        .texts(tags::SCANNING_SEQUENCE, VR::CS, &codes(&a.scanning_sequence, Some("RM")))
+        .texts(tags::SEQUENCE_VARIANT, VR::CS, &codes(&a.sequence_variant, Some("NONE")))
+        .texts(tags::SCAN_OPTIONS, VR::CS, &codes(&a.scan_options, None))
+        .known(tags::MR_ACQUISITION_TYPE, VR::CS, &a.acquisition_type)
+        .known(tags::REPETITION_TIME, VR::DS, &a.repetition_time)
+        .known(tags::ECHO_TIME, VR::DS, &a.echo_time)
+        .known(tags::ECHO_TRAIN_LENGTH, VR::IS, &a.echo_train_length)
         .optional(tags::MAGNETIC_FIELD_STRENGTH, VR::DS, &a.field_strength)
         .optional(tags::FLIP_ANGLE, VR::DS, &a.flip_angle);
     // Allowed for inversion recovery only (PS3.3 C.8.3.1).
@@ -168,9 +168,13 @@ fn side(attribute: &'static str, extent: usize) -> Result<u16, DataError> {
     u16::try_from(extent).map_err(|_| DataError::Value { attribute, value: extent.to_string(), reason })
 }
 
-/// The values, or the one that says nothing where the standard wants at least one.
-fn or_one(values: &[String], default: &str) -> Vec<String> {
-    if values.is_empty() { vec![default.to_owned()] } else { values.to_vec() }
+/// The legal code strings among some values; the default where the standard wants at least one.
+fn codes(values: &[String], default: Option<&str>) -> Vec<String> {
+    let mut kept: Vec<String> = values.iter().filter(|v| legal(VR::CS, v)).cloned().collect();
+    if kept.is_empty() {
+        kept.extend(default.map(str::to_owned));
+    }
+    kept
 }
 
 fn slice(
@@ -193,8 +197,9 @@ fn slice(
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_support::{attributes, oblique_grid, read_back, sagittal_grid, volume};
+    use super::super::tests::support::{attributes, oblique_grid, read_back, sagittal_grid, volume};
     use super::*;
+    use crate::ids::Phi;
 
     #[test]
     fn what_is_written_is_read_in_the_same_place() {
@@ -213,5 +218,52 @@ mod tests {
             assert_eq!(series.attributes.acquisition, attributes().acquisition);
             assert!(series.warnings.is_empty());
         }
+    }
+
+    /// The values that a receiver reads.
+    fn stored(values: impl Fn(usize) -> f32) -> Vec<f32> {
+        let grid = oblique_grid();
+        let n = grid.shape().voxels();
+        let source = Volume::new(grid, (0..n).map(values).collect()).unwrap();
+        read_back(&write_mr_series(&source, &attributes()).unwrap()).volume.into_data()
+    }
+
+    #[test]
+    fn values_keep_their_sign_and_proportions() {
+        let signed = stored(|n| n as f32 - 900.0);
+        assert_eq!((signed[0], signed[901]), (-900.0, 1.0));
+        let large = stored(|n| n as f32 * 100.0); // up to 243,000: scaled to 4095
+        assert_eq!((large[0], large[2430], large[1215]), (0.0, 4095.0, 2048.0));
+        let small = stored(|n| n as f32 / 2430.0);
+        assert_eq!((small[0], small[2430]), (0.0, 4095.0));
+        let flags = stored(|n| (n % 2) as f32);
+        assert_eq!((flags[0], flags[1]), (0.0, 1.0));
+        assert!(stored(|_| 0.0).iter().all(|v| *v == 0.0));
+    }
+
+    #[test]
+    fn what_cannot_be_stored_is_refused() {
+        let mut broken = volume(oblique_grid());
+        broken.data_mut()[7] = f32::NAN;
+        assert!(matches!(
+            write_mr_series(&broken, &attributes()),
+            Err(DataError::Value { attribute: "PixelData", .. })
+        ));
+        let long = MrSeriesAttributes { series_description: "x".repeat(65), ..attributes() };
+        assert!(write_mr_series(&volume(oblique_grid()), &long).is_err());
+    }
+
+    #[test]
+    fn what_a_scanner_wrote_wrongly_is_not_repeated() {
+        let mut attrs = attributes();
+        attrs.acquisition.echo_time = "2.980000000000000000001".into();
+        attrs.acquisition.repetition_time = "about 2300".into();
+        attrs.acquisition.scanning_sequence = vec!["gr".into()];
+        attrs.patient.birth_date = Phi::new("1961-02-03".into());
+        let series = read_back(&write_mr_series(&volume(oblique_grid()), &attrs).unwrap());
+        let read = &series.attributes;
+        assert_eq!((read.acquisition.echo_time.as_str(), read.acquisition.repetition_time.as_str()), ("", ""));
+        assert_eq!(read.acquisition.scanning_sequence, ["RM"]);
+        assert_eq!(read.patient.birth_date.reveal(), "");
     }
 }

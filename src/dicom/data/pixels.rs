@@ -175,12 +175,15 @@ fn stored_bytes(
         Value::PixelSequence(sequence) if !is_native(transfer_syntax) => sequence.fragments(),
         _ => return Err(broken(format!("they are not as transfer syntax {transfer_syntax} wants them"))),
     };
-    // The decoders reserve what the codestream declares, so it is held against Rows and Columns first.
-    if transfer_syntax != uids::RLE_LOSSLESS {
-        let declared = codestream_size(fragments.first().map(Vec::as_slice).unwrap_or_default());
-        if declared != Some((columns, rows)) {
-            return Err(broken(format!("the compressed image is not one of {columns} columns x {rows} rows")));
-        }
+    // The decoders reserve what the codestream declares and fill up what it lacks, so it is measured first.
+    let first = fragments.first().map(Vec::as_slice).unwrap_or_default();
+    let fits = if transfer_syntax == uids::RLE_LOSSLESS {
+        fragments.len() == 1 && rle_pixels(first).is_some_and(|n| n == columns * rows)
+    } else {
+        codestream_size(first) == Some((columns, rows))
+    };
+    if !fits {
+        return Err(broken(format!("the compressed image is not one of {columns} columns x {rows} rows")));
     }
     let object = with_meta(object, transfer_syntax).ok_or_else(|| broken("no file meta information".into()))?;
     // The decoders are foreign code fed with foreign bytes: a panic in one must not take the service down.
@@ -197,6 +200,32 @@ fn is_native(transfer_syntax: &str) -> bool {
         transfer_syntax,
         uids::IMPLICIT_VR_LITTLE_ENDIAN | uids::EXPLICIT_VR_LITTLE_ENDIAN | uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
     )
+}
+
+/// Pixels that the segments of an RLE frame unpack to; `None` when they differ or run past the end (PS3.5 annex G).
+fn rle_pixels(frame: &[u8]) -> Option<usize> {
+    let word = |n: usize| frame.get(4 * n..4 * n + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
+    let segments = word(0).filter(|n| (1..=15).contains(n))?;
+    let mut pixels = None;
+    for n in 1..=segments {
+        let end = if n == segments { frame.len() } else { word(n + 1)? };
+        let segment = frame.get(word(n)?..end)?;
+        let (mut at, mut length) = (0, 0);
+        // A byte left over is padding to an even length.
+        while at + 1 < segment.len() {
+            let control = usize::from(*segment.get(at)?);
+            match control {
+                0..=127 => (at, length) = (at + 2 + control, length + control + 1),
+                128 => at += 1,
+                _ => (at, length) = (at + 2, length + 257 - control),
+            }
+        }
+        if at > segment.len() || pixels.is_some_and(|p| p != length) {
+            return None;
+        }
+        pixels = Some(length);
+    }
+    pixels
 }
 
 /// Columns and rows that a JPEG, JPEG-LS or JPEG 2000 codestream declares.

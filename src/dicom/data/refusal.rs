@@ -125,15 +125,24 @@ impl Refusals {
     }
 }
 
+/// As many refusals of one kind are written out; the rest are counted.
+const SHOWN: usize = 3;
+
 impl fmt::Display for Refusals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let same = |a: &Refusal, b: &Refusal| a.code == b.code && a.tag == b.tag;
+        let mut lines = Vec::new();
         for (n, refusal) in self.0.iter().enumerate() {
-            if n > 0 {
-                f.write_str("\n")?;
+            let before = self.0.iter().take(n).filter(|r| same(r, refusal)).count();
+            if before < SHOWN {
+                lines.push(refusal.to_string());
+            } else if before == SHOWN {
+                let more = self.0.iter().skip(n).filter(|r| same(r, refusal)).count();
+                let tag = refusal.tag.as_deref().map(|t| format!(" [attribute {t}]")).unwrap_or_default();
+                lines.push(format!("and {more} more of this kind{tag}"));
             }
-            write!(f, "{refusal}")?;
         }
-        Ok(())
+        f.write_str(&lines.join("\n"))
     }
 }
 
@@ -172,4 +181,33 @@ pub enum DataError {
     /// What was written could not be read back.
     #[error("what was written could not be read back: {0}")]
     ReadBack(Refusals),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_reasons_of_one_kind_are_counted() {
+        let one = |code, n: usize| {
+            let uid = InstanceUid::parse(&format!("1.2.{n}")).unwrap();
+            Refusal::new(code, format!("reason {n}")).with_tag("(0028,0010) Rows").with_instance(uid)
+        };
+        let mut all: Vec<Refusal> = (0..200).map(|n| one(RefusalCode::MissingAttribute, n)).collect();
+        all.insert(50, one(RefusalCode::Colour, 999));
+        let text = Refusals(all).to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 5, "{text}");
+        assert_eq!(lines[2], "reason 2 [attribute (0028,0010) Rows] [instance 1.2.2]");
+        assert_eq!(lines[3], "and 197 more of this kind [attribute (0028,0010) Rows]");
+        assert!(lines[4].starts_with("reason 999"));
+    }
+
+    #[test]
+    fn codes_are_stable_names() {
+        let refusal = Refusal::new(RefusalCode::MissingSlice, "gap");
+        let json = serde_json::to_value(&refusal).unwrap();
+        assert_eq!(json["code"], "missing_slice");
+        assert_eq!(serde_json::from_value::<Refusal>(json).unwrap(), refusal);
+    }
 }

@@ -6,7 +6,7 @@ use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_object::InMemDicomObject;
 use time::macros::datetime;
 
-use super::{
+use super::super::{
     EncodedInstance, MrAcquisition, MrSeriesAttributes, PatientStudy, RoiContours, Series, StructureSetMeta, assemble,
     parse_instances, part10, write_mr_series,
 };
@@ -108,7 +108,7 @@ pub fn edited(file: &[u8], edit: impl FnOnce(&mut InMemDicomObject)) -> Vec<u8> 
     let opened = part10::open(file).unwrap();
     let mut object = opened.parse(None).unwrap();
     edit(&mut object);
-    let header = super::read_header(file).unwrap();
+    let header = super::super::read_header(file).unwrap();
     let ts = opened.transfer_syntax.as_str();
     part10::encode(&object, &header.sop_class, header.instance, header.series, ts).unwrap().bytes
 }

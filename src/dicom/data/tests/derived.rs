@@ -1,0 +1,82 @@
+//! The axial series made from other planes.
+
+use std::sync::Arc;
+
+use time::macros::datetime;
+
+use super::support::{attributes, frame, read_back, sagittal_grid};
+use crate::dicom::data::{
+    DerivedSeriesMeta, Series, derived_axial_series, is_own_object, read_header, write_mr_series,
+};
+use crate::geometry::{Grid, Index, Lps, Shape, Vec3, Volume};
+
+fn meta(revision: u32) -> DerivedSeriesMeta {
+    DerivedSeriesMeta { research: true, config_digest: "c".into(), revision, created: datetime!(2025-03-04 05:06:07) }
+}
+
+/// A value that tells the place: different weights on the three patient axes.
+fn ramp(p: Lps) -> f32 {
+    (3000.0 + 20.0 * p.x + 7.0 * p.y + 3.0 * p.z) as f32
+}
+
+fn series(grid: Arc<Grid>) -> Series {
+    let n = grid.shape().voxels();
+    let mut volume = Volume::new(Arc::clone(&grid), vec![0.0; n]).unwrap();
+    for offset in 0..n {
+        let [i, j, k] = volume.voxel(offset);
+        volume.data_mut()[offset] = ramp(grid.centre(i, j, k));
+    }
+    read_back(&write_mr_series(&volume, &attributes()).unwrap())
+}
+
+#[test]
+fn every_voxel_keeps_its_place_and_side() {
+    let coronal = [Vec3::new(1.0, 0.0, 0.0), Vec3::new(0.0, 0.0, -1.0), Vec3::new(0.0, 1.0, 0.0)];
+    let coronal = Grid::new(frame(), Shape::new(19, 23, 15), Lps::new(-9.0, 4.0, 31.0), coronal, [0.7, 0.8, 1.9]);
+    for grid in [sagittal_grid(), Arc::new(coronal.unwrap())] {
+        let source = series(grid);
+        let (axial, objects) = derived_axial_series(&source, &meta(1)).unwrap();
+        let target = axial.volume.grid();
+        assert!(axial.near_axial(0.9999) && axial.frame() == source.frame());
+        assert_eq!(objects.len(), target.shape().slices);
+        let mut inside = 0;
+        for offset in 0..axial.volume.data().len() {
+            let [i, j, k] = axial.volume.voxel(offset);
+            let place = target.centre(i, j, k);
+            let Index { i, j, k } = source.volume.grid().to_index(place);
+            let s = source.volume.grid().shape();
+            let within = |v: f64, n: usize| v >= 0.0 && v <= (n - 1) as f64;
+            if within(i, s.cols) && within(j, s.rows) && within(k, s.slices) {
+                inside += 1;
+                let off = (axial.volume.data()[offset] - ramp(place)).abs();
+                assert!(off <= 1.1, "{place:?} is off by {off}"); // two roundings to integers
+            }
+        }
+        assert!(inside > 1000);
+        // Both have the same field of view, to the last voxel.
+        let (from, to) = (source.volume.grid().corners(), target.corners());
+        let span = |c: &[Lps; 8], a: usize| {
+            let v = c.map(|p| p.to_array()[a]);
+            (v.iter().copied().fold(f64::MAX, f64::min), v.iter().copied().fold(f64::MIN, f64::max))
+        };
+        for a in 0..3 {
+            let ((l0, h0), (l1, h1)) = (span(&from, a), span(&to, a));
+            assert!((l0 - l1).abs() < 0.01 && h1 > h0 - 0.01 && h1 < h0 + target.spacing()[a] + 0.01);
+        }
+    }
+}
+
+#[test]
+fn it_says_what_it_is_and_keeps_its_identity() {
+    let source = series(sagittal_grid());
+    let (axial, objects) = derived_axial_series(&source, &meta(1)).unwrap();
+    let header = read_header(&objects[0].bytes).unwrap();
+    assert!(is_own_object(&header));
+    assert!(header.series_description.contains("Research use only, not reviewed"));
+    assert_eq!(header.study, source.attributes.patient.study);
+    assert_ne!(header.series, source.attributes.series);
+    assert_eq!(axial.attributes.patient, source.attributes.patient);
+    assert_eq!(derived_axial_series(&source, &meta(1)).unwrap().1, objects);
+    let again = derived_axial_series(&source, &meta(2)).unwrap().1;
+    assert!(again[0].series != objects[0].series && again[0].instance != objects[0].instance);
+}
