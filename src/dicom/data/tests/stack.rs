@@ -64,7 +64,8 @@ fn a_stack_listed_against_its_normal_is_turned() {
     let first = series.volume.grid().centre(0, 0, 0);
     assert!(first.distance(grid.centre(0, 0, 11)) < 1e-9);
     assert!(series.volume.grid().axes()[2].z > 0.999);
-    assert_eq!(series.volume.at(3, 4, 0), (((11 * 6 + 4) * 5 + 3) * 7 % 4001) as f32);
+    let place = (11 * 6 + 4) * 5 + 3; // of voxel (3, 4, 11) as written
+    assert_eq!(series.volume.at(3, 4, 0), (place * 7 % 4001) as f32);
 }
 
 #[test]
