@@ -100,7 +100,7 @@ impl Default for LogConfig {
 }
 
 /// A checked configuration.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Images, results and the database.
     pub store: StoreConfig,
@@ -244,5 +244,59 @@ impl Config {
             .collect();
         names.sort();
         names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../../ops/contourd.toml");
+
+    #[test]
+    fn the_sample_holds_every_key_with_its_default() {
+        let defaults = Config::parse("").unwrap();
+        assert_eq!(Config::parse(SAMPLE).unwrap(), defaults);
+        // Debug names every field of every section.
+        for line in format!("{defaults:#?}").lines().filter(|l| l.starts_with("        ")) {
+            let Some((key, _)) = line.trim().split_once(": ") else { continue };
+            let shown = SAMPLE.lines().any(|l| l.trim_start_matches('#').starts_with(&format!("{key} = ")));
+            let list = matches!(key, "routes" | "destinations" | "receive" | "jobs" | "sending");
+            assert!(shown || list, "ops/contourd.toml lacks {key}");
+        }
+    }
+
+    #[test]
+    fn the_examples_in_the_sample_are_good() {
+        let examples: String = SAMPLE
+            .lines()
+            .skip_while(|l| *l != "#[[destination]]")
+            .map(|l| format!("{}\n", l.trim_start_matches('#')))
+            .collect();
+        let config = Config::parse(&examples).unwrap();
+        assert_eq!(config.service.routes[0].destinations, ["pacs"]);
+        assert_eq!(config.service.destinations[0].system.port, 104);
+    }
+
+    #[test]
+    fn faults_of_several_sections_are_told_together() {
+        let text = "[scp]\nmax_associations = 0\n[web]\nlisten = \"0.0.0.0:80\"\n[contours]\ntolerance_pixels = 2.0\n\
+                    [rules]\neye_min_cc = -1.0\n[log]\nfilter = \"=x=\"\n[[route]]\nname = \"a\"\ndestinations = [\"b\"]\n[toy]\n";
+        let keys: Vec<String> = Config::parse(text).unwrap_err().into_iter().map(|f| f.key).collect();
+        for key in
+            ["scp.max_associations", "web.listen", "contours.tolerance_pixels", "rules.eye_min_cc", "log.filter", "toy"]
+        {
+            assert!(keys.iter().any(|k| k == key), "{key} is not among {keys:?}");
+        }
+        assert!(keys.iter().any(|k| k.starts_with("route[1]")), "{keys:?}");
+    }
+
+    #[test]
+    fn the_digest_changes_with_what_changes_a_result_only() {
+        let digest = |text: &str| Config::parse(text).unwrap().result_digest();
+        assert_eq!(digest(""), digest("[web]\ncases_per_page = 7\n"));
+        assert_ne!(digest(""), digest("[rules]\neye_min_cc = 3.0\n"));
+        assert_ne!(digest(""), digest("[contours]\nholes = \"keyhole\"\n"));
+        assert_ne!(digest(""), digest("[delivery]\nplanes = \"acquired\"\n"));
     }
 }
