@@ -1,14 +1,11 @@
 //! What several test modules need.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use contourd::config::Config;
-use contourd::dicom::data::{MrAcquisition, Series, assemble, read_folder};
-use contourd::ids::FrameOfReferenceUid;
 use contourd::inference::Runtime;
-use contourd::phantom::{Acquisition, Head, ImageOptions, image};
 use contourd::service::Recipe;
 
 /// The program under test, run from the repository's root.
@@ -36,4 +33,23 @@ pub fn recipe() -> &'static Recipe {
         let runtime = Runtime::load(&config.inference).unwrap();
         config.recipe(&runtime, None).unwrap()
     })
+}
+
+/// A synthetic patient's series in a folder; its files in the order of their names. The true structure set that comes
+/// with it lies elsewhere.
+pub fn phantom_series(seed: u64, more: &[&str], folder: &Path) -> Vec<PathBuf> {
+    let made = tempfile::tempdir().unwrap();
+    run(contourd().arg("phantom").arg(made.path()).args(["--seed", &seed.to_string()]).args(more));
+    std::fs::create_dir_all(folder).unwrap();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(made.path().join("mr"))
+        .unwrap()
+        .map(|entry| {
+            let from = entry.unwrap().path();
+            let to = folder.join(from.file_name().unwrap());
+            std::fs::copy(&from, &to).unwrap();
+            to
+        })
+        .collect();
+    files.sort();
+    files
 }

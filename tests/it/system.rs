@@ -1,0 +1,293 @@
+//! The whole system as a site runs it: the real daemon, a real PACS (Orthanc), real senders (DCMTK).
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{contourd, run};
+
+/// How long anything may take on a slow machine before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Asks until the answer is there.
+pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// GET or POST by curl; `None` when nobody answers or the status is an error.
+pub fn http(url: &str, body: Option<&Value>) -> Option<Value> {
+    let mut curl = Command::new("curl");
+    curl.args(["-fsS", "--max-time", "60", url]);
+    if let Some(body) = body {
+        curl.args(["-H", "Content-Type: application/json", "-d", &body.to_string()]);
+    }
+    let out = curl.output().expect("curl is needed");
+    if !out.status.success() {
+        return None;
+    }
+    if out.stdout.is_empty() { Some(Value::Null) } else { serde_json::from_slice(&out.stdout).ok() }
+}
+
+/// A running contourd with a state folder of its own.
+pub struct Daemon {
+    child: Child,
+    folder: tempfile::TempDir,
+    pub dicom: u16,
+    pub web: u16,
+}
+
+/// What a test sets differently.
+pub struct Setup<'a> {
+    pub pacs: u16,
+    pub quiet_seconds: u64,
+    /// Folder of models and the name of the one to use.
+    pub models: (&'a Path, &'a str),
+}
+
+impl Daemon {
+    pub fn start(setup: &Setup) -> Self {
+        // PostgreSQL runs as another user, who must be able to pass through.
+        let folder = tempfile::Builder::new().prefix("contourd-it-").tempdir_in("/tmp").unwrap();
+        run(Command::new("chmod").arg("755").arg(folder.path()));
+        let (dicom, web) = (free_port(), free_port());
+        let (models, model) = setup.models;
+        let text = format!(
+            "[store]\nstate_dir = {state:?}\n[scp]\nlisten = \"127.0.0.1:{dicom}\"\n[web]\nlisten = \"127.0.0.1:{web}\"\n\
+             [receive]\nquiet_seconds = {quiet}\nmin_free_mebibytes = 64\n\
+             [jobs]\nlease_seconds = 3\nmax_attempts = 1000\nretry_seconds = 1\n\
+             [sending]\nlease_seconds = 3\nfirst_retry_seconds = 1\nlongest_retry_seconds = 2\n\
+             [models]\ndir = {models:?}\ndefault = {model:?}\n\
+             [[destination]]\nname = \"pacs\"\nhost = \"127.0.0.1\"\nport = {pacs}\nae_title = \"PACS\"\n\
+             [[route]]\nname = \"all\"\ndestinations = [\"pacs\"]\n",
+            state = folder.path().join("state"),
+            quiet = setup.quiet_seconds,
+            pacs = setup.pacs,
+        );
+        std::fs::write(folder.path().join("contourd.toml"), text).unwrap();
+        let child = Self::spawn(folder.path());
+        let mut daemon = Self { child, folder, dicom, web };
+        daemon.wait_until_ready();
+        daemon
+    }
+
+    fn spawn(folder: &Path) -> Child {
+        let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
+        contourd()
+            .args(["serve", "--config"])
+            .arg(folder.join("contourd.toml"))
+            .stderr(log)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    fn wait_until_ready(&mut self) {
+        let health = format!("http://127.0.0.1:{}/health", self.web);
+        let log = self.log_file();
+        let child = &mut self.child;
+        wait_for("the daemon's /health", || {
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("the daemon ended with {status}:\n{}", std::fs::read_to_string(&log).unwrap_or_default());
+            }
+            http(&health, None)
+        });
+    }
+
+    /// kill -9, then a new start on the same state.
+    pub fn kill_and_restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = Self::spawn(self.folder.path());
+        self.wait_until_ready();
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn state_dir(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    pub fn log_file(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    pub fn api(&self, path: &str) -> Option<Value> {
+        http(&format!("http://127.0.0.1:{}/api/{path}", self.web), None)
+    }
+
+    /// Cases of a series, latest revision first.
+    pub fn cases_of(&self, series: &str) -> Vec<Value> {
+        let all = self.api("cases").map_or(Vec::new(), |page| page["cases"].as_array().cloned().unwrap_or_default());
+        let mut cases: Vec<Value> = all.into_iter().filter(|c| c["series_uid"] == series).collect();
+        cases.sort_by_key(|c| -c["revision"].as_i64().unwrap());
+        cases
+    }
+
+    pub fn state_of(&self, series: &str) -> Option<String> {
+        self.cases_of(series).first().map(|c| c["state"].as_str().unwrap().to_owned())
+    }
+
+    /// One row of text for each row of the answer, from the daemon's own database.
+    pub fn sql(&self, query: &str) -> Vec<String> {
+        let said = run(Command::new("psql")
+            .args(["-h", &self.socket_dir(), "-U", "contourd", "-d", "contourd", "-Atc", query]));
+        said.lines().map(str::to_owned).collect()
+    }
+
+    fn socket_dir(&self) -> String {
+        // postmaster.pid: process id, data directory, start time, port, socket directory.
+        let text = std::fs::read_to_string(self.state_dir().join("postgres/data/postmaster.pid")).unwrap();
+        text.lines().nth(4).unwrap().to_owned()
+    }
+
+    pub fn postmaster(&self) -> String {
+        let text = std::fs::read_to_string(self.state_dir().join("postgres/data/postmaster.pid")).unwrap();
+        text.lines().next().unwrap().to_owned()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // An orderly end, so that the private PostgreSQL server goes, too.
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.log_file()).unwrap_or_default();
+            let last: Vec<&str> = log.lines().rev().take(40).collect();
+            eprintln!("the daemon's last words:\n{}", last.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
+    }
+}
+
+/// An Orthanc with storage of its own.
+pub struct Pacs {
+    child: Child,
+    folder: tempfile::TempDir,
+    pub dicom: u16,
+    pub web: u16,
+}
+
+impl Pacs {
+    /// `route` is the DICOM port of a contourd that gets everything that is stored here.
+    pub fn start(dicom: u16, route: Option<u16>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let web = free_port();
+        let lua = folder.path().join("route.lua");
+        let forward = "function OnStoredInstance(instanceId, tags, metadata, origin)\n  SendToModality(instanceId, 'contourd')\nend\n";
+        std::fs::write(&lua, if route.is_some() { forward } else { "" }).unwrap();
+        let config = json!({
+            "StorageDirectory": folder.path(), "IndexDirectory": folder.path(), "DicomAet": "PACS", "DicomPort": dicom,
+            "HttpPort": web, "RemoteAccessAllowed": false, "AuthenticationEnabled": false, "Plugins": [],
+            "OverwriteInstances": false, "LuaScripts": [lua],
+            "DicomModalities": {"contourd": ["CONTOURD", "127.0.0.1", route.unwrap_or(1)]},
+        });
+        let file = folder.path().join("orthanc.json");
+        std::fs::write(&file, config.to_string()).unwrap();
+        let log = File::create(folder.path().join("log")).unwrap();
+        let child = Command::new("Orthanc")
+            .arg(&file)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("Orthanc is needed");
+        let pacs = Self { child, folder, dicom, web };
+        wait_for("Orthanc", || pacs.rest("system", None));
+        pacs
+    }
+
+    pub fn rest(&self, path: &str, body: Option<&Value>) -> Option<Value> {
+        http(&format!("http://127.0.0.1:{}/{path}", self.web), body)
+    }
+
+    /// Orthanc's ids of everything of a level and modality.
+    pub fn find(&self, level: &str, modality: &str) -> Vec<String> {
+        let query = json!({"Level": level, "Query": {"Modality": modality}});
+        let found = self.rest("tools/find", Some(&query)).expect("Orthanc answers");
+        found.as_array().unwrap().iter().map(|v| v.as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The referenced series of every structure set that is stored, sorted.
+    pub fn structure_sets(&self) -> Vec<String> {
+        let mut series: Vec<String> = self
+            .find("Instance", "RTSTRUCT")
+            .iter()
+            .map(|id| {
+                let tags = self.rest(&format!("instances/{id}/tags?simplify"), None).unwrap();
+                let frame = &tags["ReferencedFrameOfReferenceSequence"][0]["RTReferencedStudySequence"][0];
+                frame["RTReferencedSeriesSequence"][0]["SeriesInstanceUID"].as_str().unwrap().to_owned()
+            })
+            .collect();
+        series.sort();
+        series
+    }
+
+    /// Ends it, keeping nothing.
+    pub fn stop(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.folder.path().exists().then_some(()).unwrap();
+    }
+}
+
+impl Drop for Pacs {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A sender at work: DCMTK's storescu over the files of a folder.
+pub fn storescu(port: u16, files: &[PathBuf]) -> Child {
+    Command::new("storescu")
+        .env("TCP_NODELAY", "1")
+        .args(["-v", "-aet", "SCANNER", "-aec", "CONTOURD", "127.0.0.1", &port.to_string()])
+        .args(files)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("storescu (DCMTK) is needed")
+}
+
+/// Ends the sender when it is done and tells how many of its files were answered with success, in their order.
+pub fn acknowledged(sender: Child) -> (bool, usize) {
+    let out = sender.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    (out.status.success(), said.lines().filter(|l| l.contains("Received Store Response (Success)")).count())
+}
+
+/// A copy of the shipped model that works on a coarse grid: the same networks, run on a fraction of the voxels, for
+/// tests in which the result's quality does not matter.
+pub fn coarse_model(models: &Path) -> &'static str {
+    const NAME: &str = "coarse";
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/oar-head-v1");
+    let folder = models.join(NAME);
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut card: toml::Table = std::fs::read_to_string(shipped.join("card.toml")).unwrap().parse().unwrap();
+    card.insert("name".into(), NAME.into());
+    let working = card["working"].as_table_mut().unwrap();
+    working.insert("spacing".into(), vec![1.4, 1.4, 1.8].into());
+    working.insert("shape".into(), vec![160, 183, 100].into());
+    std::fs::write(folder.join("card.toml"), card.to_string()).unwrap();
+    for plane in ["axial", "coronal", "sagittal"] {
+        std::fs::copy(shipped.join(format!("{plane}.onnx")), folder.join(format!("{plane}.onnx"))).unwrap();
+    }
+    NAME
+}
