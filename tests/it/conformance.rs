@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use clap::ValueEnum;
 use contourd::anatomy::rules::{self, Finding};
 use contourd::anatomy::{Side, Structure};
 use contourd::dicom::data::{Series, assemble, read_folder};
@@ -14,10 +15,12 @@ use contourd::geometry::{Grid, Mask, resample_mask, working_grid_for, working_vo
 use contourd::phantom::{Acquisition, Head, HeadOptions, Spread, truth};
 use contourd::service::{Order, Recipe, Segmentation, deliver_findings, segment_series};
 
-use crate::support::{contourd, recipe, run, series_of_phantom};
+use crate::support::{contourd, phantom_series, recipe, run};
 
 /// The real head of Debian's mricron-data. Used as input; nothing is fitted to it.
 const HEAD: &str = "/usr/share/mricron/templates/ch2.nii.gz";
+
+const SEED: u64 = 4711;
 
 fn order() -> Order {
     Order { revision: 1, predecessor: None, created: time::macros::datetime!(2026-03-04 05:06:07) }
@@ -45,8 +48,15 @@ fn dcentvfy(files: &[PathBuf]) {
 fn plastimatch(structure_set: &Path, images: &Path, planes: &Series, scratch: &Path) -> BTreeMap<String, Mask> {
     let prefix = scratch.join("plastimatch");
     // plastimatch ends with status 0 even when it read nothing: what counts is the files.
-    run(Command::new("plastimatch").arg("convert").arg("--input").arg(structure_set).arg("--referenced-ct").arg(images)
-        .arg("--output-prefix").arg(&prefix).args(["--prefix-format", "mha"]));
+    run(Command::new("plastimatch")
+        .arg("convert")
+        .arg("--input")
+        .arg(structure_set)
+        .arg("--referenced-ct")
+        .arg(images)
+        .arg("--output-prefix")
+        .arg(&prefix)
+        .args(["--prefix-format", "mha"]));
     let mut masks = BTreeMap::new();
     for entry in std::fs::read_dir(&prefix).expect("plastimatch wrote nothing").flatten() {
         let path = entry.path();
@@ -114,7 +124,12 @@ fn files_in(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The checks that hold for every result. Returns what plastimatch read.
-fn judge(result: &Segmentation, found: &BTreeMap<Structure, Finding>, series: &Series, source: &Path) -> BTreeMap<Structure, Mask> {
+fn judge(
+    result: &Segmentation,
+    found: &BTreeMap<Structure, Finding>,
+    series: &Series,
+    source: &Path,
+) -> BTreeMap<Structure, Mask> {
     let planes = result.derived_series.as_ref().unwrap_or(series);
     let delivered = write_out(result, source);
     assert_eq!(dciodvfy(&delivered.structure_set), Vec::<String>::new(), "dciodvfy on the structure set");
@@ -203,9 +218,15 @@ fn phantom_truth(acquisition: Acquisition, missing_eye: Option<Side>, recipe: &R
         missing_eye,
         ..HeadOptions::default()
     };
-    let head = Head::new(4711, &options);
+    let head = Head::new(SEED, &options);
     let scratch = tempfile::tempdir().unwrap();
-    let series = series_of_phantom(&head, acquisition, scratch.path());
+    let name = acquisition.to_possible_value().unwrap().get_name().to_owned();
+    let mut more = vec!["--acquisition", &name, "--yaw", "11", "--pitch", "-7", "--roll", "6"];
+    if let Some(side) = missing_eye {
+        more.extend(["--missing-eye", if side == Side::Left { "left" } else { "right" }]);
+    }
+    phantom_series(SEED, &more, scratch.path());
+    let series = assemble(read_folder(scratch.path()).unwrap()).unwrap();
     let grid = working_grid_for(&series.volume, &recipe.model.card().working).unwrap();
     let found = truth(&head, &grid)
         .into_iter()

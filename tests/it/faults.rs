@@ -18,9 +18,7 @@ fn series(seed: u64, folder: &Path) -> (String, Vec<PathBuf>) {
 }
 
 fn wait_for_state(daemon: &Daemon, series: &str, wanted: &[&str]) -> String {
-    wait_for(&format!("one of {wanted:?}"), || {
-        daemon.state_of(series).filter(|state| wanted.contains(&state.as_str()))
-    })
+    wait_for(&format!("one of {wanted:?}"), || daemon.state_of(series).filter(|state| wanted.contains(&state.as_str())))
 }
 
 /// Every instance that was acknowledged is in the database, and its file holds the bytes that the database names.
@@ -100,7 +98,10 @@ fn a_pacs_that_routes_everything_back_gets_one_result() {
         // Beside its automatic route, the PACS sends all it has once more, results included.
         for level in ["MR", "RTSTRUCT"] {
             for id in pacs.find("Series", level) {
-                assert!(pacs.rest("modalities/contourd/store", Some(&id.into())).is_some(), "contourd takes everything");
+                assert!(
+                    pacs.rest("modalities/contourd/store", Some(&id.into())).is_some(),
+                    "contourd takes everything"
+                );
             }
         }
         rounds += 1;

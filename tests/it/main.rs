@@ -4,7 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod browser;
+mod cli;
+mod conformance;
+mod faults;
 mod http;
 mod net;
 mod store;
+mod support;
+mod system;
 mod web;

@@ -147,8 +147,16 @@ impl Daemon {
 
     /// One row of text for each row of the answer, from the daemon's own database.
     pub fn sql(&self, query: &str) -> Vec<String> {
-        let said = run(Command::new("psql")
-            .args(["-h", &self.socket_dir(), "-U", "contourd", "-d", "contourd", "-Atc", query]));
+        let said = run(Command::new("psql").args([
+            "-h",
+            &self.socket_dir(),
+            "-U",
+            "contourd",
+            "-d",
+            "contourd",
+            "-Atc",
+            query,
+        ]));
         said.lines().map(str::to_owned).collect()
     }
 
@@ -202,12 +210,8 @@ impl Pacs {
         let file = folder.path().join("orthanc.json");
         std::fs::write(&file, config.to_string()).unwrap();
         let log = File::create(folder.path().join("log")).unwrap();
-        let child = Command::new("Orthanc")
-            .arg(&file)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("Orthanc is needed");
+        let child =
+            Command::new("Orthanc").arg(&file).stdout(Stdio::null()).stderr(log).spawn().expect("Orthanc is needed");
         let pacs = Self { child, folder, dicom, web };
         wait_for("Orthanc", || pacs.rest("system", None));
         pacs
