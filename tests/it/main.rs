@@ -9,6 +9,7 @@ mod conformance;
 mod faults;
 mod http;
 mod net;
+mod sides;
 mod store;
 mod support;
 mod system;

@@ -10,7 +10,7 @@ use crate::anatomy::part::Part;
 use crate::geometry::{Connectivity, Extent, Grid, Index, Lps, components};
 
 /// Below this share of the brain mirrored into itself the head's axes are flagged. A healthy brain has about 0.95.
-const LEAST_SYMMETRY: f64 = 0.85;
+const LEAST_SYMMETRY: f64 = 0.82;
 
 /// The plane, the eyes split by it, and the flags that concern every structure with a side.
 pub(super) struct Decided {
