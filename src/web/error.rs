@@ -58,7 +58,7 @@ impl Class {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ApiError {
-    class: Class,
+    pub(super) class: Class,
     message: String,
     what_to_do: String,
 }
@@ -73,11 +73,6 @@ impl ApiError {
     /// A failure of a kind.
     pub fn new(class: Class, message: impl Into<String>, what_to_do: impl Into<String>) -> Self {
         Self { class, message: message.into(), what_to_do: what_to_do.into() }
-    }
-
-    /// The kind.
-    pub fn class(&self) -> Class {
-        self.class
     }
 }
 

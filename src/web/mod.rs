@@ -32,7 +32,6 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use config::WebConfig;
-pub use error::{ApiError, Class};
 
 use crate::store::{Blobs, PgStore};
 use picture::Pictures;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::error::{ApiError, Class};
 use crate::dicom::data::{Refusals, Series, assemble, parse_instances};
-use crate::geometry::Vec3;
+use crate::geometry::{Vec3, quantile};
 use crate::store::{Blobs, Case, PgStore};
 
 /// Which values are shown: black at `centre - width / 2` and below, white at `centre + width / 2` and above.
@@ -57,15 +57,11 @@ impl Picture {
     fn new(series: Series, derived: bool) -> Self {
         let data = series.volume.data();
         // A part of the voxels tells the window as well as all of them.
-        let mut sample: Vec<f32> =
-            data.iter().step_by((data.len() / 100_000).max(1)).copied().filter(|v| v.is_finite()).collect();
-        sample.sort_unstable_by(f32::total_cmp);
-        let quantile =
-            |q: f64| sample.get(((sample.len().max(1) - 1) as f64 * q).round() as usize).copied().unwrap_or(0.0);
-        let (low, high) = (quantile(0.01), quantile(0.995));
+        let at = |q| quantile(data.iter().step_by((data.len() / 100_000).max(1)).copied(), q);
+        let (low, high) = (at(0.01), at(0.995));
         let width = if high > low { high - low } else { 1.0 };
         let window = Window { centre: (low + low + width) / 2.0, width };
-        Self { window, range: (quantile(0.0), quantile(0.9995).max(low + width)), series, derived }
+        Self { window, range: (at(0.0), at(0.9995).max(low + width)), series, derived }
     }
 
     fn bytes(&self) -> usize {

@@ -94,7 +94,7 @@ impl Browser {
         while self.eval(&format!("Boolean({expression})")).await != json!(true) {
             if tokio::time::Instant::now() > end {
                 let text = self.eval("document.body.innerText").await;
-                panic!("{expression} did not become true; console: {:?}; the page shows: {text}", self.console().await);
+                panic!("{expression} did not become true; errors: {:?}; the page shows: {text}", self.errors().await);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -131,18 +131,45 @@ impl Browser {
         self.post("/actions", actions).await;
     }
 
-    /// Errors and warnings of the console, a broken content security policy among them.
-    pub async fn console(&self) -> Vec<String> {
+    /// Errors on the console, a broken content security policy among them.
+    pub async fn errors(&self) -> Vec<String> {
         let entries = self.post("/se/log", json!({"type": "browser"})).await;
-        entries.as_array().unwrap().iter().map(|e| e["message"].as_str().unwrap_or_default().to_owned()).collect()
+        let errors = entries.as_array().unwrap().iter().filter(|e| e["level"] == "SEVERE");
+        errors.map(|e| e["message"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
-    /// A picture of the page as PNG, in base64.
-    pub async fn screenshot(&self) -> String {
-        self.call("GET", &format!("{}/screenshot", self.session), &Value::Null).await.as_str().unwrap().to_owned()
+    /// A picture of the page, as PNG, kept below target/tmp for whoever wants to look.
+    pub async fn screenshot(&self, name: &str) -> Vec<u8> {
+        let answer = self.call("GET", &format!("{}/screenshot", self.session), &Value::Null).await;
+        let png = from_base64(answer.as_str().unwrap());
+        let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.png"));
+        std::fs::write(path, &png).unwrap();
+        png
     }
 
     pub async fn end(self) {
         self.call("DELETE", &self.session, &json!({})).await;
     }
+}
+
+/// RFC 4648 section 4.
+fn from_base64(text: &str) -> Vec<u8> {
+    let value = |c: u8| match c {
+        b'A'..=b'Z' => c - b'A',
+        b'a'..=b'z' => c - b'a' + 26,
+        b'0'..=b'9' => c - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => panic!("{c} is no base64"),
+    };
+    let (mut bytes, mut held, mut bits) = (Vec::new(), 0u32, 0);
+    for c in text.bytes().filter(|c| *c != b'=') {
+        held = held << 6 | u32::from(value(c));
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push((held >> bits) as u8);
+        }
+    }
+    bytes
 }

@@ -1,1 +1,608 @@
+//! The review page and its API over a real store: rows go in as the daemon writes them, answers come over HTTP, and the
+//! page is used in a browser.
 
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use contourd::anatomy::Structure;
+use contourd::anatomy::rules::{Flag, Rule, RuleEffect};
+use contourd::contour::{ContourConfig, contours_of};
+use contourd::dicom::data::{EncodedInstance, MrAcquisition, MrSeriesAttributes, PatientStudy, write_mr_series};
+use contourd::geometry::{Grid, Lps, Mask, Shape, Vec3, Volume};
+use contourd::ids::{AeTitle, FrameOfReferenceUid, InstanceUid, Phi, SeriesUid, StudyUid, sha256_hex};
+use contourd::store::{
+    BlobKey, CaseResult, NewInstance, NewResult, NewStructure, PatientText, PgStore, ResultKind, Store, StoreConfig,
+};
+use contourd::web::{ModelInForce, ServiceFacts, WebConfig, WebState, serve};
+use serde_json::{Value, json};
+use time::macros::datetime;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::browser::Browser;
+use super::http::{Answer, ask};
+
+const NAME: &str = "Muster^Erika";
+/// What a hostile sender could put into a header: shown as it is, never run.
+const HOSTILE: &str = "<b>Evil</b>^<img>";
+
+/// A running daemon's web side, with everything below it.
+struct Site {
+    store: Store,
+    address: SocketAddr,
+    shutdown: CancellationToken,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+    _directory: tempfile::TempDir,
+}
+
+impl Site {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        // The database's own user has to get through.
+        std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let config = StoreConfig { state_dir: directory.path().join("state"), ..StoreConfig::default() };
+        let store = Store::open(&config).await.unwrap();
+        let facts = ServiceFacts {
+            version: "0.0-test".into(),
+            provider: "CPUExecutionProvider".into(),
+            models: vec![ModelInForce { name: "phantom-v1".into(), digest: "c0ffee".repeat(10) }],
+            database: "private".into(),
+        };
+        let config = WebConfig { cases_per_page: 3, ..WebConfig::default() };
+        let state = WebState::new(store.pg.clone(), store.blobs.clone(), facts, config);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let server = tokio::spawn(serve(listener, state, shutdown.clone()));
+        Self { store, address, shutdown, server, _directory: directory }
+    }
+
+    async fn stop(self) {
+        self.shutdown.cancel();
+        self.server.await.unwrap().unwrap();
+        self.store.close().await.unwrap();
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        ask(self.address, "GET", path, &[], "").await
+    }
+
+    async fn review(&self, case: Uuid, structure: &str, body: &Value) -> Answer {
+        let path = format!("/api/cases/{case}/structures/{structure}/reviews");
+        ask(self.address, "POST", &path, &[("content-type", "application/json")], &body.to_string()).await
+    }
+
+    fn pg(&self) -> &PgStore {
+        &self.store.pg
+    }
+
+    /// Stores the images of a series as the receiving side does; the case of the last of them.
+    async fn receive(&self, name: &str, objects: &[EncodedInstance]) -> Uuid {
+        for object in objects {
+            let sha256 = sha256_hex(&object.bytes);
+            let key = BlobKey::instance(&object.series, &object.instance, &sha256);
+            self.store.blobs.put(&key, Bytes::from(object.bytes.clone())).await.unwrap();
+            let new = NewInstance {
+                study: StudyUid::parse("1.2.840.77.1").unwrap(),
+                series: object.series.clone(),
+                instance: object.instance.clone(),
+                frame: None,
+                sop_class: object.sop_class.clone(),
+                transfer_syntax: object.transfer_syntax.clone(),
+                modality: "MR".into(),
+                series_description: "T1 MPRAGE post".into(),
+                patient_id: PatientText(Phi::new("P-0815".into())),
+                patient_name: PatientText(Phi::new(name.into())),
+                calling: AeTitle::parse("SCANNER").unwrap(),
+                called: AeTitle::parse("CONTOURD").unwrap(),
+                route: "default".into(),
+                content_sha256: sha256.clone(),
+                blob_key: key.as_str().into(),
+                sha256,
+                byte_count: object.bytes.len() as u64,
+            };
+            self.pg().accept_instance(&new).await.unwrap();
+        }
+        let page = self.pg().case_page(None, 1).await.unwrap();
+        page[0].case.id
+    }
+
+    /// Ends the job of every silent series with what `end` makes of it.
+    async fn claim(&self) -> (Uuid, Uuid) {
+        self.pg().queue_silent_series(Duration::ZERO).await.unwrap();
+        let holder = Uuid::new_v4();
+        let job = self.pg().claim_job(holder, Duration::from_secs(60)).await.unwrap().unwrap();
+        (job.case.id, holder)
+    }
+
+    async fn finish(
+        &self,
+        structures: Vec<NewStructure>,
+        derived: &[EncodedInstance],
+        destinations: &[String],
+    ) -> Uuid {
+        let (case, holder) = self.claim().await;
+        let mut results = Vec::new();
+        for object in derived {
+            let sha256 = sha256_hex(&object.bytes);
+            let key = BlobKey::result(case, &object.instance, &sha256);
+            self.store.blobs.put(&key, Bytes::from(object.bytes.clone())).await.unwrap();
+            results.push(NewResult {
+                kind: ResultKind::DerivedImage,
+                sop_class: object.sop_class.clone(),
+                instance: object.instance.clone(),
+                series: object.series.clone(),
+                blob_key: key.as_str().into(),
+                sha256,
+                byte_count: object.bytes.len() as u64,
+            });
+        }
+        // Only the structure set's row matters here; its bytes are read by the delivering side.
+        results.push(NewResult {
+            kind: ResultKind::StructureSet,
+            sop_class: "1.2.840.10008.5.1.4.1.1.481.3".into(),
+            instance: InstanceUid::derive(&["structure set", &case.to_string()]),
+            series: SeriesUid::derive(&["structure set", &case.to_string()]),
+            blob_key: "results/none".into(),
+            sha256: sha256_hex(b"none"),
+            byte_count: 4,
+        });
+        let result = CaseResult {
+            model_name: "phantom-v1".into(),
+            model_digest: "c0ffee".repeat(10),
+            config_digest: "0".repeat(64),
+            report: json!({}),
+            structures,
+            results,
+        };
+        self.pg().finish_job(case, holder, &result, destinations).await.unwrap();
+        case
+    }
+}
+
+/// Anisotropic, non-square, off-centre, turned by 6 degrees about the long axis.
+fn head_grid() -> Arc<Grid> {
+    let (s, c) = 6f64.to_radians().sin_cos();
+    let axes = [Vec3::new(c, s, 0.0), Vec3::new(-s, c, 0.0), Vec3::new(0.0, 0.0, 1.0)];
+    let frame = FrameOfReferenceUid::parse("1.2.840.77.9").unwrap();
+    Arc::new(Grid::new(frame, Shape::new(80, 64, 24), Lps::new(-61.5, -88.0, 12.25), axes, [1.5, 2.5, 3.0]).unwrap())
+}
+
+fn ellipsoid(grid: &Arc<Grid>, centre: [f64; 3], radii: [f64; 3]) -> Mask {
+    let mut mask = Mask::empty(Arc::clone(grid));
+    for offset in 0..mask.data().len() {
+        let v = mask.voxel(offset);
+        let distance: f64 = (0..3).map(|a| ((v[a] as f64 - centre[a]) / radii[a]).powi(2)).sum();
+        mask.data_mut()[offset] = distance <= 1.0;
+    }
+    mask
+}
+
+/// One eye only, on the patient's left (+i), two structures on the midline; the other eight are absent.
+fn truth() -> Vec<(Structure, Mask)> {
+    let grid = head_grid();
+    vec![
+        (Structure::Brain, ellipsoid(&grid, [41.0, 36.0, 14.0], [30.0, 20.0, 8.6])),
+        (Structure::Brainstem, ellipsoid(&grid, [42.0, 41.0, 8.0], [7.0, 5.0, 4.5])),
+        (Structure::Eye_L, ellipsoid(&grid, [56.0, 9.0, 9.0], [8.0, 4.8, 4.0])),
+        (Structure::Lens_L, ellipsoid(&grid, [56.5, 5.8, 9.0], [3.0, 1.6, 1.2])),
+    ]
+}
+
+fn head() -> Volume<f32> {
+    let grid = head_grid();
+    let mut volume = Volume::filled(Arc::clone(&grid), 20.0);
+    for (n, (_, mask)) in truth().iter().enumerate() {
+        for (value, _) in volume.data_mut().iter_mut().zip(mask.data()).filter(|(_, inside)| **inside) {
+            *value = [700.0, 520.0, 240.0, 420.0][n];
+        }
+    }
+    for offset in 0..volume.data().len() {
+        let [i, j, k] = volume.voxel(offset);
+        volume.data_mut()[offset] += (i * 7 + j * 13 + k * 3) as f32 % 40.0;
+    }
+    volume
+}
+
+fn images(volume: &Volume<f32>, series: &str) -> Vec<EncodedInstance> {
+    let phi = |text: &str| Phi::new(text.to_owned());
+    let patient = PatientStudy {
+        study: StudyUid::parse("1.2.840.77.1").unwrap(),
+        patient_name: phi(NAME),
+        patient_id: phi("P-0815"),
+        issuer_of_patient_id: phi(""),
+        birth_date: phi(""),
+        sex: "O".into(),
+        age: phi(""),
+        size: phi(""),
+        weight: phi(""),
+        study_date: "20250102".into(),
+        study_time: "101112".into(),
+        study_id: phi(""),
+        accession_number: phi(""),
+        referring_physician: phi(""),
+        study_description: "Head".into(),
+    };
+    let attributes = MrSeriesAttributes {
+        patient,
+        series: SeriesUid::parse(series).unwrap(),
+        series_number: 3,
+        series_description: "T1 MPRAGE post".into(),
+        image_type: vec!["ORIGINAL".into(), "PRIMARY".into(), "OTHER".into()],
+        manufacturer: "Test".into(),
+        model_name: "Scanner".into(),
+        software_versions: vec!["1".into()],
+        acquisition: MrAcquisition {
+            scanning_sequence: vec!["GR".into()],
+            sequence_variant: vec!["SP".into()],
+            acquisition_type: "3D".into(),
+            patient_position: "HFS".into(),
+            ..MrAcquisition::default()
+        },
+        position_reference_indicator: String::new(),
+        created: datetime!(2025-03-04 05:06:07),
+        derivation: None,
+        sources: Vec::new(),
+    };
+    write_mr_series(volume, &attributes).unwrap()
+}
+
+/// What the daemon would store of the truth: all twelve structures, those that are absent said so.
+fn structures() -> Vec<NewStructure> {
+    let truth = truth();
+    let row = |structure: Structure| match truth.iter().find(|(s, _)| *s == structure) {
+        Some((_, mask)) => NewStructure {
+            structure,
+            volume_cc: Some(mask.cc()),
+            agreement: Some(0.93),
+            report: json!({
+                "effects": [RuleEffect { rule: Rule::LargestComponent, added: 0, removed: 31 }],
+                "flags": if structure == Structure::Eye_L { vec![Flag::SideUncertain { distance_mm: 3.2 }] } else { vec![] },
+            }),
+            contours: serde_json::to_value(contours_of(mask, &ContourConfig::default()).unwrap()).unwrap(),
+        },
+        None => NewStructure {
+            structure,
+            volume_cc: None,
+            agreement: None,
+            report: json!({"effects": [], "flags": [Flag::NotFound { predicted: 0 }]}),
+            contours: json!([]),
+        },
+    };
+    Structure::ALL.into_iter().map(row).collect()
+}
+
+fn found<'a>(list: &'a Value, name: &str) -> &'a Value {
+    list["structures"].as_array().unwrap().iter().find(|s| s["name"] == name).unwrap()
+}
+
+#[tokio::test]
+async fn cases_are_listed_newest_first_with_state_and_reason() {
+    let site = Site::start().await;
+    let volume = head();
+    let mut ids = Vec::new();
+    for n in 0..4 {
+        let objects = images(&volume, &format!("1.2.840.77.2.{n}"));
+        ids.push(site.receive(if n == 1 { HOSTILE } else { NAME }, &objects[..1]).await);
+        if n == 0 {
+            site.claim().await;
+        }
+        if n == 1 {
+            let (case, holder) = site.claim().await;
+            let reason = "The series has one slice only; send the whole series.";
+            site.pg().refuse_job(case, holder, reason, &json!([{"code": "too_few_slices"}])).await.unwrap();
+        }
+    }
+    let first = site.get("/api/cases").await.json();
+    assert_eq!(first["total"], 4);
+    let listed: Vec<&str> = first["cases"].as_array().unwrap().iter().map(|c| c["id"].as_str().unwrap()).collect();
+    assert_eq!(listed, [ids[3], ids[2], ids[1]].map(|id| id.to_string()));
+    assert_eq!(first["cases"][0]["state"], "receiving");
+    assert_eq!(first["cases"][0]["patient_name"], "Muster, Erika");
+    assert_eq!(first["cases"][0]["patient_id"], "P-0815");
+    assert_eq!(first["cases"][2]["state"], "refused");
+    assert!(first["cases"][2]["reason"].as_str().unwrap().contains("one slice only"));
+    assert!(first["cases"][0]["age_seconds"].as_f64().unwrap() >= 0.0);
+    assert_eq!(first["next"], ids[1].to_string());
+    let second = site.get(&format!("/api/cases?before={}", ids[1])).await.json();
+    assert_eq!(second["cases"].as_array().unwrap().len(), 1);
+    assert_eq!(second["cases"][0]["id"], ids[0].to_string());
+    assert_eq!(second["next"], Value::Null);
+
+    for (path, status) in [
+        (format!("/api/cases/{}", ids[1]), 200),
+        (format!("/api/cases/{}", Uuid::new_v4()), 404),
+        ("/api/cases/7".to_owned(), 400),
+        ("/api/cases?before=7".to_owned(), 400),
+        (format!("/api/cases?before={}", Uuid::new_v4()), 404),
+        ("/api/nothing".to_owned(), 404),
+        (format!("/api/cases/{}/slices/0.jpg", ids[0]), 400),
+    ] {
+        let answer = site.get(&path).await;
+        assert_eq!(answer.status, status, "{path}");
+        assert!(status == 200 || !answer.json()["what_to_do"].as_str().unwrap().is_empty(), "{path}");
+    }
+    assert_eq!(site.get(&format!("/api/cases/{}/structures", ids[1])).await.json(), json!({"structures": []}));
+    let answer = site.review(ids[1], "Brain", &json!({"rating": "accept", "reviewer": "A"})).await;
+    assert_eq!(answer.status, 409, "a refused case has nothing to review");
+    assert_eq!(ask(site.address, "DELETE", "/api/cases", &[], "").await.status, 405);
+
+    let health = site.get("/health").await.json();
+    assert_eq!(health["status"], "live");
+    assert_eq!(health["provider"], "CPUExecutionProvider");
+    assert_eq!(health["models"][0]["name"], "phantom-v1");
+    assert_eq!(health["waiting"]["cases"]["count"], 3);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn health_fails_when_the_database_is_gone() {
+    let site = Site::start().await;
+    assert_eq!(site.get("/health").await.status, 200);
+    site.pg().close().await;
+    let answer = site.get("/health").await;
+    assert_eq!(answer.status, 503);
+    assert!(answer.json()["what_to_do"].as_str().unwrap().contains("doctor"));
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn contours_lie_on_the_images_that_are_shown() {
+    let site = Site::start().await;
+    let volume = head();
+    // In any order: places come from positions.
+    let mut objects = images(&volume, "1.2.840.77.3");
+    objects.reverse();
+    site.receive(NAME, &objects).await;
+    let case = site.finish(structures(), &[], &["PACS".to_owned()]).await;
+
+    let image = site.get(&format!("/api/cases/{case}/image")).await.json();
+    assert_eq!([&image["columns"], &image["rows"], &image["slices"]], [80, 64, 24]);
+    assert_eq!(image["spacing"], json!([1.5, 2.5]));
+    assert_eq!(image["derived"], false);
+    assert_eq!(image["edges"], json!({"left": "R", "right": "L", "top": "A", "bottom": "P"}));
+
+    let png = site.get(&format!("/api/cases/{case}/slices/9.png?centre=400&width=800")).await;
+    assert_eq!(
+        (png.status, png.header("content-type"), png.header("cache-control")),
+        (200, Some("image/png"), Some("no-store"))
+    );
+    let mut reader = png::Decoder::new(std::io::Cursor::new(&png.body)).read_info().unwrap();
+    let mut grey = vec![0; 80 * 64];
+    reader.next_frame(&mut grey).unwrap();
+    for [i, j] in [[56, 9], [42, 41], [3, 60], [56, 6]] {
+        let expected = (f64::from(volume.at(i, j, 9)) / 800.0 * 255.0).clamp(0.0, 255.0);
+        assert!((f64::from(grey[j * 80 + i]) - expected).abs() <= 1.0, "pixel {i} {j}");
+    }
+    for (path, status) in
+        [("24.png", 404), ("x.png", 400), ("0.png?width=-1", 400), ("0.png?width=nan", 400), ("0.png?size=1", 400)]
+    {
+        assert_eq!(site.get(&format!("/api/cases/{case}/slices/{path}")).await.status, status, "{path}");
+    }
+
+    let contours = site.get(&format!("/api/cases/{case}/contours")).await.json();
+    let eye = found(&contours, "Eye_L");
+    assert_eq!(eye["colour"], json!([255, 205, 60]));
+    assert_eq!(eye["middle_slice"], 9);
+    let polygon = eye["contours"].as_array().unwrap().iter().find(|c| c["slice"] == 9).unwrap();
+    let grid = head_grid();
+    for (point, lps) in polygon["points"].as_array().unwrap().iter().zip(polygon["lps_mm"].as_array().unwrap()) {
+        let [i, j] = [0, 1].map(|a| point[a].as_f64().unwrap());
+        let expected = grid.to_lps(contourd::geometry::Index::new(i, j, 9.0)).to_array();
+        for a in 0..3 {
+            assert!((lps[a].as_f64().unwrap() - expected[a]).abs() < 0.01);
+        }
+    }
+    assert_eq!(found(&contours, "Eye_R")["contours"], json!([]));
+
+    let list = site.get(&format!("/api/cases/{case}/structures")).await.json();
+    assert_eq!(list["structures"].as_array().unwrap().len(), 12);
+    assert_eq!(found(&list, "Eye_R")["status"], "not found");
+    assert_eq!(found(&list, "Eye_R")["volume_cc"], Value::Null);
+    assert_eq!(found(&list, "Eye_L")["flags"][0]["severity"], "red");
+    assert_eq!(found(&list, "Brain")["effects"][0]["removed"], 31);
+    let one = site.get(&format!("/api/cases/{case}")).await.json();
+    assert_eq!(one["state"], "delivering");
+    assert_eq!(one["deliveries"][0]["destination"], "PACS");
+    assert_eq!([&one["deliveries"][0]["total"], &one["deliveries"][0]["accepted"]], [1, 0]);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn contours_on_a_derived_series_are_shown_on_it() {
+    let site = Site::start().await;
+    let frame = FrameOfReferenceUid::parse("1.2.840.77.9").unwrap();
+    let axes = [Vec3::new(0.0, 1.0, 0.0), Vec3::new(0.0, 0.0, -1.0), Vec3::new(-1.0, 0.0, 0.0)];
+    let sagittal =
+        Grid::new(frame, Shape::new(20, 30, 12), Lps::new(40.0, -30.0, 50.0), axes, [2.0, 1.0, 4.0]).unwrap();
+    let received = Volume::filled(Arc::new(sagittal), 5.0);
+    site.receive(NAME, &images(&received, "1.2.840.77.4")).await;
+    let case = site.finish(structures(), &images(&head(), "1.2.840.77.5"), &[]).await;
+    let image = site.get(&format!("/api/cases/{case}/image")).await.json();
+    assert_eq!((&image["derived"], &image["columns"]), (&json!(true), &json!(80)));
+    let contours = site.get(&format!("/api/cases/{case}/contours")).await.json();
+    assert_eq!(contours["derived"], true);
+    assert_eq!(found(&contours, "Lens_L")["middle_slice"], 9);
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_changed_mind_is_a_new_row_and_the_latest_counts() {
+    let site = Site::start().await;
+    site.receive(NAME, &images(&head(), "1.2.840.77.6")).await;
+    let case = site.finish(structures(), &[], &[]).await;
+    let said = [
+        ("Eye_L", json!({"rating": "major", "reviewer": "Dr A", "comment": "too small", "seconds_spent": 41.4})),
+        ("Eye_L", json!({"rating": "minor", "reviewer": " Dr  A "})),
+        ("Eye_L", json!({"rating": "accept", "reviewer": "Dr B"})),
+        ("Eye_R", json!({"rating": "not_assigned", "reviewer": "Dr A"})),
+    ];
+    for (structure, body) in &said {
+        let answer = site.review(case, structure, body).await;
+        assert_eq!(answer.status, 201, "{}", answer.json());
+        assert_eq!(answer.json()["rating"], body["rating"]);
+    }
+    let history = site.get(&format!("/api/cases/{case}/structures/Eye_L/reviews")).await.json();
+    let ratings: Vec<&Value> = history["reviews"].as_array().unwrap().iter().map(|r| &r["rating"]).collect();
+    assert_eq!(ratings, ["accept", "minor", "major"]);
+    assert_eq!(history["reviews"][2]["comment"], "too small");
+    assert_eq!(history["reviews"][2]["seconds_spent"], 41);
+    let list = site.get(&format!("/api/cases/{case}/structures")).await.json();
+    let latest = found(&list, "Eye_L")["latest_reviews"].as_array().unwrap().clone();
+    assert_eq!(latest.iter().map(|r| &r["rating"]).collect::<Vec<_>>(), ["minor", "accept"]);
+
+    let table = site.get("/api/statistics").await.json();
+    assert_eq!([&table["reviews"], &table["cases"], &table["reviewers"]], [3, 1, 2]);
+    let counts = json!({"accept": 1, "minor": 1, "major": 0, "reject": 0, "not_assigned": 0});
+    assert_eq!(found(&table, "Eye_L")["counts"], counts);
+    assert_eq!(found(&table, "Eye_R")["counts"]["not_assigned"], 1);
+    assert_eq!(found(&table, "Eye_L")["thesis"]["accept"], 48);
+    assert_eq!(table["thesis"]["total"]["accept"], 438);
+
+    for (structure, body, status) in [
+        ("Eye_X", json!({"rating": "accept", "reviewer": "A"}), 404),
+        ("Eye_L", json!({"rating": "good", "reviewer": "A"}), 422),
+        ("Eye_L", json!({"rating": "accept"}), 422),
+        ("Eye_L", json!({"rating": "accept", "reviewer": "A", "colour": 1}), 422),
+        ("Eye_R", json!({"rating": "accept", "reviewer": "A"}), 422),
+        ("Eye_L", json!({"rating": "accept", "reviewer": "A", "comment": "x".repeat(5000)}), 422),
+        ("Eye_L", json!({"rating": "accept", "reviewer": "A", "comment": "x".repeat(70_000)}), 413),
+    ] {
+        let answer = site.review(case, structure, &body).await;
+        assert_eq!(answer.status, status, "{structure} {}", answer.json());
+    }
+    let path = format!("/api/cases/{case}/structures/Eye_L/reviews");
+    let body = said[0].1.to_string();
+    let json_type = ("content-type", "application/json");
+    let post =
+        async |headers: &[(&str, &str)], body: &str| ask(site.address, "POST", &path, headers, body).await.status;
+    assert_eq!(post(&[json_type, ("origin", "http://evil.example")], &body).await, 403);
+    assert_eq!(post(&[json_type, ("sec-fetch-site", "cross-site")], &body).await, 403);
+    assert_eq!(post(&[("content-type", "text/plain")], &body).await, 415);
+    assert_eq!(post(&[json_type], "{").await, 400);
+    assert_eq!(post(&[json_type, ("host", "evil.example")], &body).await, 421);
+    let after = site.get(&path).await.json();
+    assert_eq!(after["reviews"].as_array().unwrap().len(), 3, "what was refused left no row");
+    site.stop().await;
+}
+
+/// Whether a pixel of the canvas, given in CSS pixels from its top left corner, has about this colour.
+fn canvas_colour([x, y]: [f64; 2], [r, g, b]: [u8; 3]) -> String {
+    format!(
+        "(() => {{ const c = document.querySelector('canvas'); const s = c.width / c.clientWidth; \
+         const near = c.getContext('2d').getImageData(Math.round({x} * s) - 2, Math.round({y} * s) - 2, 5, 5).data; \
+         for (let n = 0; n < near.length; n += 4) if (Math.abs(near[n] - {r}) < 50 && Math.abs(near[n + 1] - {g}) < 50 \
+         && Math.abs(near[n + 2] - {b}) < 50) return true; return false; }})()"
+    )
+}
+
+/// Where the page draws a point (i, j) of the head's images at the usual zoom, in CSS pixels of the canvas.
+async fn on_canvas(browser: &Browser, [i, j]: [f64; 2]) -> [f64; 2] {
+    let size = browser
+        .eval("[document.querySelector('canvas').clientWidth, document.querySelector('canvas').clientHeight]")
+        .await;
+    let [w, h] = [0, 1].map(|a| size[a].as_f64().unwrap());
+    let (width_mm, height_mm) = (80.0 * 1.5, 64.0 * 2.5);
+    let scale = (w / width_mm).min(h / height_mm);
+    [(w - width_mm * scale) / 2.0 + (i + 0.5) * 1.5 * scale, (h - height_mm * scale) / 2.0 + (j + 0.5) * 2.5 * scale]
+}
+
+#[tokio::test]
+async fn a_person_reviews_a_case_in_the_browser() {
+    let site = Site::start().await;
+    let refused = images(&head(), "1.2.840.77.7");
+    site.receive(HOSTILE, &refused[..1]).await;
+    let (case, holder) = site.claim().await;
+    let reason = "One slice only <img src=x onerror=window.pwned=1>; send the whole series.";
+    site.pg().refuse_job(case, holder, reason, &json!([])).await.unwrap();
+    site.receive(NAME, &images(&head(), "1.2.840.77.8")).await;
+    let case = site.finish(structures(), &[], &[]).await;
+
+    let browser = Browser::start().await;
+    let url = format!("http://{}", site.address);
+    browser.open(&url).await;
+    browser.until("document.querySelectorAll('tr.case').length === 2").await;
+    browser.until("document.querySelector('#health').innerText.includes('CPUExecutionProvider')").await;
+    let text = browser.eval("document.body.innerText").await.as_str().unwrap().to_owned();
+    for shown in
+        ["Research use only, not reviewed", "Muster, Erika", "T1 MPRAGE post", "delivered", "refused", "4 of 12"]
+    {
+        assert!(text.contains(shown), "{shown:?} is not in {text}");
+    }
+    // What a header holds stays text.
+    assert!(text.contains("<b>Evil</b>, <img>") && text.contains("only <img src=x onerror=window.pwned=1>"), "{text}");
+    assert_eq!(
+        browser.eval("[document.querySelectorAll('main img, main b').length, window.pwned ?? null]").await,
+        json!([0, null])
+    );
+    browser.screenshot("review-cases").await;
+
+    // Into the case; the first structure found is chosen, its middle slice is shown.
+    browser.click(&format!("tr[data-case='{case}'] a")).await;
+    browser.until("document.querySelector('canvas')?.dataset.slice").await;
+    browser.click("tr[data-structure='Eye_L'] .name").await;
+    browser.until("document.querySelector('canvas').dataset.slice === '9'").await;
+    browser.screenshot("review-case").await;
+    // The left eye's outline (row 13 is the last inside) is drawn in its colour on the picture's right, around the eye and not around its mirror.
+    let outline = on_canvas(&browser, [56.0, 13.5]).await;
+    let mirrored = on_canvas(&browser, [79.0 - 56.0, 13.5]).await;
+    let colour = Structure::Eye_L.colour();
+    browser.until(&canvas_colour(outline, colour)).await;
+    assert_eq!(browser.eval(&canvas_colour(mirrored, colour)).await, json!(false));
+    browser.click("tr[data-structure='Eye_L'] input").await;
+    browser.until(&format!("!{}", canvas_colour(outline, colour))).await;
+    browser.click("tr[data-structure='Eye_L'] input").await;
+    browser.until(&canvas_colour(outline, colour)).await;
+
+    // Keys change the slice, dragging the window.
+    browser.type_into("canvas", "\u{E013}\u{E013}\u{E015}").await;
+    browser.until("document.querySelector('canvas').dataset.slice === '10'").await;
+    browser.type_into("canvas", "\u{E010}").await;
+    browser.until("document.querySelector('canvas').dataset.slice === '23'").await;
+    let width = "Number(document.querySelector('.where').textContent.match(/width (\\S+)/)[1])";
+    let before = browser.eval(width).await.as_f64().unwrap();
+    browser.drag("canvas", [120, 0]).await;
+    browser.until(&format!("{width} > {before}")).await;
+    browser.until("document.querySelector('canvas').dataset.slice === '23'").await;
+
+    // A review needs a name, then it is recorded; a changed mind is a second row.
+    browser.click("button.rating.minor").await;
+    browser.until("document.querySelector('.review .error')?.innerText.includes('Who is reviewing')").await;
+    browser.type_into("#reviewer", "Dr. B. Prüfer").await;
+    browser.type_into(".review textarea", "medial edge <2 mm").await;
+    browser.click("button.rating.minor").await;
+    browser.until("document.querySelectorAll('.history li').length === 1").await;
+    browser.click("button.rating.accept").await;
+    browser.until("document.querySelectorAll('.history li').length === 2").await;
+    browser.until("document.querySelector(\"tr[data-structure='Eye_L'] .latest\").innerText === 'Accept'").await;
+    let rows = site.pg().reviews(case, Structure::Eye_L).await.unwrap();
+    let said: Vec<(&str, &str, &str)> =
+        rows.iter().map(|r| (r.rating.name(), r.reviewer.as_str(), r.comment.as_str())).collect();
+    assert_eq!(said, [("accept", "Dr. B. Prüfer", ""), ("minor", "Dr. B. Prüfer", "medial edge <2 mm")]);
+    assert!(rows.iter().all(|r| r.seconds_spent.is_some()));
+
+    // What was not found says so, and cannot be accepted.
+    browser.click("tr[data-structure='Eye_R'] .name").await;
+    browser.until("document.querySelector('.review').innerText.includes('Not found by contourd')").await;
+    let row = browser.eval("document.querySelector(\"tr[data-structure='Eye_R']\").innerText").await;
+    assert!(row.as_str().unwrap().contains("not found"), "{row}");
+    assert_eq!(browser.eval("document.querySelector('button.rating.accept').disabled").await, json!(true));
+    browser.click("button.rating.not_assigned").await;
+    browser.until("document.querySelectorAll('.history li').length === 1").await;
+
+    browser.open(&format!("{url}/#/statistics")).await;
+    browser.until("document.querySelector(\"tr[data-structure='Eye_L']\")").await;
+    let cells = "[...document.querySelectorAll(\"tr[data-structure='Eye_L'] td.number\")].map((c) => c.innerText)";
+    let expected = json!(["1", "0", "0", "0", "0", "1", "48", "2", "0", "0", "0"]);
+    assert_eq!(browser.eval(cells).await, expected);
+    browser.screenshot("review-statistics").await;
+
+    // Neither an error nor a broken security policy on the way.
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+    browser.end().await;
+    site.stop().await;
+}

@@ -176,7 +176,7 @@ mod tests {
             ("accept", "A", "", Some(f64::NAN)),
         ] {
             let error = request(rating, reviewer, comment, seconds).unwrap_err();
-            assert_eq!(error.class(), Class::Unprocessable, "{rating:?} {reviewer:?} {seconds:?}");
+            assert_eq!(error.class, Class::Unprocessable, "{rating:?} {reviewer:?} {seconds:?}");
         }
     }
 

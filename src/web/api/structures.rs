@@ -125,6 +125,6 @@ mod tests {
     fn a_report_of_another_version_is_an_error_not_an_empty_list() {
         let report = serde_json::json!({"flags": [{"kind": "from_the_future"}]});
         let error = structure_json(Structure::Eye_L, row(report), &[]).err().unwrap();
-        assert_eq!(error.class(), Class::Internal);
+        assert_eq!(error.class, Class::Internal);
     }
 }

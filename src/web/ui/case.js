@@ -25,14 +25,14 @@ function delivery(d) {
 
 function structureRow(s, onToggle, onSelect) {
   const name = el("button", { type: "button", class: "name", on: { click: onSelect } }, s.name);
-  const box = el("input", { type: "checkbox", checked: true, "aria-label": `Show ${s.name}`, disabled: !s.found,
+  const box = el("input", { type: "checkbox", checked: s.found, "aria-label": `Show ${s.name}`, disabled: !s.found,
     style: { "accent-color": css(s.colour) }, on: { change: (event) => onToggle(event.target.checked) } });
   return el("tr", { "data-structure": s.name, class: s.found ? "" : "absent" },
     el("td", {}, el("span", { class: "swatch", style: { "background-color": css(s.colour) } }), box),
     el("td", {}, name),
     el("td", { class: "number" }, s.found ? `${s.volume_cc.toFixed(s.volume_cc < 10 ? 2 : 1)} cm³` : "not found"),
     el("td", { class: "number" }, s.found && s.agreement !== null ? `${Math.round(s.agreement * 100)} %` : ""),
-    el("td", { class: "flags" }, s.flags.map((f) => el("span", { class: `flag ${f.severity}`, title: f.text }, spaced(f.kind)))),
+    el("td", { class: "flags" }, s.flags.filter((f) => f.kind !== "not_found").map((f) => el("span", { class: `flag ${f.severity}`, title: f.text }, spaced(f.kind)))),
     el("td", { class: "latest" }, s.latest_reviews.map((r) => el("span", { title: r.reviewer }, badge(r.rating)))));
 }
 
@@ -43,7 +43,7 @@ export async function caseView(node, id) {
     ["Series", info.series_description || "no description"],
     ["State", el("span", { class: `state ${info.state}` }, info.state_in_words)],
     ["Received", `${new Date(info.received_at).toLocaleString()} (${duration(info.age_seconds)} ago)`],
-    ["Delivered to", info.deliveries.length ? info.deliveries.map(delivery) : "nothing to send yet"],
+    ["Deliveries", info.deliveries.length ? info.deliveries.map(delivery) : "none"],
     ["Model", info.model_name ? `${info.model_name} ${(info.model_digest ?? "").slice(0, 12)}` : "none yet"],
   ].map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value))));
   fill(node, el("h1", {}, el("a", { href: "#/", title: "All cases" }, "Cases"), " / ", info.patient_name || "no name"), facts,
@@ -81,7 +81,7 @@ export async function caseView(node, id) {
   };
   const draw = () => {
     const chosen = panel.structure?.name;
-    const off = new Set([...rows.querySelectorAll("tr:has(input:not(:checked))")].map((row) => row.dataset.structure));
+    const off = new Set([...rows.querySelectorAll("tr:not(.absent):has(input:not(:checked))")].map((row) => row.dataset.structure));
     fill(rows, listed.structures.map((s) =>
       structureRow(s, (visible) => viewer?.setVisible(s.name, visible), () => select(s))));
     for (const row of rows.children) {

@@ -28,8 +28,9 @@ function row(name, ours, thesis, tag = "td") {
 export async function statisticsView(node) {
   const s = await api.statistics();
   fill(node, el("h1", {}, "Statistics"),
-    el("p", { class: "muted" }, `${s.reviews} judgements of ${s.cases} cases by ${s.reviewers} reviewers. `,
-      "Of several judgements by one reviewer on one structure of one case, the latest counts. Beside it: ", s.thesis.source),
+    el("p", { class: "muted" }, `Judgements: ${s.reviews}. Cases: ${s.cases}. Reviewers: ${s.reviewers}. `,
+      "Of several judgements by one reviewer on one structure of one case, the latest counts. ",
+      `Beside them: ${s.thesis.source}.`),
     el("table", { class: "list statistics" },
       el("thead", {},
         el("tr", {}, el("th"), el("th", { colspan: RATINGS.length + 2 }, "Here"),

@@ -129,7 +129,6 @@ export class Viewer {
     if (!w || !h) return;
     if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
     const ctx = canvas.getContext("2d");
-    ctx.setTransform(1, 0, 0, 1, 0, 0);
     ctx.fillStyle = "#000";
     ctx.fillRect(0, 0, w, h);
 
@@ -148,26 +147,25 @@ export class Viewer {
     }
     canvas.dataset.slice = bitmap ? this.slice : "";
 
-    ctx.setTransform(si * fit, 0, 0, sj * fit, left + 0.5 * si * fit, top + 0.5 * sj * fit);
-    for (const { structure, path } of this.bySlice.get(this.slice) ?? []) {
-      if (this.hidden.has(structure.name)) continue;
-      const chosen = structure.name === this.selected;
-      if (chosen) {
-        ctx.fillStyle = css(structure.colour, 0.16);
-        ctx.fill(path, "evenodd");
-      }
-      // The line is stroked in canvas pixels: the same width along rows and columns of an anisotropic image.
-      ctx.save();
+    const place = new DOMMatrix([si * fit, 0, 0, sj * fit, left + 0.5 * si * fit, top + 0.5 * sj * fit]);
+    const shown = (this.bySlice.get(this.slice) ?? []).filter(({ structure }) => !this.hidden.has(structure.name));
+    const chosen = ({ structure }) => structure.name === this.selected;
+    // Fills lie under every line, and lines have the same width along rows and columns of an anisotropic image.
+    const lines = shown.map((contour) => {
       const onScreen = new Path2D();
-      onScreen.addPath(path, ctx.getTransform());
-      ctx.setTransform(1, 0, 0, 1, 0, 0);
-      ctx.strokeStyle = css(structure.colour);
-      ctx.lineWidth = (chosen ? 2.4 : 1.5) * ratio;
-      ctx.lineJoin = "round";
-      ctx.stroke(onScreen);
-      ctx.restore();
+      onScreen.addPath(contour.path, place);
+      return { ...contour, onScreen };
+    });
+    for (const { structure, onScreen } of lines.filter(chosen)) {
+      ctx.fillStyle = css(structure.colour, 0.16);
+      ctx.fill(onScreen, "evenodd");
     }
-    ctx.setTransform(1, 0, 0, 1, 0, 0);
+    ctx.lineJoin = "round";
+    for (const line of lines) {
+      ctx.strokeStyle = css(line.structure.colour);
+      ctx.lineWidth = (chosen(line) ? 2.4 : 1.5) * ratio;
+      ctx.stroke(line.onScreen);
+    }
     this.captions(ctx, w, h, ratio, bitmap);
   }
 
