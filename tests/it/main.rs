@@ -7,6 +7,7 @@ mod browser;
 mod cli;
 mod conformance;
 mod faults;
+mod house;
 mod http;
 mod net;
 mod sides;
