@@ -83,7 +83,7 @@ fn squared_distances(to: &[bool], size: [usize; 3], spacing: [f64; 3]) -> Vec<f6
     let strides = [1, size[0], size[0] * size[1]];
     for axis in 0..3 {
         let mut line = vec![0.0; size[axis]];
-        for start in (0..d.len()).filter(|at| at / strides[axis] % size[axis] == 0) {
+        for start in (0..d.len()).filter(|at| (at / strides[axis]).is_multiple_of(size[axis])) {
             for (n, value) in line.iter_mut().enumerate() {
                 *value = d[start + n * strides[axis]];
             }

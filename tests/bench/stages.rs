@@ -1,11 +1,15 @@
 //! `cargo bench --bench stages`: the pure stages between the vote and the structure set, each by itself, on a head-sized
 //! organ with a wavy surface. Whole cases are timed by the bench `case`.
 
+#![allow(clippy::expect_used)] // a bench that cannot be set up has nothing to say
+
 use std::hint::black_box;
 use std::sync::Arc;
 
 use contourd::contour::{ContourConfig, outline, rasterise};
-use contourd::geometry::{Connectivity, Grid, Lps, Mask, Shape, Volume, components, resample_linear, resample_mask};
+use contourd::geometry::{
+    Connectivity, Grid, Lps, Mask, Shape, Vec3, Volume, components, resample_linear, resample_mask,
+};
 use contourd::ids::FrameOfReferenceUid;
 use criterion::{Criterion, criterion_group, criterion_main};
 
@@ -15,11 +19,7 @@ fn grids() -> (Arc<Grid>, Arc<Grid>) {
     let start = Lps::new(-111.65, -127.4, -89.55);
     let working = Grid::axis_aligned(frame.clone(), Shape::new(320, 365, 200), start, [0.7, 0.7, 0.9]);
     let (sin, cos) = 11f64.to_radians().sin_cos();
-    let axes = [
-        contourd::geometry::Vec3::new(1.0, 0.0, 0.0),
-        contourd::geometry::Vec3::new(0.0, cos, sin),
-        contourd::geometry::Vec3::new(0.0, -sin, cos),
-    ];
+    let axes = [Vec3::new(1.0, 0.0, 0.0), Vec3::new(0.0, cos, sin), Vec3::new(0.0, -sin, cos)];
     let acquired = Grid::new(frame, Shape::new(256, 248, 180), Lps::new(-127.5, -105.0, -110.0), axes, [1.0; 3]);
     (Arc::new(working.expect("a grid")), Arc::new(acquired.expect("a grid")))
 }
