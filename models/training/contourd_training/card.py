@@ -1,0 +1,138 @@
+"""Writes the model's card.
+
+python3 -m contourd_training.card --config RECIPE --store FOLDER --heldout FOLDER --run FOLDER --evaluation FILE
+    --commands FILE --out MODEL_FOLDER
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import hashlib
+import json
+import math
+import platform
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .config import Recipe
+from .store import PLANES, Store
+
+
+def toml_value(value) -> str:
+    """A TOML value on one line. Strings as in JSON, whose escapes TOML's basic strings share."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError("a card holds finite numbers only")
+        return repr(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, (list, tuple)):
+        if value and all(isinstance(v, str) for v in value) and sum(map(len, value)) > 80:
+            return "[\n" + "".join(f"    {toml_value(v)},\n" for v in value) + "]"
+        return "[" + ", ".join(map(toml_value, value)) + "]"
+    raise TypeError(f"{type(value).__name__} has no place in a card")
+
+
+def to_toml(tree: dict) -> str:
+    """TOML of a tree of tables and arrays of tables."""
+    text = "\n".join(_blocks(tree, "", ""))
+    if tomllib.loads(text) != json.loads(json.dumps(tree)):
+        raise ValueError("the card does not read back as it was written")
+    return text
+
+
+def _blocks(table: dict, path: str, header: str) -> list[str]:
+    """A table's own block (its header, if it has one, and its plain values), then those of the tables in it."""
+    plain = {key: value for key, value in table.items() if not _is_table(value)}
+    blocks = [header + "".join(f"{key} = {toml_value(value)}\n" for key, value in plain.items())]
+    for key, value in table.items():
+        inner = f"{path}.{key}".lstrip(".")
+        if isinstance(value, dict):
+            blocks += _blocks(value, inner, f"[{inner}]\n")
+        elif _is_table(value):
+            blocks += [block for entry in value for block in _blocks(entry, inner, f"[[{inner}]]\n")]
+    return blocks
+
+
+def _is_table(value) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
+
+
+def card(recipe: Recipe, store: Store, heldout: Store, run: Path, evaluation: dict, commands: list[str], model: Path) -> dict:
+    """The card of the networks in a model folder."""
+    if evaluation["store_sha256"] != heldout.sha256:
+        raise SystemExit("the evaluation was not made with this held-out store; measure again")
+    if heldout.images & store.images:
+        raise SystemExit("the held-out store shares heads with the training store; a card needs figures on other heads")
+    networks, trained = [], []
+    for plane in PLANES:
+        data = (model / f"{plane}.onnx").read_bytes()
+        networks.append({"plane": plane, "file": f"{plane}.onnx", "sha256": hashlib.sha256(data).hexdigest()})
+        state = torch.load(run / plane / "checkpoint.pt", map_location="cpu")
+        if state["store_sha256"] != store.sha256 or state["plane"] != plane:
+            raise SystemExit(f"{run / plane}: this network was trained on another store or plane")
+        trained.append({"plane": plane, "iterations": state["iteration"], "minutes": round(state["seconds"] / 60, 1)})
+    settings = dataclasses.asdict(recipe)
+    described = {key: settings[key] for key in ("network", "sampling", "loss", "optimiser", "augmentation")}
+    return {
+        "format": 1,
+        "name": recipe.model.name,
+        "version": recipe.model.version,
+        "created": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        "purpose": recipe.model.purpose,
+        "statement": recipe.model.statement,
+        "licence": recipe.model.licence,
+        "classes": store.classes,
+        "input_factor": recipe.network.input_factor,
+        "padding": recipe.network.padding,
+        "multiple": 2 ** recipe.network.poolings,
+        "working": store.working,
+        "network": networks,
+        "training": {
+            "data": f"{recipe.model.data} {len(store.cases)} heads to train, {len(heldout.cases)} others to measure.",
+            "commands": commands,
+            "recipe": described,
+            "seed": recipe.seed,
+            "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+            "store_sha256": store.sha256,
+            "heldout_sha256": heldout.sha256,
+            "trained": trained,
+        },
+        "validation": [
+            {"class": row["class"], "dice_mean": round(row["vote"]["mean"], 4), "dice_min": round(row["vote"]["min"], 4),
+             "n": row["vote"]["n"]}
+            for row in evaluation["summary"] if "vote" in row
+        ],
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="contourd_training.card", description=__doc__.split("\n")[0])
+    parser.add_argument("--config", required=True, type=Path, help="the model's recipe (TOML)")
+    parser.add_argument("--store", required=True, type=Path, help="training store")
+    parser.add_argument("--heldout", required=True, type=Path, help="store of the evaluation")
+    parser.add_argument("--run", required=True, type=Path, help="folder that holds axial, coronal and sagittal")
+    parser.add_argument("--evaluation", required=True, type=Path, help="JSON written by contourd_training.evaluate")
+    parser.add_argument("--commands", required=True, type=Path, help="the commands that made the model, one a line")
+    parser.add_argument("--out", required=True, type=Path, help="model folder with the ONNX files")
+    given = parser.parse_args(arguments)
+    recipe = Recipe.read(given.config)
+    commands = [line for line in given.commands.read_text(encoding="utf-8").splitlines() if line.strip()]
+    evaluation = json.loads(given.evaluation.read_text(encoding="utf-8"))
+    tree = card(recipe, Store(given.store), Store(given.heldout), given.run, evaluation, commands, given.out)
+    (given.out / "card.toml").write_text(to_toml(tree), encoding="utf-8")
+    print(f"{given.out / 'card.toml'}: written")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Checkpoint to ONNX, and the proof that both compute the same.
+
+python3 -m contourd_training.export --config RECIPE --run FOLDER --out MODEL_FOLDER
+
+Reads RUN/<plane>/checkpoint.pt, writes MODEL_FOLDER/<plane>.onnx: input "image" float32 (N, 1, H, W), output "logits"
+float32 (N, 2C, H', W'), N, H and W free. Batch normalisation is folded into the convolutions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .config import Recipe
+from .store import PLANES
+from .unet import UNet
+
+OPSET = 16
+# Rounding differs between the two runtimes; a wrong graph differs by whole logits.
+TOLERANCE = 1e-3
+
+
+def load_network(recipe: Recipe, checkpoint: Path) -> UNet:
+    """The trained network of a checkpoint, ready to predict."""
+    state = torch.load(checkpoint, map_location="cpu")
+    network = UNet(recipe.network, len(state["classes"]))
+    network.load_state_dict(state["network"])
+    return network.eval()
+
+
+def export(network: UNet, path: Path) -> None:
+    """Writes the network as ONNX."""
+    side = 64 + sum(network.surround(64))
+    free = {0: "N", 2: "H", 3: "W"}
+    options = dict(opset_version=OPSET, input_names=["image"], output_names=["logits"], do_constant_folding=True,
+                   dynamic_axes={"image": free, "logits": {0: "N", 2: "Ho", 3: "Wo"} if network.valid else free})
+    if "dynamo" in inspect.signature(torch.onnx.export).parameters:
+        options["dynamo"] = False  # current releases: the exporter that 1.13 has too
+    torch.onnx.export(network.eval(), torch.zeros(1, 1, side, side), str(path), **options)
+
+
+def parity(network: UNet, path: Path) -> float | None:
+    """Largest difference of the logits between PyTorch and ONNX Runtime on noise of two shapes, neither of them the
+    exported one; None when onnxruntime is not installed."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(1)
+    worst = 0.0
+    for n, rows, cols in ((2, 80, 112), (1, 144, 96)):
+        image = rng.random((n, 1, rows + sum(network.surround(rows)), cols + sum(network.surround(cols))), dtype=np.float32)
+        with torch.no_grad():
+            expected = network(torch.from_numpy(image)).numpy()
+        found = session.run(["logits"], {"image": image})[0]
+        if found.shape != expected.shape:
+            raise SystemExit(f"{path}: ONNX Runtime gives {found.shape}, PyTorch {expected.shape}")
+        worst = max(worst, float(np.abs(found - expected).max()))
+    return worst
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="contourd_training.export", description=__doc__.split("\n")[0])
+    parser.add_argument("--config", required=True, type=Path, help="the model's recipe (TOML)")
+    parser.add_argument("--run", required=True, type=Path, help="folder that holds axial, coronal and sagittal")
+    parser.add_argument("--out", required=True, type=Path, help="model folder")
+    given = parser.parse_args(arguments)
+    recipe = Recipe.read(given.config)
+    given.out.mkdir(parents=True, exist_ok=True)
+    for plane in PLANES:
+        network = load_network(recipe, given.run / plane / "checkpoint.pt")
+        path = given.out / f"{plane}.onnx"
+        export(network, path)
+        worst = parity(network, path)
+        if worst is None:
+            print(f"{path}: written, NOT compared with PyTorch (onnxruntime is not installed)")
+        elif worst > TOLERANCE:
+            raise SystemExit(f"{path}: differs from PyTorch by {worst:.1e}; do not use it")
+        else:
+            print(f"{path}: written, within {worst:.1e} of PyTorch")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The whole way on a small store: train, stop, go on, export, measure, card."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import CLASSES, WORKING, write_store
+
+from contourd_training import card, evaluate, export, train
+from contourd_training.config import Recipe, RecipeError
+from contourd_training.store import PLANES, Store
+
+SHIPPED = Path(__file__).parent.parent / "recipes" / "oar-head-v1.toml"
+RECIPE = """
+seed = 5
+[model]
+name = "toy"
+version = "1"
+licence = "Apache-2.0"
+statement = "Research use only: a \\"toy\\"."
+data = "None."
+[network]
+base_width = 4
+poolings = 2
+padding = "same"
+[sampling]
+batch = 9
+patch = { axial = [32, 40], coronal = [32, 32], sagittal = [32, 32] }
+[optimiser]
+accumulate = 2
+window = 6
+anneal = true
+[augmentation]
+rotation = 8.0
+gain = [0.8, 1.2]
+noise = 0.02
+"""
+
+
+@pytest.fixture
+def recipe_file(tmp_path):
+    path = tmp_path / "toy.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def run_train(recipe_file, store_folder, out, plane, iterations):
+    train.main(["--config", str(recipe_file), "--store", str(store_folder), "--plane", plane, "--out", str(out),
+                "--iterations", str(iterations), "--threads", "1"])
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(recipe_file, store_folder, tmp_path):
+    recipe_file.write_text(RECIPE.replace("anneal = true", "anneal = false"))
+    whole = run_train(recipe_file, store_folder, tmp_path / "whole", "coronal", 8)
+    run_train(recipe_file, store_folder, tmp_path / "parts", "coronal", 3)
+    parts = run_train(recipe_file, store_folder, tmp_path / "parts", "coronal", 8)
+    for a, b in zip(whole, parts, strict=True):
+        assert (a["iteration"], a["loss"], a["alpha"]) == (b["iteration"], pytest.approx(b["loss"], rel=1e-4), b["alpha"])
+    states = [torch.load(tmp_path / n / "checkpoint.pt") for n in ("whole", "parts")]
+    for key, value in states[0]["network"].items():
+        assert torch.allclose(value, states[1]["network"][key], atol=1e-4), key
+
+
+def test_another_plane_does_not_take_the_checkpoint(recipe_file, store_folder, tmp_path):
+    run_train(recipe_file, store_folder, tmp_path / "run", "axial", 1)
+    with pytest.raises(SystemExit, match="another plane"):
+        run_train(recipe_file, store_folder, tmp_path / "run", "sagittal", 1)
+
+
+def test_from_store_to_card(recipe_file, store_folder, tmp_path):
+    heldout = write_store(tmp_path / "heldout", 3, 99)
+    run, model = tmp_path / "run", tmp_path / "toy"
+    for plane in PLANES:
+        log = run_train(recipe_file, store_folder, run / plane, plane, 30)
+        assert log[-1]["loss"] < 0.75 * log[0]["loss"], plane
+        assert log[-1]["alpha"] < log[0]["alpha"]
+    given = ["--config", str(recipe_file), "--run", str(run)]
+    export.main([*given, "--out", str(model)])
+    evaluate.main([*given, "--store", str(heldout), "--out", str(tmp_path / "evaluation.json")])
+    result = json.loads((tmp_path / "evaluation.json").read_text())
+    vote = {row["class"]: row["vote"] for row in result["summary"] if "vote" in row}
+    assert set(vote) == set(CLASSES) and vote["brain"]["mean"] > 0.7 and vote["brain"]["n"] == 3
+    assert vote["lens"]["n"] == 2  # not segmented in one case
+
+    commands = tmp_path / "commands"
+    commands.write_text("first --with \"quotes\"\nsecond\n")
+    words = [*given, "--store", str(store_folder), "--heldout", str(heldout), "--commands", str(commands),
+             "--evaluation", str(tmp_path / "evaluation.json"), "--out", str(model)]
+    card.main(words)
+    tree = tomllib.loads((model / "card.toml").read_text())
+    assert tree["classes"] == CLASSES and tree["working"] == WORKING and tree["multiple"] == 4
+    assert [n["plane"] for n in tree["network"]] == ["axial", "coronal", "sagittal"]
+    assert tree["training"]["commands"] == ["first --with \"quotes\"", "second"]
+    assert tree["training"]["recipe"]["optimiser"]["window"] == 6 and tree["training"]["trained"][1]["iterations"] == 30
+    assert {row["class"]: row["n"] for row in tree["validation"]} == {c: v["n"] for c, v in vote.items()}
+    with pytest.raises(SystemExit, match="shares heads|not made with"):
+        card.main([w if w != str(heldout) else str(store_folder) for w in words])
+
+
+def test_evaluation_by_hand():
+    a = np.array([[[1, 3, 0, 2]]], np.uint8)
+    b = np.array([[[1, 1, 2, 0]]], np.uint8)
+    assert evaluate.dice(a, b, 0) == 1.0 and evaluate.dice(a, b, 1) == 0.0 and evaluate.dice(a, b, 2) is None
+    assert evaluate.dice(a, np.array([[[1, 0, 0, 2]]], np.uint8), 1) == pytest.approx(2 / 3)
+    votes = [np.array([v], np.uint8) for v in (0b0111, 0b0101, 0b1100)]
+    assert evaluate.majority(votes).tolist() == [0b0101]
+
+
+@pytest.mark.parametrize("border", [0, 3])
+@pytest.mark.parametrize("plane", PLANES)
+def test_every_voxel_gets_the_label_of_its_own_pixel(plane, border):
+    rng = np.random.default_rng(2)
+    image = rng.random((7, 10, 13)).astype(np.float32) * 1000
+    image[3] = image[:, 4] = image[:, :, 5] = 0
+    seen = []
+
+    def threshold(stack):  # one class, brighter than half; loses the border as a "valid" network does
+        seen.append(stack.shape)
+        inner = stack[:, :, border:stack.shape[2] - border, border:stack.shape[3] - border]
+        return np.concatenate([np.full_like(inner, 0.5), inner], axis=1)
+
+    surround = lambda n: (border, border + -n % 4)
+    out = evaluate.predict_plane(threshold, image, PLANES[plane], 0.001, surround)
+    assert (out == (image > 500)).all()
+    assert all((rows - 2 * border) % 4 == 0 and (cols - 2 * border) % 4 == 0 for _, _, rows, cols in seen)
+
+
+def test_the_shipped_recipe_reads_and_faults_are_named(tmp_path):
+    recipe = Recipe.read(SHIPPED)
+    assert recipe.model.name == "oar-head-v1" and recipe.model.purpose == "research"
+    text = SHIPPED.read_text()
+    faults = [("padding = \"same\"", "padding = \"some\"", "network.padding"), ("seed = 20261", "", "seed"),
+              ("batch = 10", "batch = 10\nsurprise = 1", "surprise"), ("momentum = 0.9", "momentum = 1.0", "momentum"),
+              ("poolings = 4", "poolings = \"4\"", "network.poolings"), ("positive_weight = 0.3", "positive_weight = 1.0", "loss"),
+              ("axial = [160, 160]", "", "sampling.patch"), ("gain = [0.4, 1.3]", "gain = [1.3, 0.4]", "augmentation.gain")]
+    for old, new, named in faults:
+        assert old in text
+        path = tmp_path / "bad.toml"
+        path.write_text(text.replace(old, new, 1))
+        with pytest.raises(RecipeError, match=named):
+            Recipe.read(path)
