@@ -58,7 +58,9 @@ def _grid(config, rng, size, patch, spacing, mirror) -> np.ndarray:
     return np.stack([unit[1], unit[0]], axis=-1).astype(np.float32)
 
 
-def intensity(config: AugmentationConfig, rng: np.random.Generator, image: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+def intensity(
+    config: AugmentationConfig, rng: np.random.Generator, image: torch.Tensor, inside: torch.Tensor
+) -> torch.Tensor:
     """Blur, contrast curve, gamma, bias field, gain and noise on images (M, 1, h, w) scaled so that the head's
     maximum is near 1. Beyond the volume they stay 0."""
     m = image.shape[0]

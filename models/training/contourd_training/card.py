@@ -67,7 +67,21 @@ def _is_table(value) -> bool:
     return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
 
 
-def card(recipe: Recipe, store: Store, heldout: Store, run: Path, evaluation: dict, commands: list[str], model: Path) -> dict:
+def versions() -> dict[str, str]:
+    """Releases of what trained and measured."""
+    found = {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__}
+    try:
+        import onnxruntime
+
+        found["onnxruntime"] = onnxruntime.__version__
+    except ImportError:
+        pass
+    return found
+
+
+def card(
+    recipe: Recipe, store: Store, heldout: Store, run: Path, evaluation: dict, commands: list[str], model: Path
+) -> dict:
     """The card of the networks in a model folder."""
     if evaluation["store_sha256"] != heldout.sha256:
         raise SystemExit("the evaluation was not made with this held-out store; measure again")
@@ -102,14 +116,14 @@ def card(recipe: Recipe, store: Store, heldout: Store, run: Path, evaluation: di
             "commands": commands,
             "recipe": described,
             "seed": recipe.seed,
-            "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+            "versions": versions(),
             "store_sha256": store.sha256,
             "heldout_sha256": heldout.sha256,
             "trained": trained,
         },
         "validation": [
-            {"class": row["class"], "dice_mean": round(row["vote"]["mean"], 4), "dice_min": round(row["vote"]["min"], 4),
-             "n": row["vote"]["n"]}
+            {"class": row["class"], "dice_mean": round(row["vote"]["mean"], 4),
+             "dice_min": round(row["vote"]["min"], 4), "n": row["vote"]["n"]}
             for row in evaluation["summary"] if "vote" in row
         ],
     }

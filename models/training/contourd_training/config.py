@@ -167,6 +167,7 @@ def _build(kind: type, tree: dict[str, Any], where: str) -> Any:
             values[entry.name] = float(value)
         else:
             plain = getattr(hint, "__origin__", hint)
-            _require(isinstance(value, plain) and (plain is bool or not isinstance(value, bool)), key, f"must be {hint}")
+            good = isinstance(value, plain) and (plain is bool or not isinstance(value, bool))
+            _require(good, key, f"must be {hint}")
             values[entry.name] = value
     return kind(**values)

@@ -93,7 +93,8 @@ def evaluate(recipe: Recipe, store: Store, networks: dict[str, Predict], limit: 
         stage_labels = dict(zip(stages, [*labels, majority(labels)]))
         for c, name in enumerate(store.classes):
             if case.known[c]:
-                rows.append({"case": case.name, "class": name, **{s: dice(v, case.labels, c) for s, v in stage_labels.items()}})
+                values = {stage: dice(labels, case.labels, c) for stage, labels in stage_labels.items()}
+                rows.append({"case": case.name, "class": name, **values})
         print(f"{case.name}: {time.monotonic() - start:.1f} s", flush=True)
     summary = []
     for name in store.classes:
@@ -108,7 +109,8 @@ def evaluate(recipe: Recipe, store: Store, networks: dict[str, Predict], limit: 
 
 def table(result: dict) -> str:
     """The summary for people, with the thesis's figures (real heads, after rules) beside it."""
-    lines = [f"{'Dice %':14}{'axial':>8}{'coronal':>9}{'sagittal':>10}{'vote':>8}{'worst':>8}{'n':>5}   thesis (real heads)"]
+    lines = [f"{'Dice %':14}{'axial':>8}{'coronal':>9}{'sagittal':>10}{'vote':>8}{'worst':>8}{'n':>5}   "
+             "thesis (real heads)"]
     for row in result["summary"]:
         cells = [f"{100 * row[s]['mean']:.1f}" if s in row else "-" for s in (*PLANES, "vote")]
         worst, n = (f"{100 * row['vote']['min']:.1f}", row["vote"]["n"]) if "vote" in row else ("-", 0)

@@ -54,7 +54,8 @@ def parity(network: UNet, path: Path) -> float | None:
     rng = np.random.default_rng(1)
     worst = 0.0
     for n, rows, cols in ((2, 80, 112), (1, 144, 96)):
-        image = rng.random((n, 1, rows + sum(network.surround(rows)), cols + sum(network.surround(cols))), dtype=np.float32)
+        size = [extent + sum(network.surround(extent)) for extent in (rows, cols)]
+        image = rng.random((n, 1, *size), dtype=np.float32)
         with torch.no_grad():
             expected = network(torch.from_numpy(image)).numpy()
         found = session.run(["logits"], {"image": image})[0]

@@ -100,7 +100,8 @@ class Store:
             path = self.folder / f"{name}.{kind}.npy"
             array = np.load(path, mmap_mode="r")
             if array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
-                raise StoreError(f"{path}: expected {dtype.__name__} {shape} in C order, found {array.dtype} {array.shape}")
+                wanted = f"{dtype.__name__} {shape} in C order"
+                raise StoreError(f"{path}: expected {wanted}, found {array.dtype} {array.shape}")
             arrays[kind] = array
         unknown = set(entry["known"]) | set(entry["boxes"])
         unknown -= set(self.classes)

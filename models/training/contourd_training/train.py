@@ -81,19 +81,20 @@ class Trainer:
         state = {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(),
                  "rule": self.rule.state_dict(), "iteration": self.iteration, "seconds": self.seconds,
                  "plane": self.plane.name, "classes": self.store.classes,
-                 "store_sha256": self.store.sha256}
+                 "store_sha256": self.store.sha256, "images": sorted(self.store.images)}
         part = self.out / "checkpoint.pt.part"
         torch.save(state, part)
         os.replace(part, self.out / "checkpoint.pt")
 
     def resume(self) -> bool:
-        """Goes on from the checkpoint in the output folder, if there is one made of the same plane and data."""
+        """Goes on from the checkpoint in the output folder, if there is one. It must be of the same plane and classes;
+        the store may have grown, but must still hold every image that was trained on."""
         path = self.out / "checkpoint.pt"
         if not path.exists():
             return False
         state = torch.load(path, map_location="cpu")
-        mine = (self.plane.name, self.store.classes, self.store.sha256)
-        if (state["plane"], state["classes"], state["store_sha256"]) != mine:
+        same = (state["plane"], state["classes"]) == (self.plane.name, self.store.classes)
+        if not (same and set(state["images"]) <= self.store.images):
             raise SystemExit(f"{path} is of another plane or another store; give another --out or remove it")
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])

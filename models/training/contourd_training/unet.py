@@ -29,7 +29,7 @@ class UNet(nn.Module):
     """Encoder with max-pooling, decoder with bilinear up-sampling, skip concatenations.
 
     Input (N, 1, H, W), output (N, 2C, H', W'): class c has the maps 2c (background) and 2c + 1 (class). The
-    segmentation layers of the C classes are 1x1 convolutions on the same last feature maps, so they are computed as one.
+    segmentation layers of the C classes are 1x1 convolutions on the same last maps, so they are computed as one.
     With "same" padding H' = H, a multiple of 2**poolings; with "valid" H' = H - 2 * border.
     """
 
@@ -39,7 +39,7 @@ class UNet(nn.Module):
         widths = [config.base_width * 2**level for level in range(config.poolings + 1)]
         self.poolings, self.valid = config.poolings, not padding
         self.down = nn.ModuleList(Block(i, o, padding) for i, o in zip([1, *widths], widths))
-        self.up = nn.ModuleList(Block(widths[n] + widths[n + 1], widths[n], padding) for n in range(config.poolings))
+        self.up = nn.ModuleList(Block(i + o, o, padding) for o, i in zip(widths, widths[1:]))
         self.pool = nn.MaxPool2d(2)
         self.grow = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
         self.heads = nn.Conv2d(widths[0], 2 * classes, 1)

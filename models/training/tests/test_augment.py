@@ -87,8 +87,8 @@ def test_a_cut_patch_is_large_enough_for_every_turn():
     config = AugmentationConfig(rotation=20, scale=0.1, stretch=0.05)
     patch = (48, 64)
     size = cut_size(config, patch, SPACING)
-    full = Batch(torch.ones(40, 1, *size), torch.ones(40, *size, dtype=torch.uint8), torch.ones(40, *size, dtype=torch.bool),
-                 torch.ones(40, 8, dtype=torch.bool))
+    ones = torch.ones(40, *size, dtype=torch.uint8)
+    full = Batch(ones.unsqueeze(1).float(), ones, ones.bool(), torch.ones(40, 8, dtype=torch.bool))
     moved = geometric(config, np.random.default_rng(3), full, patch, SPACING, True)
     assert moved.image.shape == (40, 1, 48, 64) and moved.inside.float().mean() > 0.999
 
@@ -112,5 +112,6 @@ def test_gain_and_contrast_by_hand():
     out = intensity(AugmentationConfig(remap=0.9), np.random.default_rng(0), ramp, inside).flatten(1)
     assert (out.diff(dim=1) > 0).all() and torch.allclose(out[:, -1], torch.ones(4)) and (out[:, 0] == 0).all()
     flat = torch.full((4, 1, 9, 9), 0.5)
-    blurred = intensity(AugmentationConfig(blur=2.0), np.random.default_rng(0), flat, torch.ones(4, 9, 9, dtype=torch.bool))
+    everywhere = torch.ones(4, 9, 9, dtype=torch.bool)
+    blurred = intensity(AugmentationConfig(blur=2.0), np.random.default_rng(0), flat, everywhere)
     assert torch.allclose(blurred, flat)
