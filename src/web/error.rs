@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::store::StoreError;
+use crate::store::{ErrorClass, StoreError};
 
 /// Kinds of failure; each has one HTTP status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,12 +86,19 @@ impl IntoResponse for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         // The one place where it is logged: the client gets no inner details.
-        tracing::error!(error = %error, "a request of the review page failed in the store");
-        ApiError::new(
-            Class::Unavailable,
-            "The database or the file store of the daemon did not answer as it should.",
-            "Try again in a moment; if it stays, run `contourd doctor` and look into the daemon's log.",
-        )
+        tracing::error!(%error, "a request of the review page failed in the store");
+        match error.class() {
+            ErrorClass::Retry => ApiError::new(
+                Class::Unavailable,
+                "The database or the disk of the daemon is away for now.",
+                "Try again in a moment; if it stays, run `contourd doctor` and look into the daemon's log.",
+            ),
+            ErrorClass::Permanent => ApiError::new(
+                Class::Internal,
+                "The daemon's database or a stored file is not as it should be.",
+                "Run `contourd doctor` and look into the daemon's log, which names it.",
+            ),
+        }
     }
 }
 
@@ -139,6 +146,15 @@ mod tests {
         let bytes = axum::body::to_bytes(response.into_body(), 1000).await.unwrap();
         let body: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(body, serde_json::json!({"error": "It waits.", "what_to_do": "Wait as well."}));
+    }
+
+    #[test]
+    fn what_may_pass_is_told_from_what_stays() {
+        let damaged = StoreError::DamagedBlob { key: "k".into(), expected: "a".into(), found: "b".into() };
+        assert_eq!(ApiError::from(damaged).class, Class::Internal);
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let away = StoreError::File { action: "cannot read", path: "blobs".into(), source: full };
+        assert_eq!(ApiError::from(away).class, Class::Unavailable);
     }
 
     #[test]
