@@ -6,6 +6,7 @@
 mod browser;
 mod cli;
 mod conformance;
+mod daemon;
 mod faults;
 mod house;
 mod http;
