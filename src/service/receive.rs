@@ -7,10 +7,10 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::config::{ReceiveConfig, RouteConfig};
-use crate::dicom::data::{InstanceHeader, is_own_object, part10_file, read_header};
+use crate::dicom::data::{InstanceHeader, is_own_object, part10_file, read_damaged_header, read_header};
 use crate::dicom::net::{Inbox, Received, StoreVerdict};
 use crate::ids::{InstanceUid, sha256_hex};
-use crate::store::{BlobKey, ErrorClass, Intake, NewInstance, PatientText, Store, StoreError};
+use crate::store::{Arrival, BlobKey, ErrorClass, Intake, NewInstance, PatientText, Store, StoreError};
 
 /// Whether senders could reach us: a series is not complete because we were away.
 #[derive(Debug)]
@@ -65,12 +65,16 @@ impl Receiver {
                 return self.refuse(object, "cannot_be_kept", &why, StoreVerdict::CannotUnderstand).await;
             }
         };
-        let header = match read_header(&file) {
-            Ok(header) => header,
-            Err(refusal) => {
-                let why = refusal.to_string();
-                return self.refuse(object, "unreadable", &why, StoreVerdict::CannotUnderstand).await;
-            }
+        let (header, damage) = match read_header(&file) {
+            Ok(header) => (header, None),
+            Err(damage) => match read_damaged_header(&file) {
+                Some(header) => (header, Some(damage)),
+                None => {
+                    return self
+                        .refuse(object, "unreadable", &damage.to_string(), StoreVerdict::CannotUnderstand)
+                        .await;
+                }
+            },
         };
         if header.instance != object.instance || header.sop_class != object.sop_class {
             let why = "SOP class or instance UID differ from the command's";
@@ -91,9 +95,26 @@ impl Receiver {
             Some(_) => return self.conflict(object).await,
             None => {}
         }
+        let arrival = arrival(object, header, route);
+        if let Some(damage) = damage {
+            // Not taken, so that it can come again whole; but its case must not look as if it had never come.
+            let damage = damage.with_instance(object.instance.clone());
+            let noted = serde_json::to_value(&damage).unwrap_or_default();
+            self.store.pg.note_refused_instance(&arrival, &object.instance, &noted).await?;
+            return self.refuse(object, "damaged", &damage.to_string(), StoreVerdict::CannotUnderstand).await;
+        }
         let sha256 = sha256_hex(&file);
-        let key = BlobKey::instance(&header.series, &header.instance, &sha256);
-        let new = new_instance(object, header, route, &key, content_sha256, sha256, file.len());
+        let key = BlobKey::instance(&arrival.series, &object.instance, &sha256);
+        let new = NewInstance {
+            arrival,
+            instance: object.instance.clone(),
+            sop_class: object.sop_class.clone(),
+            transfer_syntax: object.transfer_syntax.clone(),
+            content_sha256,
+            blob_key: key.as_str().to_owned(),
+            sha256,
+            byte_count: file.len() as u64,
+        };
         self.store.blobs.put(&key, file).await?;
         match self.store.pg.accept_instance(&new).await? {
             Intake::Stored { case, revision } => {
@@ -156,22 +177,11 @@ fn who(object: &Received) -> serde_json::Value {
     })
 }
 
-fn new_instance(
-    object: &Received,
-    header: InstanceHeader,
-    route: &RouteConfig,
-    key: &BlobKey,
-    content_sha256: String,
-    sha256: String,
-    bytes: usize,
-) -> NewInstance {
-    NewInstance {
+fn arrival(object: &Received, header: InstanceHeader, route: &RouteConfig) -> Arrival {
+    Arrival {
         study: header.study,
         series: header.series,
-        instance: header.instance,
         frame: header.frame,
-        sop_class: header.sop_class,
-        transfer_syntax: object.transfer_syntax.clone(),
         modality: header.modality,
         series_description: header.series_description,
         patient_id: PatientText(header.patient_id),
@@ -179,9 +189,5 @@ fn new_instance(
         calling: object.calling.clone(),
         called: object.called.clone(),
         route: route.name.clone(),
-        content_sha256,
-        blob_key: key.as_str().to_owned(),
-        sha256,
-        byte_count: bytes as u64,
     }
 }

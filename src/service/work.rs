@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::config::{JobsConfig, RouteConfig};
 use super::segment::{Order, Recipe, SegmentError, Segmentation, segment_series};
 use super::{AFTER_FAULT, POLL, pause, persist};
-use crate::dicom::data::{EncodedInstance, Refusals, Series, assemble, parse_instances};
+use crate::dicom::data::{EncodedInstance, Refusal, Refusals, Series, assemble, parse_instances};
 use crate::ids::{InstanceUid, sha256_hex};
 use crate::store::{
     BlobKey, CaseResult, ClaimedJob, ErrorClass, Finished, NewResult, NewStructure, ResultKind, Store, StoreError,
@@ -192,7 +192,11 @@ impl<S: Segmenter> Worker<S> {
         for row in self.store.pg.instances_of(&job.case.series_uid, job.case.revision).await? {
             files.push(self.store.blobs.get(&row.blob_key, &row.sha256).await?);
         }
-        let segmentation = self.on_a_thread(files, route.model.clone(), order).await?;
+        let mut damaged: Vec<Refusal> = Vec::new();
+        for noted in self.store.pg.refused_instances_of(&job.case.series_uid).await? {
+            damaged.extend(serde_json::from_value::<Refusal>(noted));
+        }
+        let segmentation = self.on_a_thread(files, damaged, route.model.clone(), order).await?;
         let result = self.keep(job.case.id, segmentation).await?;
         Ok((result, route.destinations.clone()))
     }
@@ -201,6 +205,7 @@ impl<S: Segmenter> Worker<S> {
     async fn on_a_thread(
         &self,
         files: Vec<Bytes>,
+        damaged: Vec<Refusal>,
         model: Option<String>,
         order: Order,
     ) -> Result<Segmentation, Trouble> {
@@ -208,7 +213,7 @@ impl<S: Segmenter> Worker<S> {
         let segmenter = Arc::clone(&self.segmenter);
         let work = move || {
             let outcome = catch_unwind(AssertUnwindSafe(|| {
-                let series = assemble(parse_instances(&files)?)?;
+                let series = series_of(&files, damaged)?;
                 drop(files);
                 segmenter.segment(&series, model.as_deref(), &order)
             }));
@@ -295,6 +300,20 @@ impl<S: Segmenter> Worker<S> {
         self.shutdown.cancelled().await;
         tokio::time::sleep(Duration::from_secs(self.config.drain_seconds)).await;
     }
+}
+
+/// The series, or every reason why there is none: also those for which an instance was refused when it came.
+fn series_of(files: &[Bytes], damaged: Vec<Refusal>) -> Result<Series, Refusals> {
+    if damaged.is_empty() {
+        return assemble(parse_instances(files)?);
+    }
+    let mut all = damaged;
+    if !files.is_empty()
+        && let Err(more) = parse_instances(files)
+    {
+        all.extend(more.0);
+    }
+    Err(Refusals(all))
 }
 
 /// What names this result: everything in it is in the database, so that a second attempt names it the same.

@@ -66,7 +66,6 @@ impl Cluster {
         if made_with.is_none() {
             cluster.initialise()?;
         }
-        cluster.make_socket_directory()?;
         cluster.restart()?;
         Ok(cluster)
     }
@@ -118,6 +117,7 @@ impl Cluster {
         if pid_file.exists() {
             std::fs::remove_file(&pid_file).map_err(|e| self.fail(format!("stale {}: {e}", pid_file.display())))?;
         }
+        self.make_socket_directory()?;
         let socket = self.socket_dir.display();
         let settings = format!(
             "-c listen_addresses='' -c port={PORT} -c unix_socket_directories='{socket}' \
@@ -142,7 +142,12 @@ impl Cluster {
             return Ok(());
         }
         self.pg_ctl(&["stop", "-m", "fast", "-w", "-t", "60"])
-            .map_err(|said| self.fail(format!("did not stop: {said}")))
+            .map_err(|said| self.fail(format!("did not stop: {said}")))?;
+        if !self.socket_dir.starts_with(&self.home) {
+            // Empty now. If it cannot be removed it is found, and checked, at the next start.
+            let _ = std::fs::remove_dir(&self.socket_dir);
+        }
+        Ok(())
     }
 
     /// `initdb` into a directory beside, renamed when it is whole: a kill in between leaves nothing half made.

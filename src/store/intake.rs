@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
@@ -14,21 +14,15 @@ use crate::ids::{AeTitle, FrameOfReferenceUid, InstanceUid, SeriesUid, StudyUid}
 
 const ACTION: &str = "record an instance";
 
-/// An instance whose bytes lie on disk already.
+/// What an instance says of its series, and how it came: opens a case when it is the first.
 #[derive(Debug, Clone)]
-pub struct NewInstance {
+pub struct Arrival {
     /// Study Instance UID.
     pub study: StudyUid,
     /// Series Instance UID.
     pub series: SeriesUid,
-    /// SOP Instance UID.
-    pub instance: InstanceUid,
     /// Frame of Reference UID.
     pub frame: Option<FrameOfReferenceUid>,
-    /// SOP Class UID.
-    pub sop_class: String,
-    /// Transfer syntax of the data set.
-    pub transfer_syntax: String,
     /// Modality.
     pub modality: String,
     /// Series Description.
@@ -43,6 +37,19 @@ pub struct NewInstance {
     pub called: AeTitle,
     /// Name of the route.
     pub route: String,
+}
+
+/// An instance whose bytes lie on disk already.
+#[derive(Debug, Clone)]
+pub struct NewInstance {
+    /// Series and way.
+    pub arrival: Arrival,
+    /// SOP Instance UID.
+    pub instance: InstanceUid,
+    /// SOP Class UID.
+    pub sop_class: String,
+    /// Transfer syntax of the data set.
+    pub transfer_syntax: String,
     /// SHA-256 of the data set as sent.
     pub content_sha256: String,
     /// Where the Part 10 file lies.
@@ -109,7 +116,7 @@ impl PgStore {
     /// [`StoreError::Database`]; then nothing is recorded.
     pub async fn accept_instance(&self, new: &NewInstance) -> Result<Intake, StoreError> {
         let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
-        let (case, revision) = open_case(&mut tx, new).await?;
+        let (case, revision) = open_case(&mut tx, &new.arrival).await?;
         let inserted = sqlx::query(
             "insert into instances
                  (sop_instance_uid, sop_class_uid, series_uid, revision, transfer_syntax, content_sha256,
@@ -118,7 +125,7 @@ impl PgStore {
         )
         .bind(new.instance.as_str())
         .bind(&new.sop_class)
-        .bind(new.series.as_str())
+        .bind(new.arrival.series.as_str())
         .bind(revision)
         .bind(&new.transfer_syntax)
         .bind(&new.content_sha256)
@@ -138,13 +145,52 @@ impl PgStore {
                 Intake::Conflict
             });
         }
-        sqlx::query("update cases set last_instance_at = clock_timestamp() where id = $1")
-            .bind(case)
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(ACTION))?;
+        touch_case(&mut tx, case).await?;
         tx.commit().await.map_err(failed(ACTION))?;
         Ok(Intake::Stored { case, revision })
+    }
+
+    /// Records that an instance was refused because it is damaged, on the open revision of its series. It counts until
+    /// the same instance comes whole. `refusal` is a `dicom::data::Refusal` as JSON.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]; then nothing is recorded.
+    pub async fn note_refused_instance(
+        &self,
+        arrival: &Arrival,
+        instance: &InstanceUid,
+        refusal: &Value,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
+        let (case, _) = open_case(&mut tx, arrival).await?;
+        sqlx::query(
+            "insert into refused_instances (sop_instance_uid, series_uid, refusal) values ($1, $2, $3)
+             on conflict (sop_instance_uid) do update set refusal = $3, refused_at = clock_timestamp()",
+        )
+        .bind(instance.as_str())
+        .bind(arrival.series.as_str())
+        .bind(refusal)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(ACTION))?;
+        touch_case(&mut tx, case).await?;
+        tx.commit().await.map_err(failed(ACTION))
+    }
+
+    /// The refusals of the instances of a series that came damaged and have not come whole since.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn refused_instances_of(&self, series_uid: &str) -> Result<Vec<Value>, StoreError> {
+        sqlx::query_scalar(
+            "select refusal from refused_instances r where series_uid = $1
+               and not exists (select from instances i where i.sop_instance_uid = r.sop_instance_uid)
+             order by sop_instance_uid",
+        )
+        .bind(series_uid)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed("list the refused instances of a case"))
     }
 
     /// Queues every series that has been silent for `quiet`; answers the cases.
@@ -197,8 +243,18 @@ impl PgStore {
     }
 }
 
+/// Begins the silence of a series anew.
+async fn touch_case(tx: &mut PgConnection, case: Uuid) -> Result<(), StoreError> {
+    sqlx::query("update cases set last_instance_at = clock_timestamp() where id = $1")
+        .bind(case)
+        .execute(tx)
+        .await
+        .map_err(failed(ACTION))?;
+    Ok(())
+}
+
 /// The case that takes the instance, its row locked.
-async fn open_case(tx: &mut PgConnection, new: &NewInstance) -> Result<(Uuid, i32), StoreError> {
+async fn open_case(tx: &mut PgConnection, new: &Arrival) -> Result<(Uuid, i32), StoreError> {
     loop {
         let latest: Option<Latest> = sqlx::query_as(
             "select id, revision, state from cases where series_uid = $1 order by revision desc limit 1 for update",
@@ -233,7 +289,7 @@ async fn open_case(tx: &mut PgConnection, new: &NewInstance) -> Result<(Uuid, i3
     }
 }
 
-async fn insert_case(tx: &mut PgConnection, new: &NewInstance, revision: i32) -> Result<Option<Uuid>, StoreError> {
+async fn insert_case(tx: &mut PgConnection, new: &Arrival, revision: i32) -> Result<Option<Uuid>, StoreError> {
     let case: Option<Uuid> = sqlx::query_scalar(
         "insert into cases (id, study_uid, series_uid, frame_uid, revision, state, route, calling_ae, called_ae,
                             patient_id, patient_name, series_description, modality)

@@ -33,7 +33,7 @@ pub use blobs::{BlobKey, Blobs};
 pub use cluster::Cluster;
 pub use config::StoreConfig;
 pub use error::{ErrorClass, StoreError};
-pub use intake::{Intake, NewInstance};
+pub use intake::{Arrival, Intake, NewInstance};
 pub use jobs::{CaseResult, ClaimedJob, Finished, NewResult, NewStructure};
 pub use outbox::{Attempt, Delivery, DeliveryItem};
 pub use postgres::PgStore;

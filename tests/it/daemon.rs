@@ -452,10 +452,18 @@ async fn what_is_not_fit_is_refused_on_the_case_with_the_reason_of_the_command_l
     assert_eq!(case.refusals[0]["code"], "missing_slice");
 
     let mut cut = objects(&series("1.2.826.3", false));
+    let whole = cut[4].clone();
     cut[4].bytes = cut[4].bytes.slice(..cut[4].bytes.len() - 100);
-    send_all(&running.to, &cut).await;
+    let outcomes = send(&running.to, &title("MR1"), &cut).await.unwrap();
+    let refused: Vec<usize> = (0..12).filter(|n| outcomes[*n] != SendOutcome::Stored).collect();
+    assert_eq!(refused, [4], "{outcomes:?}");
     let case = until_series(&t, "1.2.826.3").await;
     assert_eq!(case.refusals[0]["code"], "truncated", "{:?}", case.reason);
+    assert_eq!(case.refusals[0]["instance"], whole.instance.as_str());
+    send_all(&running.to, &[whole]).await;
+    while !cases(&t).await.iter().any(|c| c.series_uid == "1.2.826.3" && c.state == CaseState::Delivering) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 
     let mut ct = objects(&series("1.2.826.4", false));
     for object in &mut ct {

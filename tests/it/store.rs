@@ -11,7 +11,7 @@ use bytes::Bytes;
 use contourd::anatomy::Structure;
 use contourd::ids::{AeTitle, InstanceUid, Phi, SeriesUid, StudyUid, sha256_hex};
 use contourd::store::{
-    Attempt, BlobKey, CaseResult, CaseState, ClaimedJob, ErrorClass, Finished, Intake, NewInstance, NewResult,
+    Arrival, Attempt, BlobKey, CaseResult, CaseState, ClaimedJob, ErrorClass, Finished, Intake, NewInstance, NewResult,
     NewStructure, OutboxState, PatientText, PgStore, ResultKind, Store, StoreConfig, StoreError,
 };
 use serde_json::json;
@@ -85,18 +85,12 @@ fn uid(n: u32) -> InstanceUid {
     InstanceUid::parse(&format!("1.2.826.7.{n}")).unwrap()
 }
 
-/// Instance `n` of a series with some content.
-fn instance(series: &str, n: u32, content: &str) -> NewInstance {
+fn arrival(series: &str) -> Arrival {
     let title = |t| AeTitle::parse(t).unwrap();
-    let (series, sha256) = (SeriesUid::parse(series).unwrap(), sha256_hex(content.as_bytes()));
-    NewInstance {
+    Arrival {
         study: StudyUid::parse("1.2.826.1").unwrap(),
-        blob_key: BlobKey::instance(&series, &uid(n), &sha256).as_str().to_owned(),
-        series,
-        instance: uid(n),
+        series: SeriesUid::parse(series).unwrap(),
         frame: None,
-        sop_class: "1.2.840.10008.5.1.4.1.1.4".into(),
-        transfer_syntax: "1.2.840.10008.1.2.1".into(),
         modality: "MR".into(),
         series_description: "T1".into(),
         patient_id: PatientText(Phi::new("4711".into())),
@@ -104,6 +98,18 @@ fn instance(series: &str, n: u32, content: &str) -> NewInstance {
         calling: title("MR1"),
         called: title("CONTOURD"),
         route: "all".into(),
+    }
+}
+
+/// Instance `n` of a series with some content.
+fn instance(series: &str, n: u32, content: &str) -> NewInstance {
+    let (arrival, sha256) = (arrival(series), sha256_hex(content.as_bytes()));
+    NewInstance {
+        blob_key: BlobKey::instance(&arrival.series, &uid(n), &sha256).as_str().to_owned(),
+        arrival,
+        instance: uid(n),
+        sop_class: "1.2.840.10008.5.1.4.1.1.4".into(),
+        transfer_syntax: "1.2.840.10008.1.2.1".into(),
         content_sha256: sha256.clone(),
         sha256,
         byte_count: content.len() as u64,
@@ -343,7 +349,7 @@ async fn many_associations_open_one_case_and_keep_each_instance_once() {
 async fn a_crash_between_file_and_row_leaves_an_instance_that_can_be_sent_again() {
     let mut t = TestStore::new().await;
     let new = instance("1.2.1", 1, "pixels");
-    let key = BlobKey::instance(&new.series, &new.instance, &new.sha256);
+    let key = BlobKey::instance(&new.arrival.series, &new.instance, &new.sha256);
     t.blobs.put(&key, Bytes::from_static(b"pixels")).await.unwrap();
     t.killed_and_opened_again().await;
     assert_eq!(t.pg.known_instance(&uid(1)).await.unwrap(), None);
@@ -351,6 +357,19 @@ async fn a_crash_between_file_and_row_leaves_an_instance_that_can_be_sent_again(
     assert!(matches!(t.pg.accept_instance(&new).await.unwrap(), Intake::Stored { revision: 1, .. }));
     let row = &t.pg.instances_of("1.2.1", 1).await.unwrap()[0];
     assert_eq!(t.blobs.get(&row.blob_key, &row.sha256).await.unwrap(), "pixels");
+}
+
+#[tokio::test]
+async fn a_damaged_instance_counts_on_its_case_until_it_comes_whole() {
+    let t = TestStore::new().await;
+    for why in ["cut short", "cut shorter"] {
+        t.pg.note_refused_instance(&arrival("1.2.1"), &uid(1), &json!({"message": why})).await.unwrap();
+    }
+    assert_eq!(t.pg.refused_instances_of("1.2.1").await.unwrap(), [json!({"message": "cut shorter"})]);
+    assert_eq!(t.pg.refused_instances_of("1.2.2").await.unwrap(), [json!(null); 0]);
+    assert_eq!(t.pg.queue_silent_series(Duration::ZERO).await.unwrap().len(), 1, "it has no case of its own");
+    assert_eq!(take(&t, "1.2.1", 1).await.1, 1);
+    assert_eq!(t.pg.refused_instances_of("1.2.1").await.unwrap(), [json!(null); 0]);
 }
 
 #[tokio::test]

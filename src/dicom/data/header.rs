@@ -53,6 +53,14 @@ pub fn read_header(bytes: &[u8]) -> Result<InstanceHeader, Refusal> {
     header_of(&opened, &object)
 }
 
+/// The header of an object that [`read_header`] refuses, if the damage comes after it: it names the series that the
+/// refusal belongs to, and nothing more may be done with it.
+pub fn read_damaged_header(bytes: &[u8]) -> Option<InstanceHeader> {
+    let (opened, _) = part10::open_until_damage(bytes).ok()?;
+    let object = opened.parse(Some(tags::PIXEL_DATA)).ok()?;
+    header_of(&opened, &object).ok()
+}
+
 /// The header of a parsed object.
 pub(super) fn header_of(opened: &Opened<'_>, object: &InMemDicomObject) -> Result<InstanceHeader, Refusal> {
     let why = "without it the object belongs nowhere; export it again from the scanner or the archive";

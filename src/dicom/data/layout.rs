@@ -59,24 +59,31 @@ pub(super) struct Header {
     pub value: usize,
 }
 
-/// Walks a whole data set.
-///
-/// # Errors
-/// [`RefusalCode::Truncated`] where a declared length or an open sequence runs past the end;
+/// Walks a data set up to its end or to its first damage; answers what lies before, and the damage:
+/// [`RefusalCode::Truncated`] where a declared length or an open sequence runs past the end,
 /// [`RefusalCode::NotDicom`] for absurd nesting.
-pub(super) fn walk(bytes: &[u8], encoding: Encoding) -> Result<Layout, Refusal> {
+pub(super) fn walk(bytes: &[u8], encoding: Encoding) -> (Layout, Option<Refusal>) {
     let mut elements = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
         if bytes.len() - at < 8 && bytes[at..].iter().all(|b| *b == 0) {
             break; // padding behind the last element
         }
-        let header = read_header(bytes, at, bytes.len(), encoding)?;
-        let end = element_end(bytes, &header, bytes.len(), encoding, 0)?;
-        elements.push(Element { tag: header.tag, start: at, value: header.value..end });
-        at = end;
+        match element_at(bytes, at, encoding) {
+            Ok(element) => {
+                at = element.value.end;
+                elements.push(element);
+            }
+            Err(damage) => return (Layout { elements }, Some(damage)),
+        }
     }
-    Ok(Layout { elements })
+    (Layout { elements }, None)
+}
+
+fn element_at(bytes: &[u8], at: usize, encoding: Encoding) -> Result<Element, Refusal> {
+    let header = read_header(bytes, at, bytes.len(), encoding)?;
+    let end = element_end(bytes, &header, bytes.len(), encoding, 0)?;
+    Ok(Element { tag: header.tag, start: at, value: header.value..end })
 }
 
 /// Reads an element header at `at`; the header must lie before `limit`.

@@ -52,6 +52,17 @@ pub(super) struct Opened<'a> {
 /// # Errors
 /// Not DICOM, truncated, or a transfer syntax that is not read here.
 pub(super) fn open(bytes: &[u8]) -> Result<Opened<'_>, Refusal> {
+    match open_until_damage(bytes)? {
+        (opened, None) => Ok(opened),
+        (_, Some(damage)) => Err(damage),
+    }
+}
+
+/// As [`open`], but a data set that is cut short or damaged is opened as far as it goes; the damage comes beside it.
+///
+/// # Errors
+/// Not DICOM, or a transfer syntax that is not read here.
+pub(super) fn open_until_damage(bytes: &[u8]) -> Result<(Opened<'_>, Option<Refusal>), Refusal> {
     let (transfer_syntax, dataset) = split(bytes)?;
     if lossless(&transfer_syntax).is_none() {
         let name = TransferSyntaxRegistry.get(&transfer_syntax).map_or("unknown", |ts| ts.name());
@@ -67,8 +78,8 @@ pub(super) fn open(bytes: &[u8]) -> Result<Opened<'_>, Refusal> {
     };
     let encoding =
         if transfer_syntax == uids::IMPLICIT_VR_LITTLE_ENDIAN { Encoding::Implicit } else { Encoding::Explicit };
-    let layout = layout::walk(&dataset, encoding)?;
-    Ok(Opened { transfer_syntax, dataset, layout })
+    let (layout, damage) = layout::walk(&dataset, encoding);
+    Ok((Opened { transfer_syntax, dataset, layout }, damage))
 }
 
 impl Opened<'_> {

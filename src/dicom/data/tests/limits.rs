@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use super::files::fixture;
 use super::support::{encoded, meta, oblique_grid, oblique_series, rois, with, without};
 use crate::dicom::data::layout::{Encoding, walk};
-use crate::dicom::data::{RefusalCode, parse_instance, read_header, read_rtstruct, validate_rtstruct, write_rtstruct};
+use crate::dicom::data::{
+    RefusalCode, parse_instance, read_damaged_header, read_header, read_rtstruct, validate_rtstruct, write_rtstruct,
+};
 
 const SYNTAXES: [&str; 8] = [
     "explicit",
@@ -91,8 +93,20 @@ fn absurd_lengths_are_refused_before_memory_is_asked_for() {
         0,
     ];
     for bytes in [&value[..], &item[..], &fragment[..]] {
-        assert_eq!(walk(bytes, Encoding::Explicit).unwrap_err().code, RefusalCode::Truncated);
+        assert_eq!(walk(bytes, Encoding::Explicit).1.unwrap().code, RefusalCode::Truncated);
     }
+}
+
+#[test]
+fn an_object_cut_short_still_names_its_series_once_the_cut_comes_after_it() {
+    let file = fixture("unsigned.explicit");
+    let whole = read_header(&file).unwrap();
+    let cut = &file[..file.len() - 10];
+    assert_eq!(read_header(cut).unwrap_err().code, RefusalCode::Truncated);
+    assert_eq!(read_damaged_header(cut).unwrap(), whole);
+    let series = file.windows(4).position(|w| w == [0x20, 0, 0x0E, 0]).unwrap();
+    assert_eq!(read_damaged_header(&file[..series + 6]), None);
+    assert_eq!(read_damaged_header(b"no DICOM"), None);
 }
 
 #[test]
@@ -102,7 +116,7 @@ fn deep_nesting_is_refused() {
         bytes.extend_from_slice(&[0x08, 0, 0x40, 0x11, b'S', b'Q', 0, 0, 0xFF, 0xFF, 0xFF, 0xFF]);
         bytes.extend_from_slice(&[0xFE, 0xFF, 0, 0xE0, 0xFF, 0xFF, 0xFF, 0xFF]);
     }
-    let refusal = walk(&bytes, Encoding::Explicit).unwrap_err();
+    let refusal = walk(&bytes, Encoding::Explicit).1.unwrap();
     assert_eq!(refusal.code, RefusalCode::NotDicom);
     assert!(refusal.message.contains("nested"));
 }
