@@ -586,9 +586,7 @@ async fn a_late_slice_makes_a_second_structure_set_that_names_the_first() {
     assert_eq!(states, [(1, CaseState::Superseded), (2, CaseState::Delivered)]);
     let names = pacs.names();
     assert_ne!(names[0], names[1]);
-    let kept = pacs.kept.lock().unwrap();
-    let first = names[0].as_bytes();
-    assert!(kept[1].dataset.windows(first.len()).any(|w| w == first), "the first structure set is not named");
-    drop(kept);
+    let (second, first) = (pacs.kept.lock().unwrap()[1].dataset.clone(), names[0].as_bytes());
+    assert!(second.windows(first.len()).any(|w| w == first), "the first structure set is not named");
     running.daemon.stop().await;
 }

@@ -14,7 +14,8 @@ use contourd::dicom::data::{EncodedInstance, MrAcquisition, MrSeriesAttributes, 
 use contourd::geometry::{Grid, Lps, Mask, Shape, Vec3, Volume};
 use contourd::ids::{AeTitle, FrameOfReferenceUid, InstanceUid, Phi, SeriesUid, StudyUid, sha256_hex};
 use contourd::store::{
-    BlobKey, CaseResult, NewInstance, NewResult, NewStructure, PatientText, PgStore, ResultKind, Store, StoreConfig,
+    Arrival, BlobKey, CaseResult, NewInstance, NewResult, NewStructure, PatientText, PgStore, ResultKind, Store,
+    StoreConfig,
 };
 use contourd::web::{ModelInForce, ServiceFacts, WebConfig, WebState, serve};
 use serde_json::{Value, json};
@@ -86,13 +87,10 @@ impl Site {
             let sha256 = sha256_hex(&object.bytes);
             let key = BlobKey::instance(&object.series, &object.instance, &sha256);
             self.store.blobs.put(&key, Bytes::from(object.bytes.clone())).await.unwrap();
-            let new = NewInstance {
+            let arrival = Arrival {
                 study: StudyUid::parse("1.2.840.77.1").unwrap(),
                 series: object.series.clone(),
-                instance: object.instance.clone(),
                 frame: None,
-                sop_class: object.sop_class.clone(),
-                transfer_syntax: object.transfer_syntax.clone(),
                 modality: "MR".into(),
                 series_description: "T1 MPRAGE post".into(),
                 patient_id: PatientText(Phi::new("P-0815".into())),
@@ -100,6 +98,12 @@ impl Site {
                 calling: AeTitle::parse("SCANNER").unwrap(),
                 called: AeTitle::parse("CONTOURD").unwrap(),
                 route: "default".into(),
+            };
+            let new = NewInstance {
+                arrival,
+                instance: object.instance.clone(),
+                sop_class: object.sop_class.clone(),
+                transfer_syntax: object.transfer_syntax.clone(),
                 content_sha256: sha256.clone(),
                 blob_key: key.as_str().into(),
                 sha256,
