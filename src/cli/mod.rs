@@ -5,6 +5,7 @@
 
 mod check_config;
 mod doctor;
+mod phantom;
 mod segment;
 mod serve;
 
@@ -30,6 +31,7 @@ enum Verb {
     Serve(serve::ServeArgs),
     CheckConfig(check_config::CheckConfigArgs),
     Doctor(doctor::DoctorArgs),
+    Phantom(phantom::PhantomArgs),
 }
 
 /// Why a verb did not do its work.
@@ -93,5 +95,6 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Serve(args) => serve::run(args),
         Verb::CheckConfig(args) => check_config::run(args),
         Verb::Doctor(args) => doctor::run(args),
+        Verb::Phantom(args) => phantom::run(args),
     }
 }

@@ -57,7 +57,12 @@ pub fn run(args: PhantomArgs) -> Result<(), Failure> {
 }
 
 /// A head of a seed, scanned as departments scan, and brought to the working grid as serving does.
-fn training_case(id: String, seed: u64, partly_known: f64, working: &WorkingSpec) -> Result<TrainingCase, GeometryError> {
+fn training_case(
+    id: String,
+    seed: u64,
+    partly_known: f64,
+    working: &WorkingSpec,
+) -> Result<TrainingCase, GeometryError> {
     let mut rng = Rng::new(seed, "training case");
     let missing_eye = rng.chance(0.05).then(|| if rng.chance(0.5) { Side::Left } else { Side::Right });
     let mut known = Class::ALL.to_vec();

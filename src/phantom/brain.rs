@@ -15,6 +15,7 @@ use crate::geometry::Vec3;
 #[derive(Debug)]
 struct Hemisphere {
     frontal: Ellipsoid,
+    orbital: Ellipsoid,
     parietal: Ellipsoid,
     occipital: Ellipsoid,
     temporal: Ellipsoid,
@@ -34,9 +35,10 @@ impl Hemisphere {
                 jitter_radii(rng, Vec3::new(r.0, r.1, r.2), grow),
             )
         };
-        let frontal = lump((24.0, -24.0, 18.0), (38.0, 46.0, 38.0), 1.2, 0.02);
-        let parietal = lump((27.0, 28.0, 22.0), (41.0, 50.0, 45.0), 1.2, 0.02);
-        let occipital = lump((22.0, 62.0, 6.0), (32.0, 38.0, 31.0), 1.5, 0.03);
+        let frontal = lump((19.0, -24.0, 18.0), (43.0, 46.0, 38.0), 1.2, 0.02);
+        let parietal = lump((21.0, 28.0, 20.0), (47.0, 50.0, 46.0), 1.2, 0.02);
+        let orbital = lump((29.0, -36.0, -6.0), (24.0, 29.0, 13.0), 1.0, 0.04);
+        let occipital = lump((19.0, 61.0, 6.0), (38.0, 39.0, 32.0), 1.5, 0.03);
         let cerebellum = lump((23.0, 61.0, -38.0), (29.0, 28.0, 22.0), 1.2, 0.03);
         let nuclei = [
             (lump((11.0, 18.0, 6.0), (8.5, 14.0, 8.5), 0.8, 0.06), Tissue::DeepGrey), // thalamus
@@ -100,14 +102,29 @@ impl Hemisphere {
             1.0,
             thickness,
         );
-        Self { frontal, parietal, occipital, temporal, ventricle, temporal_horn, nuclei, hippocampus, cerebellum }
+        Self {
+            frontal,
+            orbital,
+            parietal,
+            occipital,
+            temporal,
+            ventricle,
+            temporal_horn,
+            nuclei,
+            hippocampus,
+            cerebellum,
+        }
     }
 
     /// Distances to the upper lobes together and to the temporal lobe.
     #[inline]
     fn lobes(&self, q: Vec3) -> (f64, f64) {
         let upper = soft_union(
-            soft_union(self.frontal.distance(q), self.parietal.distance(q), 12.0),
+            soft_union(
+                soft_union(self.frontal.distance(q), self.orbital.distance(q), 8.0),
+                self.parietal.distance(q),
+                12.0,
+            ),
             self.occipital.distance(q),
             12.0,
         );
@@ -156,6 +173,8 @@ impl Envelope {
 
 /// Where the brain's stem ends and the cord begins (foramen magnum): z in template space.
 const STEM_END: f64 = -62.0;
+/// Stands for the distance to a part that is out of reach.
+const FAR: f64 = 1000.0;
 
 impl Brain {
     /// The brain of a seed.
@@ -168,8 +187,8 @@ impl Brain {
         };
         let diencephalon = middle((0.0, 11.0, 2.0), (27.0, 23.0, 13.5), 0.6, 0.03);
         let vermis = middle((0.0, 58.0, -34.0), (14.0, 24.0, 22.0), 0.8, 0.04);
-        let midbrain = middle((0.0, 19.0, -11.0), (15.5, 12.0, 10.5), 0.6, 0.04);
-        let pons = middle((0.0, 21.5, -28.0), (16.5, 13.0, 14.5), 0.8, 0.05);
+        let midbrain = middle((0.0, 19.0, -11.0), (16.5, 12.0, 10.5), 0.6, 0.04);
+        let pons = middle((0.0, 21.5, -28.0), (18.0, 13.5, 14.5), 0.8, 0.05);
         let fourth = middle((0.0, 37.5, -34.0), (7.0, 4.0, 9.0), 0.5, 0.10);
         let third = middle((0.0, 13.0, 2.0), (2.2, 15.0, 9.5), 0.4, 0.15);
         let sway = rng.near(0.0, 0.8);
@@ -191,11 +210,11 @@ impl Brain {
             jitter_radii(rng, Vec3::new(30.0, 36.0, 21.0), 0.04),
             rng.near(5.5, 0.8),
         );
-        let folds = Waves::new(rng, 40, 21.0, 36.0);
+        let folds = Waves::new(rng, 48, 15.0, 27.0);
         let detail = Waves::new(rng, 24, 5.0, 11.0);
         let slow = Waves::new(rng, 12, 30.0, 70.0);
         let reach = Bounds { lo: Vec3::new(-76.0, -80.0, -70.0), hi: Vec3::new(76.0, 106.0, 78.0) };
-        let folds = Field::tabulate(reach, 1.8, |p| {
+        let folds = Field::tabulate(reach, 2.2, |p| {
             [folds.distance_to_zero(p).clamp(-9.0, 9.0) as f32, detail.at(p) as f32, slow.at(p) as f32]
         });
         Self {
@@ -220,10 +239,10 @@ impl Brain {
     pub fn envelope(&self, q: Vec3) -> Envelope {
         let (mut upper, mut temporal) = (f64::INFINITY, f64::INFINITY);
         for (half, side) in self.halves.iter().zip([Side::Left, Side::Right]) {
-            // A hemisphere reaches at most 17 mm across the midline.
-            if q.x * side_sign(side) > -20.0 {
+            // A hemisphere reaches at most 28 mm across the midline.
+            if q.x * side_sign(side) > -32.0 {
                 let (u, t) = half.lobes(q);
-                upper = upper.min(u);
+                upper = if upper.is_finite() { soft_union(upper, u, 6.0) } else { u };
                 temporal = temporal.min(t);
             }
         }
@@ -237,17 +256,21 @@ impl Brain {
     }
 
     fn cerebellum(&self, q: Vec3) -> f64 {
+        // Far from it any large distance will do.
         if q.z > 10.0 || q.y < 10.0 {
-            return 10.0;
+            return FAR;
         }
+        self.cerebellar_lobes(q).max(-self.fourth.distance(q)).max(-self.stem(q))
+    }
+
+    fn cerebellar_lobes(&self, q: Vec3) -> f64 {
         let [left, right] = [0, 1].map(|n| self.halves[n].cerebellum.distance(q));
-        let lobes = soft_union(soft_union(left, right, 5.0), self.vermis.distance(q), 6.0);
-        lobes.max(-self.fourth.distance(q)).max(-self.stem(q))
+        soft_union(soft_union(left, right, 5.0), self.vermis.distance(q), 6.0)
     }
 
     fn stem(&self, q: Vec3) -> f64 {
         if q.x.abs() > 30.0 || q.z > 14.0 || q.z < STEM_END - 12.0 {
-            return 10.0;
+            return FAR;
         }
         let upper = soft_union(self.midbrain.distance(q), self.pons.distance(q), 5.0);
         let all = soft_union(upper, self.medulla.distance(q), 6.0);
@@ -258,8 +281,10 @@ impl Brain {
 
     /// Smooth hull of cerebrum and cerebellum: what the dura follows.
     pub fn hull(&self, q: Vec3) -> f64 {
-        let e = self.envelope(q);
-        soft_union(e.cerebrum, e.cerebellum, 16.0)
+        let [(left, left_temporal), (right, right_temporal)] = [0, 1].map(|n| self.halves[n].lobes(q));
+        let upper = soft_union(soft_union(left, right, 26.0), self.diencephalon.distance(q), 5.0);
+        let cerebrum = soft_union(upper, left_temporal.min(right_temporal), 12.0);
+        soft_union(cerebrum, self.cerebellar_lobes(q), 16.0)
     }
 
     /// Spinal cord and medulla together, for the canal they lie in.
@@ -286,7 +311,8 @@ impl Brain {
 
     /// Box of the whole brain.
     pub fn bounds(&self) -> Bounds {
-        let lumps = self.halves.iter().flat_map(|h| [h.frontal, h.parietal, h.occipital, h.temporal, h.cerebellum]);
+        let lumps =
+            self.halves.iter().flat_map(|h| [h.frontal, h.orbital, h.parietal, h.occipital, h.temporal, h.cerebellum]);
         lumps.map(|e| e.bounds()).fold(self.stem_bounds(), Bounds::union).grown(4.0)
     }
 
@@ -306,7 +332,7 @@ impl Brain {
             // Dura and cistern between the tentorium and the lobes above, then folia around a white core.
             canvas.layer(Tissue::Csf, e.cerebellum - 0.9);
             canvas.layer(Tissue::GreyMatter, e.cerebellum);
-            let wave = ((q - self.folia.0).norm() + 0.8 * detail) * std::f64::consts::TAU / self.folia.1;
+            let wave = ((q - self.folia.0).norm() + 1.3 * detail) * std::f64::consts::TAU / self.folia.1;
             canvas.layer(Tissue::Csf, (0.62 - wave.cos()).max(e.cerebellum).max(-e.cerebellum - 9.0) + 0.25);
             canvas.layer(Tissue::WhiteMatter, (e.cerebellum + 7.5 + 1.5 * detail).max(0.3 * wave.sin() - 0.2));
             canvas.layer(Tissue::WhiteMatter, e.cerebellum + 12.5 + detail);
@@ -334,7 +360,7 @@ impl Brain {
         let (centre, radii, thickness) = self.callosum;
         let arc = Ellipsoid::new(centre, radii).distance(q);
         // Sulci: the zero surface of the folding field near the surface, the Sylvian fissure, the midline.
-        let deep = smooth_step(11.0, 22.0, depth);
+        let deep = smooth_step(13.0, 25.0, depth);
         let wall = fold.abs() + 14.0 * deep;
         let sylvian = e.sylvian.abs() + 8.0 * smooth_step(16.0, 24.0, depth);
         let midline = if arc > 0.0 && q.z > -12.0 { q.x.abs() } else { q.x.abs() + arc.min(0.0).abs().max(6.0) };
@@ -349,8 +375,11 @@ impl Brain {
             canvas.layer(Tissue::WhiteMatter, (arc - thickness).abs().max(q.x.abs() - 18.0) - thickness * 0.5);
         }
         for half in &self.halves {
-            for (nucleus, tissue) in &half.nuclei {
-                canvas.layer(*tissue, nucleus.distance(q));
+            // The nuclei lie within 36 mm of the midline and between these planes.
+            if q.x.abs() < 36.0 && q.y.abs() < 38.0 && q.z.abs() < 32.0 {
+                for (nucleus, tissue) in &half.nuclei {
+                    canvas.layer(*tissue, nucleus.distance(q));
+                }
             }
             canvas.layer(Tissue::Csf, half.ventricle.distance(q));
         }

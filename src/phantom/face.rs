@@ -25,8 +25,8 @@ pub struct Face {
     shells: Field<4>,
     ears: [Ellipsoid; 2],
     /// In painting order.
-    parts: Vec<(Shape, Tissue)>,
-    vessels: Vec<Tube>,
+    parts: Vec<(Shape, Bounds, Tissue)>,
+    vessels: Vec<(Tube, Bounds)>,
     mastoids: [Ellipsoid; 2],
 }
 
@@ -35,6 +35,9 @@ enum Shape {
     Lump(Ellipsoid),
     Pipe(Tube),
 }
+
+/// Beyond this distance in mm no voxel is blended with a shape.
+const BLEND: f64 = 1.5;
 
 /// The box in which a head lies in template space.
 pub const REACH: Bounds = Bounds { lo: Vec3::new(-104.0, -122.0, -200.0), hi: Vec3::new(104.0, 132.0, 104.0) };
@@ -120,9 +123,25 @@ impl Face {
 
         let waves = [Waves::new(rng, 30, 18.0, 40.0), Waves::new(rng, 30, 7.0, 16.0)];
         let skull_wave = Waves::new(rng, 10, 60.0, 120.0);
-        let vessels = vessels(rng);
+        let vessels = vessels(rng)
+            .into_iter()
+            .map(|v| {
+                let bounds = v.bounds().grown(BLEND);
+                (v, bounds)
+            })
+            .collect();
+        let parts = parts
+            .into_iter()
+            .map(|(shape, tissue)| {
+                let bounds = match &shape {
+                    Shape::Lump(e) => e.bounds(),
+                    Shape::Pipe(tube) => tube.bounds(),
+                };
+                (shape, bounds.grown(BLEND), tissue)
+            })
+            .collect();
         let reach = thickness.csf + thickness.skull + thickness.fat + thickness.skin;
-        let shells = Field::tabulate(REACH, 3.0, |q| {
+        let shells = Field::tabulate(REACH, 4.0, |q| {
             let hull = brain.hull(q);
             let vault = hull - reach - 0.8 * skull_wave.at(q);
             let mut skin = soft_union(vault, neck.distance(q), 22.0);
@@ -153,7 +172,7 @@ impl Face {
         canvas.layer(Tissue::Skin, skin);
         canvas.shade(0.03 * slow + 0.05 * fine);
         let t = &self.thickness;
-        if self.ears.iter().all(|e| e.distance(q) > 0.0) {
+        if q.x.abs() < 60.0 || self.ears.iter().all(|e| e.distance(q) > 0.0) {
             canvas.layer(Tissue::Fat, skin + t.skin);
         }
         let skull = t.skull + 0.5 * slow;
@@ -165,7 +184,10 @@ impl Face {
             canvas.layer(Tissue::Fat, ((fine * 0.6 + slow).abs() * 3.5 - 1.1).max(deep + 1.0));
         }
         if q.z < 6.0 && q.z > -190.0 {
-            for (shape, tissue) in &self.parts {
+            for (shape, bounds, tissue) in &self.parts {
+                if !bounds.holds(q) {
+                    continue;
+                }
                 let d = match shape {
                     Shape::Lump(e) => e.distance(q),
                     Shape::Pipe(tube) => tube.distance(q),
@@ -190,8 +212,10 @@ impl Face {
 
     /// Paints the vessels, last of all.
     pub fn paint_vessels(&self, q: Vec3, canvas: &mut impl Canvas) {
-        for vessel in &self.vessels {
-            canvas.layer(Tissue::Vessel, vessel.distance(q));
+        for (vessel, bounds) in &self.vessels {
+            if bounds.holds(q) {
+                canvas.layer(Tissue::Vessel, vessel.distance(q));
+            }
         }
     }
 }

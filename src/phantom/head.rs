@@ -97,19 +97,19 @@ impl Head {
         let mut shift = || options.shift.draw(&mut pose);
         let origin = Lps::new(shift(), shift(), shift());
         let mut shape = Rng::new(seed, "shape");
-        let size = shape.near(1.0, 0.035);
+        let size = shape.near(1.0, 0.03);
         let mut stretch = || size * shape.near(1.0, 0.018);
         let scale = Vec3::new(stretch(), stretch(), stretch());
         let brain = Brain::new(&mut Rng::new(seed, "brain"));
-        let optic = Optic::new(&mut Rng::new(seed, "optic"), options.missing_eye);
+        let optic = Optic::new(&mut Rng::new(seed, "optic"), size, options.missing_eye);
         let face = Face::new(&mut Rng::new(seed, "face"), &brain, optic.globes());
         let mut bend = Rng::new(seed, "deformation");
-        let broad: [Waves; 3] = std::array::from_fn(|_| Waves::new(&mut bend, 8, 110.0, 260.0));
+        let broad: [Waves; 3] = std::array::from_fn(|_| Waves::new(&mut bend, 8, 130.0, 300.0));
         let local: [Waves; 3] = std::array::from_fn(|_| Waves::new(&mut bend, 12, 45.0, 90.0));
         let strength = options.deformation;
         let warp = Field::tabulate(REACH.grown(20.0), 8.0, |p| {
             std::array::from_fn(|a| {
-                let d = strength * (2.2 * broad[a].at(p) + 0.45 * local[a].at(p));
+                let d = strength * (1.9 * broad[a].at(p) + 0.35 * local[a].at(p));
                 d.clamp(-FURTHEST * 0.577, FURTHEST * 0.577) as f32
             })
         });
@@ -122,7 +122,7 @@ impl Head {
 
     /// Patient-axis box of the head from the vertex down to `below` mm under the anterior commissure (at most 150).
     pub fn field_of_view(&self, below: f64) -> FieldOfView {
-        let b = Bounds { lo: Vec3::new(-94.0, -108.0, -below.min(150.0)), hi: Vec3::new(94.0, 118.0, 96.0) };
+        let b = Bounds { lo: Vec3::new(-98.0, -108.0, -below.min(150.0)), hi: Vec3::new(98.0, 124.0, 96.0) };
         let corners = self.box_corners(self.frame_box(b));
         let pick = |f: fn(f64, f64) -> f64, start: f64| {
             let all = corners.iter().map(|c| c.to_array());
@@ -130,7 +130,7 @@ impl Head {
         };
         let (lo, hi) = (pick(f64::min, f64::INFINITY), pick(f64::max, f64::NEG_INFINITY));
         // The box of a turned box is too large for a round head: keep the head's own width where it is smaller.
-        let widest = [200.0, 240.0, f64::INFINITY];
+        let widest = [208.0, 252.0, f64::INFINITY];
         FieldOfView {
             centre: Lps::new((lo[0] + hi[0]) / 2.0, (lo[1] + hi[1]) / 2.0, (lo[2] + hi[2]) / 2.0),
             size: std::array::from_fn(|a| (hi[a] - lo[a]).min(widest[a])),

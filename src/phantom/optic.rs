@@ -39,12 +39,12 @@ pub struct Optic {
 }
 
 impl Orbit {
-    fn new(rng: &mut Rng, side: Side, spread: f64, gaze: Vec3, present: bool, chiasm: Vec3) -> Self {
+    fn new(rng: &mut Rng, side: Side, size: f64, spread: f64, gaze: Vec3, present: bool, chiasm: Vec3) -> Self {
         let s = side_sign(side);
         let centre = jitter_point(rng, Vec3::new(s * spread, -55.5, -36.0), 1.0);
         // Each eye looks a little to the midline, beside the common gaze.
         let gaze = (gaze + Vec3::new(-s * rng.within(0.0, 0.04), 0.0, 0.0)).unit().unwrap_or(gaze);
-        let size = rng.near(12.0, 0.45);
+        let size = size * rng.near(1.0, 0.012);
         let globe = Ellipsoid::along(centre, Vec3::new(size, size * rng.near(1.0, 0.02), size), gaze);
         let cornea = Ellipsoid::along(centre + gaze * (size - 3.9), Vec3::new(6.2, 4.6, 6.2), gaze);
         let lens_at = centre + gaze * (size - rng.near(4.4, 0.2));
@@ -120,14 +120,16 @@ impl Orbit {
 }
 
 impl Optic {
-    /// The optic apparatus of a seed; `missing` empties one orbit.
-    pub fn new(rng: &mut Rng, missing: Option<Side>) -> Self {
+    /// The optic apparatus of a seed in a head `head_size` times the template's; `missing` empties one orbit.
+    pub fn new(rng: &mut Rng, head_size: f64, missing: Option<Side>) -> Self {
         let chiasm = jitter_point(rng, Vec3::new(0.0, -5.0, -15.5), 0.7);
         let gaze = Vec3::new(rng.near(0.0, 0.14), -1.0, rng.near(0.0, 0.09));
         let gaze = gaze.unit().unwrap_or(Vec3::new(0.0, -1.0, 0.0));
         let spread = rng.near(31.0, 1.2);
-        let orbits =
-            [Side::Left, Side::Right].map(|side| Orbit::new(rng, side, spread, gaze, missing != Some(side), chiasm));
+        // Eyes hardly vary with the size of the head.
+        let eye_size = rng.near(12.0, 0.3) / head_size;
+        let orbits = [Side::Left, Side::Right]
+            .map(|side| Orbit::new(rng, side, eye_size, spread, gaze, missing != Some(side), chiasm));
         let chiasm_body =
             Ellipsoid::new(chiasm, Vec3::new(rng.near(6.0, 0.4), rng.near(3.6, 0.3), rng.near(2.0, 0.18)));
         let arm = |x: f64, y: f64, z: f64| {
