@@ -4,6 +4,7 @@
 //! (sysexits' EX_USAGE); 1 anything else.
 
 mod check_config;
+mod demo_series;
 mod doctor;
 mod phantom;
 mod segment;
@@ -32,6 +33,7 @@ enum Verb {
     CheckConfig(check_config::CheckConfigArgs),
     Doctor(doctor::DoctorArgs),
     Phantom(phantom::PhantomArgs),
+    DemoSeries(demo_series::DemoSeriesArgs),
 }
 
 /// Why a verb did not do its work.
@@ -96,5 +98,6 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::CheckConfig(args) => check_config::run(args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::Phantom(args) => phantom::run(args),
+        Verb::DemoSeries(args) => demo_series::run(args),
     }
 }

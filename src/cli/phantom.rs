@@ -1,45 +1,176 @@
 //! `contourd phantom`: synthetic patients, as a DICOM series with its truth or as a training store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Failure;
 use crate::anatomy::{Class, Side};
+use crate::dicom::data::EncodedInstance;
 use crate::geometry::{GeometryError, WorkingSpec, working_volume};
 use crate::ids::FrameOfReferenceUid;
-use crate::phantom::{Head, HeadOptions, ImageOptions, Rng, VERSION, class_labels, draw_grid, image};
+use crate::phantom::{
+    Acquisition, Contrast, Head, HeadOptions, ImageOptions, PatientRecipe, PhantomError, Rng, Spread, VERSION,
+    class_labels, draw_grid, image, synthetic_patient,
+};
 use crate::training::{Source, TrainingCase, TrainingStore};
 
-/// Make synthetic patients with known truth, for tests and for training.
+/// Make synthetic patients with known truth: one as DICOM, or many as a training store.
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("goal").required(true).args(["out_dir", "store"])))]
 pub struct PhantomArgs {
-    /// Write a training store (working images and labels of many heads) into this folder.
-    #[arg(long, value_name = "DIR")]
-    store: PathBuf,
+    /// Write one patient here: mr/ (MR series), truth.dcm (true RT Structure Set), truth.json (true volumes).
+    out_dir: Option<PathBuf>,
+    /// Write a training store (working images and labels of many heads) into this folder instead.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["acquisition", "spacing", "yaw", "pitch", "roll", "missing_eye", "contrast"])]
+    store: Option<PathBuf>,
     /// Seed; a training store uses this seed and the ones after it.
     #[arg(long, value_name = "N")]
     seed: u64,
+    /// How the patient is scanned.
+    #[arg(long, value_enum, default_value = "axial")]
+    acquisition: Acquisition,
+    /// Millimetres between columns, rows and slices, in the place of the acquisition's own.
+    #[arg(long, value_name = "MM,MM,MM", value_parser = parse_spacing)]
+    spacing: Option<Spacing>,
+    /// Turn of the head in degrees; positive turns the face to the patient's left. Drawn when not given.
+    #[arg(long, value_name = "DEG", allow_negative_numbers = true)]
+    yaw: Option<f64>,
+    /// Nod of the head in degrees; positive lifts the chin. Drawn when not given.
+    #[arg(long, value_name = "DEG", allow_negative_numbers = true)]
+    pitch: Option<f64>,
+    /// Tilt of the head in degrees; positive moves the vertex to the patient's right. Drawn when not given.
+    #[arg(long, value_name = "DEG", allow_negative_numbers = true)]
+    roll: Option<f64>,
+    /// The side without eye, lens and optic nerve.
+    #[arg(long, value_enum, value_name = "SIDE")]
+    missing_eye: Option<SideArg>,
+    /// Kind of T1 image. Drawn when not given.
+    #[arg(long, value_enum)]
+    contrast: Option<Contrast>,
     /// Number of heads in the training store.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "store")]
     cases: u64,
     /// Part of the training cases in which one class is left unknown (0 to 1).
-    #[arg(long, value_name = "PART", default_value_t = 0.2)]
+    #[arg(long, value_name = "PART", default_value_t = 0.2, requires = "store")]
     partly_known: f64,
+}
+
+/// Side of the body, as the command line writes it.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SideArg {
+    Left,
+    Right,
+}
+
+impl From<SideArg> for Side {
+    fn from(side: SideArg) -> Self {
+        match side {
+            SideArg::Left => Side::Left,
+            SideArg::Right => Side::Right,
+        }
+    }
+}
+
+/// Millimetres between columns, rows, slices. A type of its own, since clap takes an array for several arguments.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Spacing(pub [f64; 3]);
+
+/// Reads `0.5,0.5,2`.
+pub(super) fn parse_spacing(text: &str) -> Result<Spacing, String> {
+    let values: Vec<f64> = text
+        .split(',')
+        .map(|v| v.trim().parse::<f64>().map_err(|e| format!("{v:?}: {e}")))
+        .collect::<Result<_, _>>()?;
+    match values.as_slice() {
+        [a, b, c] if values.iter().all(|v| (0.2..=10.0).contains(v)) => Ok(Spacing([*a, *b, *c])),
+        [_, _, _] => Err("each spacing must be 0.2 to 10 mm".into()),
+        other => Err(format!("three numbers with commas are needed, not {}", other.len())),
+    }
 }
 
 /// Runs the verb.
 pub fn run(args: PhantomArgs) -> Result<(), Failure> {
+    match (&args.out_dir, &args.store) {
+        (Some(folder), _) => write_patient(folder, &args),
+        (None, Some(folder)) => write_store(folder, &args),
+        (None, None) => Err(Failure::Usage("give a folder for one patient, or --store".into())),
+    }
+}
+
+impl From<PhantomError> for Failure {
+    fn from(e: PhantomError) -> Self {
+        match e {
+            PhantomError::Nifti { .. } => Failure::Refused(e.to_string()),
+            // A grid that cannot be made, or a name that does not fit, was asked for on the command line.
+            PhantomError::Geometry(_) | PhantomError::Dicom(_) => Failure::Usage(e.to_string()),
+            PhantomError::ReadBack(_) | PhantomError::Contour(_) => Failure::Other(e.into()),
+        }
+    }
+}
+
+fn write_patient(folder: &Path, args: &PhantomArgs) -> Result<(), Failure> {
+    let usual = HeadOptions::default();
+    let fixed = |given: Option<f64>, otherwise: Spread| given.map_or(otherwise, Spread::fixed);
+    let recipe = PatientRecipe {
+        seed: args.seed,
+        head: HeadOptions {
+            yaw: fixed(args.yaw, usual.yaw),
+            pitch: fixed(args.pitch, usual.pitch),
+            roll: fixed(args.roll, usual.roll),
+            missing_eye: args.missing_eye.map(Side::from),
+            contrast: args.contrast,
+            ..usual
+        },
+        acquisition: args.acquisition,
+        spacing: args.spacing.map(|s| s.0),
+    };
+    let patient = synthetic_patient(&recipe)?;
+    write_series(&folder.join("mr"), &patient.images)?;
+    write_file(&folder.join("truth.dcm"), &patient.structure_set.bytes)?;
+    let truth: serde_json::Map<String, serde_json::Value> = patient
+        .truth
+        .iter()
+        .map(|(structure, entry)| Ok((structure.name().to_owned(), serde_json::to_value(entry)?)))
+        .collect::<Result<_, serde_json::Error>>()
+        .context("encoding the truth")?;
+    write_file(&folder.join("truth.json"), &serde_json::to_vec_pretty(&truth).context("encoding the truth")?)?;
+    println!("{:<15} {:>12} {:>12}", "structure", "true cm3", "voxels cm3");
+    for (structure, entry) in &patient.truth {
+        if entry.present {
+            println!("{:<15} {:>12.3} {:>12.3}", structure.name(), entry.analytic_cc, entry.voxels_cc);
+        } else {
+            println!("{:<15} {:>12} {:>12}", structure.name(), "missing", "");
+        }
+    }
+    Ok(())
+}
+
+/// Writes the images of a series, numbered in their order.
+pub(super) fn write_series(folder: &Path, images: &[EncodedInstance]) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for (n, image) in images.iter().enumerate() {
+        write_file(&folder.join(format!("{:04}.dcm", n + 1)), &image.bytes)?;
+    }
+    println!("{} MR images in {}", images.len(), folder.display());
+    Ok(())
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    Ok(std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?)
+}
+
+fn write_store(folder: &Path, args: &PhantomArgs) -> Result<(), Failure> {
     if !(0.0..=1.0).contains(&args.partly_known) {
         return Err(Failure::Usage(format!("--partly-known {} is not between 0 and 1", args.partly_known)));
     }
     let working = WorkingSpec::default();
     let generator =
         format!("contourd {} phantom {VERSION} partly-known {}", env!("CARGO_PKG_VERSION"), args.partly_known);
-    let mut store = TrainingStore::open(&args.store, &working, &generator).context("training store")?;
+    let mut store = TrainingStore::open(folder, &working, &generator).context("training store")?;
     let bar = ProgressBar::new(args.cases);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} heads  {elapsed} gone, {eta} to go") {
         bar.set_style(style);
@@ -53,6 +184,7 @@ pub fn run(args: PhantomArgs) -> Result<(), Failure> {
         bar.inc(1);
     }
     bar.finish();
+    println!("{} cases in {}", store.index().cases.len(), folder.display());
     Ok(())
 }
 
@@ -84,4 +216,31 @@ fn training_case(
         labels: labelled.labels,
         extents: labelled.extents,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spacings_are_checked() {
+        assert_eq!(parse_spacing("0.5, 0.5,2").unwrap(), Spacing([0.5, 0.5, 2.0]));
+        for bad in ["1,1", "1,1,1,1", "a,1,1", "0,1,1", "1,1,-1", "1,1,NaN"] {
+            assert!(parse_spacing(bad).is_err(), "{bad} was taken");
+        }
+    }
+
+    #[test]
+    fn a_training_case_is_what_its_seed_says() {
+        // A coarse working grid keeps this quick.
+        let working = WorkingSpec { spacing: [2.8, 2.8, 3.6], shape: [80, 92, 50], ..WorkingSpec::default() };
+        let case = training_case("a".into(), 1003, 1.0, &working).unwrap();
+        assert_eq!(case.known.len(), Class::ALL.len() - 1);
+        assert_eq!(case.image.data(), training_case("b".into(), 1003, 0.0, &working).unwrap().image.data());
+        let largest = case.image.data().iter().copied().fold(0.0f32, f32::max);
+        assert!((largest - 1000.0).abs() < 0.1);
+        for class in [Class::Brain, Class::Brainstem, Class::Hippocampus] {
+            assert!(case.labels.data().iter().any(|v| v & class.bit() != 0), "{}", class.name());
+        }
+    }
 }

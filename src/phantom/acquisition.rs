@@ -1,9 +1,9 @@
 //! How a head is scanned: orientation, spacing, extent and order of the slices.
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 use super::random::Rng;
-use crate::geometry::{GeometryError, Grid, Index, Lps, Shape, Vec3};
+use crate::geometry::{GeometryError, Grid, Index, Lps, Shape, Vec3, Volume, downsample_filter, resample_linear};
 use crate::ids::FrameOfReferenceUid;
 
 const LEFT: Vec3 = Vec3::new(1.0, 0.0, 0.0);
@@ -20,8 +20,7 @@ pub struct FieldOfView {
 }
 
 /// The acquisitions a demonstration series or a phantom can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Acquisition {
     /// Axial planes, 1 mm, from the feet up.
     Axial,
@@ -55,6 +54,46 @@ impl Acquisition {
         if self == Self::Anisotropic { [0.5, 0.5, 2.0] } else { [1.0; 3] }
     }
 
+    /// The name as the command line writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Axial => "axial",
+            Self::Oblique => "oblique",
+            Self::Anisotropic => "anisotropic",
+            Self::Sagittal => "sagittal",
+            Self::Coronal => "coronal",
+            Self::FeetFirst => "feet-first",
+        }
+    }
+
+    /// Patient Position (0018,5100).
+    pub fn patient_position(self) -> &'static str {
+        if self == Self::FeetFirst { "FFS" } else { "HFS" }
+    }
+
+    /// An image as this acquisition would have given it. Planes along the axes of the image's own voxels are its own
+    /// voxels in another order, with their own spacing, unless a spacing is asked for; everything else is resampled
+    /// over the image's field of view, 0 beyond it.
+    ///
+    /// # Errors
+    /// [`GeometryError`] for a spacing that makes no grid.
+    pub fn acquire(self, image: &Volume<f32>, spacing: Option<[f64; 3]>) -> Result<Volume<f32>, GeometryError> {
+        let native = spacing.is_none() && !matches!(self, Self::Oblique | Self::Anisotropic);
+        if let Some(order) = native.then(|| reordering(image.grid(), self.axes())).flatten() {
+            return reorder(image, order);
+        }
+        let corners = image.grid().corners().map(Lps::to_array);
+        let pick = |a: usize, f: fn(f64, f64) -> f64, start: f64| corners.iter().map(|c| c[a]).fold(start, f);
+        let lo: [f64; 3] = std::array::from_fn(|a| pick(a, f64::min, f64::INFINITY));
+        let hi: [f64; 3] = std::array::from_fn(|a| pick(a, f64::max, f64::NEG_INFINITY));
+        let field = FieldOfView {
+            centre: Lps::new((lo[0] + hi[0]) / 2.0, (lo[1] + hi[1]) / 2.0, (lo[2] + hi[2]) / 2.0),
+            size: std::array::from_fn(|a| hi[a] - lo[a]),
+        };
+        let grid = Arc::new(self.grid(image.grid().frame().clone(), &field, spacing)?);
+        Ok(resample_linear(&downsample_filter(image, &grid)?, &grid, 0.0))
+    }
+
     /// The grid of this acquisition over a field of view; `spacing` overrides the usual one.
     ///
     /// # Errors
@@ -71,6 +110,46 @@ impl Acquisition {
         }
         centred_grid(frame, field, self.axes(), spacing.unwrap_or(self.spacing()), shape)
     }
+}
+
+/// For each wanted direction the axis of the grid that runs along it (within 10 degrees), and whether backwards.
+fn reordering(grid: &Grid, wanted: [Vec3; 3]) -> Option<[(usize, bool); 3]> {
+    let find = |direction: Vec3| {
+        let along = grid.axes().map(|axis| axis.dot(direction));
+        along.iter().position(|c| c.abs() > 0.985).map(|a| (a, along[a] < 0.0))
+    };
+    let [a, b, c] = wanted.map(find);
+    Some([a?, b?, c?])
+}
+
+/// The same voxels, stored in another order of axes.
+fn reorder(image: &Volume<f32>, order: [(usize, bool); 3]) -> Result<Volume<f32>, GeometryError> {
+    let grid = image.grid();
+    let (s, axes, spacing) = (grid.shape(), grid.axes(), grid.spacing());
+    let extents = [s.cols, s.rows, s.slices];
+    let [cols, rows, slices] = order.map(|(a, _)| extents[a]);
+    // The voxel of the image at an index of the result.
+    let from = |at: [usize; 3]| {
+        let mut voxel = [0usize; 3];
+        for ((a, backwards), n) in order.into_iter().zip(at) {
+            voxel[a] = if backwards { extents[a] - 1 - n } else { n };
+        }
+        voxel
+    };
+    let [i, j, k] = from([0, 0, 0]);
+    let target = Grid::new(
+        grid.frame().clone(),
+        Shape::new(cols, rows, slices),
+        grid.centre(i, j, k),
+        order.map(|(a, backwards)| if backwards { axes[a] * -1.0 } else { axes[a] }),
+        order.map(|(a, _)| spacing[a]),
+    )?;
+    let mut out = Volume::filled(Arc::new(target), 0.0f32);
+    for offset in 0..out.data().len() {
+        let [i, j, k] = from(out.voxel(offset));
+        out.data_mut()[offset] = image.at(i, j, k);
+    }
+    Ok(out)
 }
 
 /// A grid whose middle is the field's middle and which covers the field; `matrix` fixes columns and rows instead.

@@ -10,7 +10,9 @@ mod brain;
 mod face;
 mod field;
 mod head;
+mod nifti;
 mod optic;
+mod patient;
 mod random;
 mod render;
 mod shape;
@@ -18,15 +20,46 @@ mod tissue;
 
 pub use acquisition::{Acquisition, FieldOfView, draw_grid};
 pub use head::{Head, HeadOptions, Spread};
+pub use nifti::read_nifti;
+pub use patient::{DemoIdentity, PatientRecipe, SyntheticPatient, TruthEntry, demo_series, synthetic_patient};
 pub use random::Rng;
 pub use render::{ImageOptions, Labelled, class_labels, image, render, truth};
 pub use tissue::{Contrast, Signal, Tissue};
 
+use std::path::PathBuf;
+
 use crate::anatomy::Side;
-use crate::geometry::Vec3;
+use crate::contour::ContourError;
+use crate::dicom::data::{DataError, Refusals};
+use crate::geometry::{GeometryError, Vec3};
 
 /// Version of the head: a change that changes any image or mask raises it.
 pub const VERSION: u32 = 1;
+
+/// Why a synthetic or demonstration patient cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PhantomError {
+    /// A NIfTI file that cannot be used.
+    #[error("{path}: {reason}")]
+    Nifti {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A grid.
+    #[error(transparent)]
+    Geometry(#[from] GeometryError),
+    /// DICOM could not be written.
+    #[error(transparent)]
+    Dicom(#[from] DataError),
+    /// The series just written could not be read back.
+    #[error("the series that was written does not read back: {0}")]
+    ReadBack(#[from] Refusals),
+    /// A mask could not be outlined.
+    #[error(transparent)]
+    Contour(#[from] ContourError),
+}
 
 /// Takes layers of tissue from the outermost inwards; what comes later covers what came before.
 trait Canvas {
@@ -62,3 +95,6 @@ fn jitter_point(rng: &mut Rng, p: Vec3, deviation: f64) -> Vec3 {
 fn jitter_radii(rng: &mut Rng, r: Vec3, deviation: f64) -> Vec3 {
     Vec3::new(r.x * rng.near(1.0, deviation), r.y * rng.near(1.0, deviation), r.z * rng.near(1.0, deviation))
 }
+
+#[cfg(test)]
+mod tests;

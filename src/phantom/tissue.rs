@@ -1,7 +1,5 @@
 //! What a voxel is made of, and how bright that is in a T1-weighted image.
 
-use serde::{Deserialize, Serialize};
-
 use super::random::Rng;
 
 /// Tissue, or its absence.
@@ -34,8 +32,7 @@ impl Tissue {
 }
 
 /// Kind of T1-weighted acquisition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Contrast {
     /// Native T1.
     Native,
