@@ -155,11 +155,6 @@ impl Tube {
     pub fn bounds(&self) -> Bounds {
         self.bounds
     }
-
-    /// Length of the centreline, mm.
-    pub fn length(&self) -> f64 {
-        self.points.windows(2).map(|w| (w[1].0 - w[0].0).norm()).sum()
-    }
 }
 
 /// Union with a fillet about `k` mm wide (Quilez' quadratic smooth minimum): never larger than the sharp union's distance.
@@ -201,7 +196,6 @@ mod tests {
         }
         assert!((tube.distance(Vec3::new(0.0, 0.0, 4.0)) - 2.0).abs() < 0.2);
         assert!(tube.distance(Vec3::new(0.0, 0.0, 50.0)) > 40.0);
-        assert!(tube.length() > 22.0 && tube.length() < 26.0);
     }
 
     #[test]
