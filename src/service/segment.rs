@@ -13,7 +13,7 @@ use time::PrimitiveDateTime;
 
 use crate::anatomy::Structure;
 use crate::anatomy::rules::{self, Finding, Flag, RuleEffect, RulesConfig};
-use crate::contour::{ContourConfig, ContourError, PlaneContour, contours_of, rasterise};
+use crate::contour::{ContourConfig, ContourError, PlaneContour, outline, rasterise};
 use crate::dicom::data::{
     DataError, DerivedSeriesMeta, EncodedInstance, Refusal, RefusalCode, Refusals, RoiContours, Series,
     StructureSetMeta, derived_axial_series, read_rtstruct, validate_rtstruct, write_rtstruct,
@@ -207,13 +207,17 @@ pub struct StructureReport {
     pub agreement: Option<f64>,
     /// Number of contours.
     pub contours: usize,
+    /// Pixels of holes within a plane that the contours fill.
+    pub voxels_filled: usize,
+    /// Pixels of islands within a plane that were too small to be contoured.
+    pub voxels_dropped: usize,
     /// What each rule added and removed, in voxels of the working grid.
     pub effects: Vec<RuleEffect>,
     /// What a reviewer should know.
     pub flags: Vec<Flag>,
 }
 
-/// Rasterised contours must be at least this like the mask they came from.
+/// Contours read back must enclose at least this much the same pixels as those that were written.
 const MIN_READ_BACK_DICE: f64 = 0.99;
 
 /// Segments a series.
@@ -264,7 +268,7 @@ fn finish(
             let Some(finding) = found.get(&structure) else {
                 return Err(SegmentError::Bug(format!("the rules said nothing of {}", structure.name())));
             };
-            let (contours, report) = outline(structure, finding, &planes, vote, &recipe.contours)?;
+            let (contours, report) = on_planes(structure, finding, &planes, vote, &recipe.contours)?;
             if report.found {
                 let description = describe(&report);
                 rois.push(RoiContours { structure, contours, volume_cc: report.volume_cc, description });
@@ -286,7 +290,7 @@ fn finish(
             created: order.created,
         };
         let written = write_rtstruct(&planes, &rois, &meta)?;
-        check_written(&written, &planes, found, &rois)?;
+        check_written(&written, &planes, &rois)?;
         Ok::<_, SegmentError>(written)
     })?;
     let report = Report {
@@ -326,25 +330,27 @@ fn delivered_planes<'a>(
     Ok((Cow::Owned(derived), objects))
 }
 
-fn outline(
+/// A structure on the delivered planes: its contours, and the report of what they enclose.
+fn on_planes(
     structure: Structure,
     finding: &Finding,
     planes: &Series,
     vote: Option<&Vote>,
     config: &ContourConfig,
 ) -> Result<(Vec<PlaneContour>, StructureReport), SegmentError> {
-    let mask = resample_mask(&finding.mask, planes.volume.grid());
-    let contours = if mask.is_empty() { Vec::new() } else { contours_of(&mask, config)? };
+    let outlines = outline(&resample_mask(&finding.mask, planes.volume.grid()), config)?;
     let report = StructureReport {
         structure,
-        found: !contours.is_empty(),
-        volume_cc: mask.cc(),
+        found: !outlines.contours.is_empty(),
+        volume_cc: outlines.mask.cc(),
         agreement: vote.and_then(|v| v.agreement(structure.class(), &finding.mask)),
-        contours: contours.len(),
+        contours: outlines.contours.len(),
+        voxels_filled: outlines.voxels_filled,
+        voxels_dropped: outlines.voxels_dropped,
         effects: finding.effects.clone(),
         flags: finding.flags.clone(),
     };
-    Ok((contours, report))
+    Ok((outlines.contours, report))
 }
 
 /// The words that go into the ROI's description: agreement and flags.
@@ -354,29 +360,24 @@ fn describe(report: &StructureReport) -> String {
     words.collect::<Vec<_>>().join("; ")
 }
 
-/// Reads the file back with the reader's eyes: no defect, every structure there, and each, rasterised, like its mask.
-fn check_written(
-    written: &EncodedInstance,
-    planes: &Series,
-    found: &BTreeMap<Structure, Finding>,
-    rois: &[RoiContours],
-) -> Result<(), SegmentError> {
+/// Reads the file back with the reader's eyes: no defect, every structure there, and each, rasterised, like what was
+/// outlined (which [`outline`] has proven against the mask, pixel for pixel).
+fn check_written(written: &EncodedInstance, planes: &Series, rois: &[RoiContours]) -> Result<(), SegmentError> {
+    let bug = |what: String| Err(SegmentError::Bug(what));
     let defects = validate_rtstruct(&written.bytes, planes);
     if !defects.is_empty() {
         let list: Vec<String> = defects.iter().map(|d| d.message.clone()).collect();
-        return Err(SegmentError::Bug(format!("the structure set has defects: {}", list.join("; "))));
+        return bug(format!("the structure set has defects: {}", list.join("; ")));
     }
     let back = read_rtstruct(&written.bytes).map_err(|e| SegmentError::Bug(e.to_string()))?;
     for roi in rois {
         let name = roi.structure.name();
-        let missing = || SegmentError::Bug(format!("{name} is missing from what was written"));
-        let read = back.roi(name).ok_or_else(missing)?;
+        let Some(read) = back.roi(name) else { return bug(format!("{name} is missing from what was written")) };
         let contours = read.plane_contours(planes).map_err(|e| SegmentError::Bug(e.to_string()))?;
-        let finding = found.get(&roi.structure).ok_or_else(missing)?;
         let grid = planes.volume.grid();
-        let likeness = dice(&rasterise(&contours, grid), &resample_mask(&finding.mask, grid))?.unwrap_or(0.0);
+        let likeness = dice(&rasterise(&contours, grid), &rasterise(&roi.contours, grid))?.unwrap_or(0.0);
         if likeness < MIN_READ_BACK_DICE {
-            return Err(SegmentError::Bug(format!("{name} read back has Dice {likeness:.4} with its mask")));
+            return bug(format!("{name} read back has Dice {likeness:.4} with what was outlined"));
         }
     }
     Ok(())

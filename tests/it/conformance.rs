@@ -9,6 +9,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use contourd::anatomy::rules::{self, Finding};
 use contourd::anatomy::{Side, Structure};
+use contourd::contour::outline;
 use contourd::dicom::data::{Series, assemble, read_folder};
 use contourd::evaluation::dice;
 use contourd::geometry::{Grid, Mask, resample_mask, working_grid_for, working_volume};
@@ -149,7 +150,9 @@ fn judge(
         let theirs = read.remove(name);
         assert_eq!(theirs.is_some(), report.found, "{name}: plastimatch has it: {}", theirs.is_some());
         let Some(theirs) = theirs else { continue };
-        let ours = resample_mask(&found[&report.structure].mask, planes.volume.grid());
+        // The mask on the delivered planes, less the specks and with the holes filled that are reported as such.
+        let ours = outline(&resample_mask(&found[&report.structure].mask, planes.volume.grid()), &recipe().contours);
+        let ours = ours.unwrap().mask;
         let likeness = dice(&ours, &theirs).unwrap().unwrap();
         assert!(likeness >= 0.99, "{name}: Dice {likeness:.4} between our mask and plastimatch's reading");
         by_structure.insert(report.structure, theirs);
