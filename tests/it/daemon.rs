@@ -86,6 +86,8 @@ impl Segmenter for Threshold {
             volume_cc: if s == structure { mask.cc() } else { 0.0 },
             agreement: None,
             contours: 0,
+            voxels_filled: 0,
+            voxels_dropped: 0,
             effects: Vec::new(),
             flags: Vec::new(),
         });
