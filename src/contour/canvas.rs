@@ -2,6 +2,7 @@
 
 use font8x8::{BASIC_FONTS, UnicodeFonts};
 
+use super::keyhole::nearest_on;
 use super::{ContourError, Point};
 
 /// Red, green, blue.
@@ -74,8 +75,9 @@ impl Canvas {
             for (a, b) in polygon.iter().zip(polygon.iter().cycle().skip(1)) {
                 for y in range(a[1], b[1], height) {
                     for x in range(a[0], b[0], width) {
-                        let distance = distance_to_edge([x as f64, y as f64], *a, *b);
-                        let share = (reach - distance).clamp(0.0, 1.0) as f32;
+                        let here = [x as f64, y as f64];
+                        let on = nearest_on(*a, *b, here, [1.0; 2]);
+                        let share = (reach - (here[0] - on[0]).hypot(here[1] - on[1])).clamp(0.0, 1.0) as f32;
                         let pixel = &mut cover[y * width + x];
                         *pixel = pixel.max(share);
                     }
@@ -104,11 +106,4 @@ impl Canvas {
         writer.finish().map_err(|e| failed(&e))?;
         Ok(out)
     }
-}
-
-fn distance_to_edge(p: Point, a: Point, b: Point) -> f64 {
-    let (d, e) = ([b[0] - a[0], b[1] - a[1]], [p[0] - a[0], p[1] - a[1]]);
-    let length2 = d[0] * d[0] + d[1] * d[1];
-    let t = if length2 > 0.0 { ((d[0] * e[0] + d[1] * e[1]) / length2).clamp(0.0, 1.0) } else { 0.0 };
-    (e[0] - t * d[0]).hypot(e[1] - t * d[1])
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::contact::{Contact, find_contact};
-use super::{PlaneContour, Point, rasterise};
+use super::{PlaneContour, Point, enclosed, rasterise};
 use crate::geometry::Mask;
 
 /// One thing wrong with a set of polygons. `contour` is a position in the list that was checked.
@@ -108,11 +108,10 @@ fn own_defects(contour: usize, slice: usize, points: &[Point], size: [usize; 2],
         defects.push(Defect::TooFewPoints { contour, slice, points: distinct.len() });
         return;
     }
-    let pairs = || points.iter().zip(points.iter().cycle().skip(1));
-    if pairs().any(|(a, b)| a == b) {
+    if points.iter().zip(points.iter().cycle().skip(1)).any(|(a, b)| a == b) {
         defects.push(Defect::RepeatedPoint { contour, slice });
     }
-    if pairs().map(|(a, b)| a[0] * b[1] - a[1] * b[0]).sum::<f64>() < 0.0 {
+    if enclosed(points) < 0.0 {
         defects.push(Defect::Clockwise { contour, slice });
     }
 }

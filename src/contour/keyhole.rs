@@ -71,7 +71,7 @@ fn edges(ring: &[Point]) -> impl Iterator<Item = (Point, Point)> {
 }
 
 /// The point of an edge nearest to p, by distance in mm; an end of the edge is returned to the last bit.
-fn nearest_on(a: Point, b: Point, p: Point, spacing: [f64; 2]) -> Point {
+pub fn nearest_on(a: Point, b: Point, p: Point, spacing: [f64; 2]) -> Point {
     let along = [(b[0] - a[0]) * spacing[0], (b[1] - a[1]) * spacing[1]];
     let to = [(p[0] - a[0]) * spacing[0], (p[1] - a[1]) * spacing[1]];
     let t = (along[0] * to[0] + along[1] * to[1]) / (along[0] * along[0] + along[1] * along[1]);
@@ -142,10 +142,7 @@ fn departs_inside(before: Point, at: Point, next: Point, bridge: Bridge) -> bool
 mod tests {
     use super::*;
     use crate::contour::contact::{Contact, find_contact};
-
-    fn area(ring: &[Point]) -> f64 {
-        edges(ring).map(|(a, b)| a[0] * b[1] - a[1] * b[0]).sum::<f64>() / 2.0
-    }
+    use crate::contour::enclosed;
 
     fn hole(i: f64, j: f64, w: f64, h: f64) -> Vec<Point> {
         vec![[i, j], [i, j + h], [i + w, j + h], [i + w, j]]
@@ -159,7 +156,7 @@ mod tests {
         assert_eq!(joined.len(), 4 + 4 + 3);
         let bridge = joined.iter().position(|p| *p == [3.0, 2.0]).unwrap();
         assert_eq!(joined[bridge - 1], [0.0, 2.0]);
-        assert!((area(&joined) - (80.0 - 2.0)).abs() < 1e-12);
+        assert!((enclosed(&joined) - (80.0 - 2.0)).abs() < 1e-12);
     }
 
     #[test]
@@ -176,9 +173,9 @@ mod tests {
                 ));
             }
         }
-        let expected = area(&ring) + holes.iter().map(|h| area(h)).sum::<f64>();
+        let expected = enclosed(&ring) + holes.iter().map(|h| enclosed(h)).sum::<f64>();
         let joined = join(ring, holes, [0.7, 1.1]).unwrap();
-        assert!((area(&joined) - expected).abs() < 1e-9);
+        assert!((enclosed(&joined) - expected).abs() < 1e-9);
         assert_eq!(find_contact(&[&joined], Contact::Cross), None);
     }
 

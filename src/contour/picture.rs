@@ -1,7 +1,7 @@
 //! A picture to look at: a sheet of planes with the contours drawn on them.
 
 use super::canvas::{Canvas, Colour, LETTER};
-use super::{ContourError, PlaneContour, Point};
+use super::{ContourError, PlaneContour, Point, enclosed};
 use crate::anatomy::Structure;
 use crate::geometry::{Grid, Vec3, Volume, quantile};
 
@@ -94,9 +94,7 @@ fn choose_planes(slices: usize, structures: &[(Structure, Vec<PlaneContour>)]) -
     for (_, contours) in structures {
         let mut area = vec![0.0f64; slices];
         for contour in contours.iter().filter(|c| c.slice < slices) {
-            let p = &contour.points;
-            area[contour.slice] +=
-                p.iter().zip(p.iter().cycle().skip(1)).map(|(a, b)| a[0] * b[1] - a[1] * b[0]).sum::<f64>();
+            area[contour.slice] += enclosed(&contour.points);
             let (lo, hi) = contoured.unwrap_or((contour.slice, contour.slice));
             contoured = Some((lo.min(contour.slice), hi.max(contour.slice)));
         }
@@ -174,12 +172,17 @@ impl View {
             }
         }
         let to_pixel = |p: &Point| [(p[0] - self.start[0]) / self.step[0], (p[1] - self.start[1]) / self.step[1]];
+        // The largest first, so that its line does not hide a smaller one's where they run together.
+        let mut shown: Vec<(f64, Structure, Vec<Vec<Point>>)> = Vec::new();
         for (structure, contours) in structures {
-            let polygons: Vec<Vec<Point>> =
-                contours.iter().filter(|c| c.slice == k).map(|c| c.points.iter().map(to_pixel).collect()).collect();
-            if !polygons.is_empty() {
-                sheet.polygons([left, top, TILE_WIDTH, self.height], &polygons, LINE_WIDTH, structure.colour());
-            }
+            let here: Vec<_> = contours.iter().filter(|c| c.slice == k).collect();
+            let area = here.iter().map(|c| enclosed(&c.points)).sum();
+            let polygons = here.iter().map(|c| c.points.iter().map(to_pixel).collect()).collect();
+            shown.push((area, *structure, polygons));
+        }
+        shown.sort_by(|a, b| b.0.total_cmp(&a.0));
+        for (_, structure, polygons) in shown.iter().filter(|(_, _, polygons)| !polygons.is_empty()) {
+            sheet.polygons([left, top, TILE_WIDTH, self.height], polygons, LINE_WIDTH, structure.colour());
         }
         let (middle_x, middle_y) = (left + TILE_WIDTH / 2 - LETTER, top + self.height / 2 - LETTER);
         let [l, r, u, d] = self.letters.map(String::from);
