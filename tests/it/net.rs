@@ -2,9 +2,9 @@
 //! `net/hostile.rs`, what we send in `net/sending.rs`.
 
 mod hostile;
-mod raw;
+pub mod raw;
 mod sending;
-mod support;
+pub mod support;
 
 use std::collections::BTreeSet;
 use std::path::Path;

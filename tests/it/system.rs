@@ -80,15 +80,15 @@ impl Daemon {
             pacs = setup.pacs,
         );
         std::fs::write(folder.path().join("contourd.toml"), text).unwrap();
-        let child = Self::spawn(folder.path());
+        let child = Self::spawn(contourd(), folder.path());
         let mut daemon = Self { child, folder, dicom, web };
         daemon.wait_until_ready();
         daemon
     }
 
-    fn spawn(folder: &Path) -> Child {
+    fn spawn(mut program: Command, folder: &Path) -> Child {
         let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
-        contourd()
+        program
             .args(["serve", "--config"])
             .arg(folder.join("contourd.toml"))
             .stderr(log)
@@ -111,9 +111,14 @@ impl Daemon {
 
     /// kill -9, then a new start on the same state.
     pub fn kill_and_restart(&mut self) {
+        self.kill_and_restart_as(contourd());
+    }
+
+    /// The same with `program` in the place of contourd: one that becomes contourd, and watches it.
+    pub fn kill_and_restart_as(&mut self, program: Command) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.child = Self::spawn(self.folder.path());
+        self.child = Self::spawn(program, self.folder.path());
         self.wait_until_ready();
     }
 
