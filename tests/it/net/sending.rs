@@ -57,7 +57,7 @@ impl StoreScp {
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
-            .unwrap_or_else(|e| panic!("storescp cannot be run ({e}); ops/setup --with-tests installs it"));
+            .unwrap_or_else(|e| panic!("storescp cannot be run ({e}); ops/setup --tests installs it"));
         while TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).await.is_err() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }

@@ -95,7 +95,7 @@ pub fn quick() -> ScpConfig {
 /// Runs a tool to its end: whether it succeeded, and all that it said. A tool that is not installed is a failure.
 pub async fn tool(name: &str, args: &[&str]) -> (bool, String) {
     let run = tokio::process::Command::new(name).args(args).env("TCP_NODELAY", "1").output().await;
-    let run = run.unwrap_or_else(|e| panic!("{name} cannot be run ({e}); ops/setup --with-tests installs it"));
+    let run = run.unwrap_or_else(|e| panic!("{name} cannot be run ({e}); ops/setup --tests installs it"));
     (run.status.success(), [run.stdout, run.stderr].map(|o| String::from_utf8_lossy(&o).into_owned()).concat())
 }
 
@@ -120,7 +120,7 @@ pub fn dump(file: &Path) -> String {
 
 fn run(name: &str, args: &[&str], directory: &Path) -> String {
     let run = Command::new(name).args(args).current_dir(directory).stderr(Stdio::piped()).output();
-    let run = run.unwrap_or_else(|e| panic!("{name} cannot be run ({e}); ops/setup --with-tests installs it"));
+    let run = run.unwrap_or_else(|e| panic!("{name} cannot be run ({e}); ops/setup --tests installs it"));
     assert!(run.status.success(), "{name} {args:?}: {}", String::from_utf8_lossy(&run.stderr));
     String::from_utf8_lossy(&run.stdout).into_owned()
 }
