@@ -179,7 +179,7 @@ fn record(files: &[PathBuf]) -> Vec<Call> {
 }
 
 #[test]
-fn success_is_said_after_everything_is_on_disk() {
+fn an_instance_is_acknowledged_only_when_it_is_durable() {
     let folder = tempfile::tempdir().unwrap();
     let files = instances(folder.path());
     let calls = record(&files);
