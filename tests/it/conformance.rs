@@ -245,7 +245,9 @@ fn phantom_truth(acquisition: Acquisition, missing_eye: Option<Side>, recipe: &R
         let Some(mask) = read.get(&structure) else { continue };
         let ratio = mask.cc() / head.volume_cc(structure);
         println!("{acquisition:?} {:<14} {:.3} cm3, {ratio:.4} of the analytic volume", structure.name(), mask.cc());
-        assert!((ratio - 1.0).abs() <= 0.02, "{}: {ratio:.4} of its analytic volume", structure.name());
+        // 2 %, where counting pixels can tell 2 %: a body of N pixels is counted to about N^(-2/3), and a lens has 150.
+        let bound = (4.0 * (mask.count() as f64).powf(-2.0 / 3.0)).max(0.02);
+        assert!((ratio - 1.0).abs() <= bound, "{}: {ratio:.4} of its analytic volume", structure.name());
         if let Some(side) = structure.side() {
             let along = left.dot(mask.barycentre().unwrap() - brain);
             assert_eq!(along > 0.0, side == Side::Left, "{} lies {along:.1} mm to the left", structure.name());
