@@ -1,0 +1,279 @@
+//! A running web side over a real store, and a small lopsided head to put into it.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use contourd::anatomy::Structure;
+use contourd::anatomy::rules::{Flag, Rule, RuleEffect};
+use contourd::contour::{ContourConfig, contours_of};
+use contourd::dicom::data::{EncodedInstance, MrAcquisition, MrSeriesAttributes, PatientStudy, write_mr_series};
+use contourd::geometry::{Grid, Lps, Mask, Shape, Vec3, Volume};
+use contourd::ids::{AeTitle, FrameOfReferenceUid, InstanceUid, Phi, SeriesUid, StudyUid, sha256_hex};
+use contourd::store::{
+    Arrival, BlobKey, CaseResult, NewInstance, NewResult, NewStructure, PatientText, PgStore, ResultKind, Store,
+    StoreConfig,
+};
+use contourd::web::{ModelInForce, ServiceFacts, WebConfig, WebState, serve};
+use serde_json::{Value, json};
+use time::macros::datetime;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::http::{Answer, ask};
+
+pub const NAME: &str = "Muster^Erika";
+/// What a hostile sender could put into a header: shown as it is, never run.
+pub const HOSTILE: &str = "<b>Evil</b>^<img>";
+
+/// A running daemon's web side, with everything below it.
+pub struct Site {
+    pub store: Store,
+    pub address: SocketAddr,
+    shutdown: CancellationToken,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+    _directory: tempfile::TempDir,
+}
+
+impl Site {
+    pub async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        // The database's own user has to get through.
+        std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let config = StoreConfig { state_dir: directory.path().join("state"), ..StoreConfig::default() };
+        let store = Store::open(&config).await.unwrap();
+        let facts = ServiceFacts {
+            version: "0.0-test".into(),
+            provider: "CPUExecutionProvider".into(),
+            models: vec![ModelInForce { name: "phantom-v1".into(), digest: "c0ffee".repeat(10) }],
+            database: "private".into(),
+        };
+        let config = WebConfig { cases_per_page: 3, ..WebConfig::default() };
+        let state = WebState::new(store.pg.clone(), store.blobs.clone(), facts, config);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let server = tokio::spawn(serve(listener, state, shutdown.clone()));
+        Self { store, address, shutdown, server, _directory: directory }
+    }
+
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.server.await.unwrap().unwrap();
+        self.store.close().await.unwrap();
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        ask(self.address, "GET", path, &[], "").await
+    }
+
+    pub async fn review(&self, case: Uuid, structure: &str, body: &Value) -> Answer {
+        let path = format!("/api/cases/{case}/structures/{structure}/reviews");
+        ask(self.address, "POST", &path, &[("content-type", "application/json")], &body.to_string()).await
+    }
+
+    pub fn pg(&self) -> &PgStore {
+        &self.store.pg
+    }
+
+    /// Stores the images of a series as the receiving side does; the case of the last of them.
+    pub async fn receive(&self, name: &str, objects: &[EncodedInstance]) -> Uuid {
+        for object in objects {
+            let sha256 = sha256_hex(&object.bytes);
+            let key = BlobKey::instance(&object.series, &object.instance, &sha256);
+            self.store.blobs.put(&key, Bytes::from(object.bytes.clone())).await.unwrap();
+            let arrival = Arrival {
+                study: StudyUid::parse("1.2.840.77.1").unwrap(),
+                series: object.series.clone(),
+                frame: None,
+                modality: "MR".into(),
+                series_description: "T1 MPRAGE post".into(),
+                patient_id: PatientText(Phi::new("P-0815".into())),
+                patient_name: PatientText(Phi::new(name.into())),
+                calling: AeTitle::parse("SCANNER").unwrap(),
+                called: AeTitle::parse("CONTOURD").unwrap(),
+                route: "default".into(),
+            };
+            let new = NewInstance {
+                arrival,
+                instance: object.instance.clone(),
+                sop_class: object.sop_class.clone(),
+                transfer_syntax: object.transfer_syntax.clone(),
+                content_sha256: sha256.clone(),
+                blob_key: key.as_str().into(),
+                sha256,
+                byte_count: object.bytes.len() as u64,
+            };
+            self.pg().accept_instance(&new).await.unwrap();
+        }
+        let page = self.pg().case_page(None, 1).await.unwrap();
+        page[0].case.id
+    }
+
+    /// Ends the job of every silent series with what `end` makes of it.
+    pub async fn claim(&self) -> (Uuid, Uuid) {
+        self.pg().queue_silent_series(Duration::ZERO).await.unwrap();
+        let holder = Uuid::new_v4();
+        let job = self.pg().claim_job(holder, Duration::from_secs(60)).await.unwrap().unwrap();
+        (job.case.id, holder)
+    }
+
+    pub async fn finish(
+        &self,
+        structures: Vec<NewStructure>,
+        derived: &[EncodedInstance],
+        destinations: &[String],
+    ) -> Uuid {
+        let (case, holder) = self.claim().await;
+        let mut results = Vec::new();
+        for object in derived {
+            let sha256 = sha256_hex(&object.bytes);
+            let key = BlobKey::result(case, &object.instance, &sha256);
+            self.store.blobs.put(&key, Bytes::from(object.bytes.clone())).await.unwrap();
+            results.push(NewResult {
+                kind: ResultKind::DerivedImage,
+                sop_class: object.sop_class.clone(),
+                instance: object.instance.clone(),
+                series: object.series.clone(),
+                blob_key: key.as_str().into(),
+                sha256,
+                byte_count: object.bytes.len() as u64,
+            });
+        }
+        // Only the structure set's row matters here; its bytes are read by the delivering side.
+        results.push(NewResult {
+            kind: ResultKind::StructureSet,
+            sop_class: "1.2.840.10008.5.1.4.1.1.481.3".into(),
+            instance: InstanceUid::derive(&["structure set", &case.to_string()]),
+            series: SeriesUid::derive(&["structure set", &case.to_string()]),
+            blob_key: "results/none".into(),
+            sha256: sha256_hex(b"none"),
+            byte_count: 4,
+        });
+        let result = CaseResult {
+            model_name: "phantom-v1".into(),
+            model_digest: "c0ffee".repeat(10),
+            config_digest: "0".repeat(64),
+            report: json!({}),
+            structures,
+            results,
+        };
+        self.pg().finish_job(case, holder, &result, destinations).await.unwrap();
+        case
+    }
+}
+
+/// Anisotropic, non-square, off-centre, turned by 6 degrees about the long axis.
+pub fn head_grid() -> Arc<Grid> {
+    let (s, c) = 6f64.to_radians().sin_cos();
+    let axes = [Vec3::new(c, s, 0.0), Vec3::new(-s, c, 0.0), Vec3::new(0.0, 0.0, 1.0)];
+    let frame = FrameOfReferenceUid::parse("1.2.840.77.9").unwrap();
+    Arc::new(Grid::new(frame, Shape::new(80, 64, 24), Lps::new(-61.5, -88.0, 12.25), axes, [1.5, 2.5, 3.0]).unwrap())
+}
+
+pub fn ellipsoid(grid: &Arc<Grid>, centre: [f64; 3], radii: [f64; 3]) -> Mask {
+    let mut mask = Mask::empty(Arc::clone(grid));
+    for offset in 0..mask.data().len() {
+        let v = mask.voxel(offset);
+        let distance: f64 = (0..3).map(|a| ((v[a] as f64 - centre[a]) / radii[a]).powi(2)).sum();
+        mask.data_mut()[offset] = distance <= 1.0;
+    }
+    mask
+}
+
+/// One eye only, on the patient's left (+i), two structures on the midline; the other eight are absent.
+pub fn truth() -> Vec<(Structure, Mask)> {
+    let grid = head_grid();
+    vec![
+        (Structure::Brain, ellipsoid(&grid, [41.0, 36.0, 14.0], [30.0, 20.0, 8.6])),
+        (Structure::Brainstem, ellipsoid(&grid, [42.0, 41.0, 8.0], [7.0, 5.0, 4.5])),
+        (Structure::Eye_L, ellipsoid(&grid, [56.0, 9.0, 9.0], [8.0, 4.8, 4.0])),
+        (Structure::Lens_L, ellipsoid(&grid, [56.5, 5.8, 9.0], [3.0, 1.6, 1.2])),
+    ]
+}
+
+pub fn head() -> Volume<f32> {
+    let grid = head_grid();
+    let mut volume = Volume::filled(Arc::clone(&grid), 20.0);
+    for (n, (_, mask)) in truth().iter().enumerate() {
+        for (value, _) in volume.data_mut().iter_mut().zip(mask.data()).filter(|(_, inside)| **inside) {
+            *value = [700.0, 520.0, 240.0, 420.0][n];
+        }
+    }
+    for offset in 0..volume.data().len() {
+        let [i, j, k] = volume.voxel(offset);
+        volume.data_mut()[offset] += (i * 7 + j * 13 + k * 3) as f32 % 40.0;
+    }
+    volume
+}
+
+pub fn images(volume: &Volume<f32>, series: &str) -> Vec<EncodedInstance> {
+    let phi = |text: &str| Phi::new(text.to_owned());
+    let patient = PatientStudy {
+        study: StudyUid::parse("1.2.840.77.1").unwrap(),
+        patient_name: phi(NAME),
+        patient_id: phi("P-0815"),
+        issuer_of_patient_id: phi(""),
+        birth_date: phi(""),
+        sex: "O".into(),
+        age: phi(""),
+        size: phi(""),
+        weight: phi(""),
+        study_date: "20250102".into(),
+        study_time: "101112".into(),
+        study_id: phi(""),
+        accession_number: phi(""),
+        referring_physician: phi(""),
+        study_description: "Head".into(),
+    };
+    let attributes = MrSeriesAttributes {
+        patient,
+        series: SeriesUid::parse(series).unwrap(),
+        series_number: 3,
+        series_description: "T1 MPRAGE post".into(),
+        image_type: vec!["ORIGINAL".into(), "PRIMARY".into(), "OTHER".into()],
+        manufacturer: "Test".into(),
+        model_name: "Scanner".into(),
+        software_versions: vec!["1".into()],
+        acquisition: MrAcquisition {
+            scanning_sequence: vec!["GR".into()],
+            sequence_variant: vec!["SP".into()],
+            acquisition_type: "3D".into(),
+            patient_position: "HFS".into(),
+            ..MrAcquisition::default()
+        },
+        position_reference_indicator: String::new(),
+        created: datetime!(2025-03-04 05:06:07),
+        derivation: None,
+        sources: Vec::new(),
+    };
+    write_mr_series(volume, &attributes).unwrap()
+}
+
+/// What the daemon would store of the truth: all twelve structures, those that are absent said so.
+pub fn structures() -> Vec<NewStructure> {
+    let truth = truth();
+    let row = |structure: Structure| match truth.iter().find(|(s, _)| *s == structure) {
+        Some((_, mask)) => NewStructure {
+            structure,
+            volume_cc: Some(mask.cc()),
+            agreement: Some(0.93),
+            report: json!({
+                "effects": [RuleEffect { rule: Rule::LargestComponent, added: 0, removed: 31 }],
+                "flags": if structure == Structure::Eye_L { vec![Flag::SideUncertain { distance_mm: 3.2 }] } else { vec![] },
+            }),
+            contours: serde_json::to_value(contours_of(mask, &ContourConfig::default()).unwrap()).unwrap(),
+        },
+        None => NewStructure {
+            structure,
+            volume_cc: None,
+            agreement: None,
+            report: json!({"effects": [], "flags": [Flag::NotFound { predicted: 0 }]}),
+            contours: json!([]),
+        },
+    };
+    Structure::ALL.into_iter().map(row).collect()
+}
