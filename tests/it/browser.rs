@@ -10,8 +10,8 @@ use tokio::process::{Child, Command};
 
 use super::http;
 
-/// How long a page may take to show what it should.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a page may take to show what it should; generous, for a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 pub struct Browser {
