@@ -1,8 +1,8 @@
-"""Checkpoint to ONNX, and the proof that both compute the same.
+"""Checkpoint to calibrated ONNX, and the proof that both compute the same.
 
-python3 -m contourd_training.export --config RECIPE --run FOLDER --out MODEL_FOLDER
+python3 -m contourd_training.export --config RECIPE --run FOLDER --store FOLDER --out MODEL_FOLDER
 
-Reads RUN/<plane>/checkpoint.pt, writes MODEL_FOLDER/<plane>.onnx: input "image" float32 (N, 1, H, W), output "logits"
+Reads RUN/<plane>/checkpoint.pt, sets the operating points on the training store, writes MODEL_FOLDER/<plane>.onnx: input "image" float32 (N, 1, H, W), output "logits"
 float32 (N, 2C, H', W'), N, H and W free. Batch normalisation is folded into the convolutions.
 """
 
@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from .calibrate import calibrate
 from .config import Recipe
-from .store import PLANES
+from .store import PLANES, Store
 from .unet import UNet
 
 OPSET = 16
@@ -70,12 +71,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="contourd_training.export", description=__doc__.split("\n")[0])
     parser.add_argument("--config", required=True, type=Path, help="the model's recipe (TOML)")
     parser.add_argument("--run", required=True, type=Path, help="folder that holds axial, coronal and sagittal")
+    parser.add_argument("--store", required=True, type=Path, help="training store, to calibrate on")
+    parser.add_argument("--cases", type=int, default=6, help="heads to calibrate on")
+    parser.add_argument("--stride", type=int, default=4, help="of their slices, every n-th is used")
     parser.add_argument("--out", required=True, type=Path, help="model folder")
+    parser.add_argument("--planes", nargs="+", choices=sorted(PLANES), default=list(PLANES))
     given = parser.parse_args(arguments)
-    recipe = Recipe.read(given.config)
+    recipe, store = Recipe.read(given.config), Store(given.store)
     given.out.mkdir(parents=True, exist_ok=True)
-    for plane in PLANES:
+    for plane in given.planes:
         network = load_network(recipe, given.run / plane / "checkpoint.pt")
+        calibrate(network, store, PLANES[plane], given.cases, given.stride)
         path = given.out / f"{plane}.onnx"
         export(network, path)
         worst = parity(network, path)

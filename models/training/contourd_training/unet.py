@@ -37,7 +37,7 @@ class UNet(nn.Module):
         super().__init__()
         padding = 1 if config.padding == "same" else 0
         widths = [config.base_width * 2**level for level in range(config.poolings + 1)]
-        self.poolings, self.valid = config.poolings, not padding
+        self.poolings, self.valid, self.input_factor = config.poolings, not padding, config.input_factor
         self.down = nn.ModuleList(Block(i, o, padding) for i, o in zip([1, *widths], widths))
         self.up = nn.ModuleList(Block(i + o, o, padding) for o, i in zip(widths, widths[1:]))
         self.pool = nn.MaxPool2d(2)

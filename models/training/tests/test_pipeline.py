@@ -94,7 +94,7 @@ def test_from_store_to_card(recipe_file, store_folder, tmp_path):
         assert log[-1]["loss"] < 0.75 * log[0]["loss"], plane
         assert log[-1]["alpha"] < log[0]["alpha"]
     given = ["--config", str(recipe_file), "--run", str(run)]
-    export.main([*given, "--out", str(model)])
+    export.main([*given, "--store", str(store_folder), "--out", str(model)])
     evaluate.main([*given, "--store", str(heldout), "--out", str(tmp_path / "evaluation.json")])
     result = json.loads((tmp_path / "evaluation.json").read_text())
     vote = {row["class"]: row["vote"] for row in result["summary"] if "vote" in row}
@@ -118,9 +118,10 @@ def test_from_store_to_card(recipe_file, store_folder, tmp_path):
 
 def test_evaluation_by_hand():
     a = np.array([[[1, 3, 0, 2]]], np.uint8)
-    b = np.array([[[1, 1, 2, 0]]], np.uint8)
-    assert evaluate.dice(a, b, 0) == 1.0 and evaluate.dice(a, b, 1) == 0.0 and evaluate.dice(a, b, 2) is None
-    assert evaluate.dice(a, np.array([[[1, 0, 0, 2]]], np.uint8), 1) == pytest.approx(2 / 3)
+    joint = evaluate.joint_counts(a, np.array([[[1, 1, 130, 0]]], np.uint8))
+    assert joint.sum() == 4 and joint[3, 1] == 1 and joint[0, 130] == 1
+    assert [evaluate.dice(joint, bit) for bit in (0, 1, 2, 7)] == [1.0, 0.0, None, 0.0]
+    assert evaluate.dice(evaluate.joint_counts(a, np.array([[[1, 0, 0, 2]]], np.uint8)), 1) == pytest.approx(2 / 3)
     votes = [np.array([v], np.uint8) for v in (0b0111, 0b0101, 0b1100)]
     assert evaluate.majority(votes).tolist() == [0b0101]
 
@@ -152,7 +153,7 @@ def test_the_shipped_recipe_reads_and_faults_are_named(tmp_path):
               ("batch = 10", "batch = 10\nsurprise = 1", "surprise"), ("momentum = 0.9", "momentum = 1.0", "momentum"),
               ("poolings = 4", "poolings = \"4\"", "network.poolings"),
               ("positive_weight = 0.3", "positive_weight = 1.0", "loss"),
-              ("axial = [160, 160]", "", "sampling.patch"),
+              ("axial = [192, 192]", "", "sampling.patch"),
               ("gain = [0.4, 1.3]", "gain = [1.3, 0.4]", "augmentation.gain")]
     for old, new, named in faults:
         assert old in text
