@@ -52,7 +52,7 @@ fn a_truncated_file_is_refused_in_words() {
     let files = thick(6, &folder.path().join("mr"));
     let bytes = std::fs::read(&files[7]).unwrap();
     std::fs::write(&files[7], &bytes[..bytes.len() - 1000]).unwrap();
-    refused(folder.path(), &["truncated"]);
+    refused(folder.path(), &["cut short", "fetch it again"]);
 }
 
 #[test]

@@ -245,15 +245,15 @@ fn phantom_truth(acquisition: Acquisition, missing_eye: Option<Side>, recipe: &R
         let Some(mask) = read.get(&structure) else { continue };
         let ratio = mask.cc() / head.volume_cc(structure);
         println!("{acquisition:?} {:<14} {:.3} cm3, {ratio:.4} of the analytic volume", structure.name(), mask.cc());
-        // 2 %, where counting pixels can tell 2 %: a body of N pixels is counted to about N^(-2/3), and a lens has 150.
-        let bound = (4.0 * (mask.count() as f64).powf(-2.0 / 3.0)).max(0.02);
+        // A lens of 150 pixels, or a nerve 4 mm thick on 2 mm slices, is counted no better than to some percent.
+        let bound = if head.volume_cc(structure) >= 2.0 { 0.02 } else { 0.1 };
         assert!((ratio - 1.0).abs() <= bound, "{}: {ratio:.4} of its analytic volume", structure.name());
         if let Some(side) = structure.side() {
             let along = left.dot(mask.barycentre().unwrap() - brain);
             assert_eq!(along > 0.0, side == Side::Left, "{} lies {along:.1} mm to the left", structure.name());
         }
     }
-    assert_eq!(read.len(), if missing_eye.is_some() { 10 } else { 12 });
+    assert_eq!(read.len(), if missing_eye.is_some() { 9 } else { 12 });
 }
 
 #[test]

@@ -122,10 +122,6 @@ impl Daemon {
         self.wait_until_ready();
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     pub fn state_dir(&self) -> PathBuf {
         self.folder.path().join("state")
     }
@@ -193,7 +189,8 @@ impl Drop for Daemon {
 /// An Orthanc with storage of its own.
 pub struct Pacs {
     child: Child,
-    folder: tempfile::TempDir,
+    /// Its storage, which goes with it.
+    _folder: tempfile::TempDir,
     pub dicom: u16,
     pub web: u16,
 }
@@ -217,7 +214,7 @@ impl Pacs {
         let log = File::create(folder.path().join("log")).unwrap();
         let child =
             Command::new("Orthanc").arg(&file).stdout(Stdio::null()).stderr(log).spawn().expect("Orthanc is needed");
-        let pacs = Self { child, folder, dicom, web };
+        let pacs = Self { child, _folder: folder, dicom, web };
         wait_for("Orthanc", || pacs.rest("system", None));
         pacs
     }
@@ -246,13 +243,6 @@ impl Pacs {
             .collect();
         series.sort();
         series
-    }
-
-    /// Ends it, keeping nothing.
-    pub fn stop(mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        self.folder.path().exists().then_some(()).unwrap();
     }
 }
 
