@@ -181,7 +181,7 @@ pub fn downsample_filter(source: &Volume<f32>, target: &Grid) -> Result<Volume<f
     Volume::new(Arc::clone(grid), data)
 }
 
-fn smooth_axis(data: &mut Vec<f32>, extents: [usize; 3], axis: usize, sigma: f64) {
+fn smooth_axis(data: &mut [f32], extents: [usize; 3], axis: usize, sigma: f64) {
     let radius = (3.0 * sigma).ceil() as usize;
     let weights: Vec<f32> = {
         let raw: Vec<f64> =
@@ -191,7 +191,7 @@ fn smooth_axis(data: &mut Vec<f32>, extents: [usize; 3], axis: usize, sigma: f64
     };
     let stride: usize = extents[..axis].iter().product();
     let length = extents[axis];
-    let source = data.clone();
+    let source = data.to_vec();
     let row = extents[0];
     data.par_chunks_exact_mut(row).enumerate().for_each(|(r, values)| {
         let base = r * row;

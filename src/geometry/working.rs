@@ -147,7 +147,7 @@ fn bounds(grid: &Grid) -> ([f64; 3], [f64; 3]) {
 /// The largest connected bright body: everything above 15 % of the bright end (98 % quantile of what is not zero).
 fn head_mask(look: &Volume<f32>) -> Result<Mask, GeometryError> {
     let bright = quantile(look.data().iter().copied().filter(|v| *v > 0.0), 0.98);
-    if !(bright > 0.0) {
+    if bright.is_nan() || bright <= 0.0 {
         return Err(GeometryError::NoHead("no voxel is brighter than zero".into()));
     }
     let mut head = look.map(|v| *v > 0.15 * bright);

@@ -133,7 +133,8 @@ impl Card {
         if w.spacing.iter().any(|s| !(0.1..=10.0).contains(s)) {
             return Err(format!("working.spacing {:?}: each must lie between 0.1 and 10 mm", w.spacing));
         }
-        if !(w.intensity_scale.is_finite() && w.intensity_scale > 0.0) || !(0.0..=50.0).contains(&w.margin_top) {
+        let scaled = w.intensity_scale.is_finite() && w.intensity_scale > 0.0;
+        if !(scaled && (0.0..=50.0).contains(&w.margin_top)) {
             return Err("working.intensity_scale must be positive, working.margin_top 0 to 50 mm".into());
         }
         Ok(())

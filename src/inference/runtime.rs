@@ -155,10 +155,8 @@ impl Runtime {
                     n => n,
                 };
                 // Spinning threads gain nothing measurable on an idle machine and cost several times on a busy one.
-                builder = builder
-                    .with_intra_threads(threads)
-                    .and_then(|b| b.with_intra_op_spinning(false))
-                    .map_err(|e| provider(e.to_string()))?;
+                builder = builder.with_intra_threads(threads).map_err(|e| provider(e.to_string()))?;
+                builder = builder.with_intra_op_spinning(false).map_err(|e| provider(e.to_string()))?;
             }
         }
         builder.commit_from_memory(bytes).map_err(|e| match execution {

@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     /// Bytes of a NIfTI-1 file of 4 x 3 x 2 voxels of 16-bit integers.
-    fn file(change: impl Fn(&mut Vec<u8>)) -> tempfile::NamedTempFile {
+    fn file(change: impl Fn(&mut [u8])) -> tempfile::NamedTempFile {
         let mut h = vec![0u8; 352];
         let mut put = |at: usize, bytes: &[u8]| h[at..at + bytes.len()].copy_from_slice(bytes);
         put(0, &348i32.to_le_bytes());
@@ -112,7 +112,7 @@ mod tests {
     }
 
     /// In RAS: i along +y, j along -z, k along +x.
-    fn with_sform(h: &mut Vec<u8>) {
+    fn with_sform(h: &mut [u8]) {
         h[254..256].copy_from_slice(&1i16.to_le_bytes());
         floats(h, 280, &[0.0, 0.0, 3.0, 11.0, 2.0, 0.0, 0.0, -7.0, 0.0, -0.5, 0.0, 40.0]);
     }

@@ -108,7 +108,7 @@ fn a_pacs_that_routes_everything_back_gets_one_result() {
         std::thread::sleep(Duration::from_secs(3));
     }
     println!("{rounds} rounds of everything in {seconds} s");
-    assert_eq!(pacs.structure_sets(), [uid.clone()], "one result exists");
+    assert_eq!(pacs.structure_sets(), std::slice::from_ref(&uid), "one result exists");
     assert_eq!(daemon.cases_of(&uid).len(), 1);
     assert_eq!(daemon.sql("select count(*) from results where kind = 'structure_set'"), ["1"]);
 }
