@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use time::PrimitiveDateTime;
 
 use super::Failure;
+use crate::anatomy::Structure;
 use crate::config::Config;
 use crate::contour::picture::contact_sheet;
 use crate::dicom::data::{assemble, read_folder};
@@ -59,7 +60,9 @@ pub fn run(args: SegmentArgs) -> Result<(), Failure> {
     write_results(&args, &result)?;
     if let Some(path) = &args.picture {
         let planes = result.derived_series.as_ref().unwrap_or(&series);
-        let structures: Vec<_> = result.contours.iter().map(|(s, c)| (*s, c.clone())).collect();
+        // All twelve: the legend says which were not found.
+        let contours = |s| result.contours.get(&s).cloned().unwrap_or_default();
+        let structures: Vec<_> = Structure::ALL.into_iter().map(|s| (s, contours(s))).collect();
         let png = contact_sheet(&planes.volume, &structures).context("drawing the picture")?;
         write(path, &png)?;
     }

@@ -185,6 +185,18 @@ impl Config {
         r.complain("contours", config.contours.faults());
         r.complain("delivery", config.delivery.faults());
         r.complain("", config.service.faults());
+        // The SCP answers to one title only, so a route for another would never take anything.
+        for (n, route) in (1..).zip(&config.service.routes) {
+            if route.called_ae.as_ref().is_some_and(|title| *title != config.scp.ae_title) {
+                r.complain(
+                    "",
+                    vec![format!(
+                        "route[{n}].called_ae is not scp.ae_title ({}): nothing would ever take it",
+                        config.scp.ae_title
+                    )],
+                );
+            }
+        }
         let faults = r.finish();
         if faults.is_empty() { Ok(config) } else { Err(faults) }
     }
@@ -289,6 +301,10 @@ mod tests {
             assert!(keys.iter().any(|k| k == key), "{key} is not among {keys:?}");
         }
         assert!(keys.iter().any(|k| k.starts_with("route[1]")), "{keys:?}");
+        let other = "[[destination]]\nname = \"p\"\nhost = \"h\"\nport = 1\nae_title = \"P\"\n\
+                     [[route]]\nname = \"a\"\ncalled_ae = \"NOBODY\"\ndestinations = [\"p\"]\n";
+        let faults = Config::parse(other).unwrap_err();
+        assert_eq!(faults.iter().map(|f| f.key.as_str()).collect::<Vec<_>>(), ["route[1].called_ae"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Measures between masks, and tables of them (method.md section 6). Pure; the service uses it to check its own output.
+//! Measures between masks, and tables of them (thesis section 4.3.2). Pure; the service uses it to check its own output.
 
 mod distance;
 mod table;

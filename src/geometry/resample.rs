@@ -152,7 +152,7 @@ fn sample_mask(data: &[bool], extent: [usize; 3], at: [f64; 3]) -> f32 {
 }
 
 /// Gaussian smoothing of `source` along its own axes, matched to how much coarser `target` samples it, so that linear
-/// sampling does not alias (method.md section 1.2). Where the target is finer or equal, nothing changes.
+/// sampling does not alias (thesis section 4.3.1). Where the target is finer or equal, nothing changes.
 ///
 /// For an axis sampled r times coarser the standard deviation is 0.5 * sqrt(r^2 - 1) source voxels: what turns a box
 /// of one voxel into a box of r voxels, in variance.

@@ -62,7 +62,7 @@ const COARSE: f64 = 3.0;
 const HEAD_AREA_CM2: f64 = 4.0;
 
 /// Places the working grid on the head of `image` (patient axes, any acquisition): the uppermost slice is the first
-/// that holds head tissue, less a margin; in x and y the grid is centred on the head's box (method.md section 1.3).
+/// that holds head tissue, less a margin; in x and y the grid is centred on the head's box (thesis section 4.3.1).
 ///
 /// # Errors
 /// [`GeometryError::NoHead`] when nothing the size of a head stands out from the background.

@@ -238,7 +238,7 @@ pub fn segment_series(
     finish(series, &found.structures, Some(&vote), recipe, order, clock)
 }
 
-/// The second half: findings on any grid to a checked structure set. Tests and the phantom put known masks in here.
+/// The second half: findings on any grid to a checked structure set. Tests put known masks in here.
 ///
 /// # Errors
 /// As [`segment_series`].

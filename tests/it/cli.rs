@@ -32,7 +32,7 @@ fn thick(seed: u64, folder: &Path) -> Vec<PathBuf> {
 fn a_folder_without_images_is_refused_in_words() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("notes.txt"), "no image").unwrap();
-    refused(folder.path(), &["no"]);
+    refused(folder.path(), &["the folder holds no DICOM images"]);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_series_with_a_missing_slice_is_refused_in_words() {
     let folder = tempfile::tempdir().unwrap();
     let files = thick(7, &folder.path().join("mr"));
     std::fs::remove_file(&files[11]).unwrap();
-    refused(folder.path(), &["missing"]);
+    refused(folder.path(), &["missing", "mm apart"]);
 }
 
 #[test]

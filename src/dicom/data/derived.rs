@@ -56,6 +56,7 @@ fn attributes(source: &Series, meta: &DerivedSeriesMeta, grid: &Grid) -> MrSerie
         "axial".to_owned(),
         meta.config_digest.clone(),
         meta.revision.to_string(),
+        meta.created.to_string(),
         env!("CARGO_PKG_VERSION").to_owned(),
     ]);
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();

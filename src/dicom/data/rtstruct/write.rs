@@ -127,6 +127,7 @@ fn identity(series: &Series, meta: &StructureSetMeta) -> Vec<String> {
         meta.model_digest.clone(),
         meta.config_digest.clone(),
         meta.revision.to_string(),
+        meta.created.to_string(),
         env!("CARGO_PKG_VERSION").to_owned(),
     ]);
     parts
