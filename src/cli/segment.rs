@@ -44,6 +44,13 @@ pub struct SegmentArgs {
 /// [`Failure::Refused`] when the folder does not hold one usable series.
 pub fn run(args: SegmentArgs) -> Result<(), Failure> {
     let config = Config::read(args.config.as_deref())?;
+    let folder = derived_folder(&args.output);
+    if std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        let folder = folder.display();
+        return Err(Failure::Usage(format!(
+            "{folder} holds files of an earlier run; remove it, or choose another --output"
+        )));
+    }
     let instances = read_folder(&args.dir).map_err(|e| Failure::Refused(e.to_string()))?;
     let series = assemble(instances).map_err(|e| Failure::Refused(e.to_string()))?;
     let runtime = Runtime::load(&config.inference).map_err(anyhow::Error::from)?;
@@ -70,9 +77,14 @@ pub fn run(args: SegmentArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Where a derived series goes.
+fn derived_folder(output: &Path) -> PathBuf {
+    output.with_extension("series")
+}
+
 fn write_results(args: &SegmentArgs, result: &Segmentation) -> Result<(), Failure> {
     if !result.derived.is_empty() {
-        let folder = args.output.with_extension("series");
+        let folder = derived_folder(&args.output);
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         for (n, object) in result.derived.iter().enumerate() {
             write(&folder.join(format!("{:04}.dcm", n + 1)), &object.bytes)?;

@@ -48,9 +48,18 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
 }
 
 async fn serve(config: Config, runtime: &Runtime, recipes: Recipes) -> anyhow::Result<()> {
+    let store = Arc::new(Store::open(&config.store).await?);
+    let served = serve_over(&store, config, runtime, recipes).await;
+    // Also after a failed start: the private PostgreSQL server must not outlive us.
+    store.close().await?;
+    served?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn serve_over(store: &Arc<Store>, config: Config, runtime: &Runtime, recipes: Recipes) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let store = Arc::new(Store::open(&config.store).await?);
     let bind = |what: &'static str, at| async move {
         TcpListener::bind(at)
             .await
@@ -64,7 +73,7 @@ async fn serve(config: Config, runtime: &Runtime, recipes: Recipes) -> anyhow::R
     let shutdown = CancellationToken::new();
     let web_shutdown = CancellationToken::new();
     let daemon =
-        Daemon::start(Arc::clone(&store), config.service, config.scp, dicom, Arc::new(recipes), shutdown.clone());
+        Daemon::start(Arc::clone(store), config.service, config.scp, dicom, Arc::new(recipes), shutdown.clone());
     let web = tokio::spawn(crate::web::serve(http, state, web_shutdown.clone()));
     tracing::info!("ready");
     tokio::select! {
@@ -74,11 +83,7 @@ async fn serve(config: Config, runtime: &Runtime, recipes: Recipes) -> anyhow::R
     tracing::info!("stopping");
     daemon.stop().await;
     web_shutdown.cancel();
-    let served = web.await;
-    store.close().await?;
-    served.context("the HTTP server ended in a fault")?.context("the HTTP server")?;
-    tracing::info!("stopped");
-    Ok(())
+    web.await.context("the HTTP server ended in a fault")?.context("the HTTP server")
 }
 
 fn facts(runtime: &Runtime, recipes: &Recipes, private: bool) -> ServiceFacts {

@@ -140,6 +140,10 @@ impl Config {
         };
         let name = || path.map_or_else(|| "the defaults".into(), |p| p.display().to_string());
         let mut config = Self::parse(&text).map_err(|faults| ConfigError::Faults { name: name(), faults })?;
+        let faults = config.missing_models();
+        if !faults.is_empty() {
+            return Err(ConfigError::Faults { name: name(), faults });
+        }
         // Secrets come from the environment and win over the file.
         if let Ok(url) = std::env::var(DATABASE_URL) {
             config.store.url = Some(Phi::new(url));
@@ -199,6 +203,23 @@ impl Config {
         }
         let faults = r.finish();
         if faults.is_empty() { Ok(config) } else { Err(faults) }
+    }
+
+    /// Models that are named but not installed.
+    fn missing_models(&self) -> Vec<Fault> {
+        let installed = self.model_names();
+        let routes = (1..).zip(&self.service.routes);
+        let named = routes.filter_map(|(n, r)| Some((format!("route[{n}].model"), r.model.as_ref()?)));
+        std::iter::once(("models.default".to_owned(), &self.models.default))
+            .chain(named)
+            .filter(|(_, model)| !installed.contains(model))
+            .map(|(key, model)| {
+                let dir = self.models.dir.display();
+                let known =
+                    if installed.is_empty() { "none is".into() } else { format!("{} are", installed.join(", ")) };
+                Fault { key, message: format!("the model {model:?} is not installed in {dir} ({known})") }
+            })
+            .collect()
     }
 
     /// Digest of everything here that changes a result.
@@ -302,9 +323,30 @@ mod tests {
         }
         assert!(keys.iter().any(|k| k.starts_with("route[1]")), "{keys:?}");
         let other = "[[destination]]\nname = \"p\"\nhost = \"h\"\nport = 1\nae_title = \"P\"\n\
-                     [[route]]\nname = \"a\"\ncalled_ae = \"NOBODY\"\ndestinations = [\"p\"]\n";
+                     [[route]]\nname = \"a\"\ncalled_ae = \"NOBODY\"\ndestinations = [\"p\", \"p\"]\n";
         let faults = Config::parse(other).unwrap_err();
-        assert_eq!(faults.iter().map(|f| f.key.as_str()).collect::<Vec<_>>(), ["route[1].called_ae"]);
+        let keys: Vec<&str> = faults.iter().map(|f| f.key.as_str()).collect();
+        assert_eq!(keys, ["route[1].destinations", "route[1].called_ae"]);
+    }
+
+    #[test]
+    fn models_that_are_not_installed_are_faults() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("contourd.toml");
+        std::fs::create_dir_all(folder.path().join("here")).unwrap();
+        std::fs::write(folder.path().join("here/card.toml"), "").unwrap();
+        let text = |default: &str, model: &str| {
+            format!(
+                "[models]\ndir = {:?}\ndefault = \"{default}\"\n[[destination]]\nname = \"p\"\nhost = \"h\"\nport = 1\n\
+                 ae_title = \"P\"\n[[route]]\nname = \"a\"\nmodel = \"{model}\"\ndestinations = [\"p\"]\n",
+                folder.path()
+            )
+        };
+        std::fs::write(&file, text("here", "here")).unwrap();
+        assert!(Config::read(Some(&file)).is_ok());
+        std::fs::write(&file, text("gone", "lost")).unwrap();
+        let told = Config::read(Some(&file)).unwrap_err().to_string();
+        assert!(told.contains("models.default") && told.contains("route[1].model"), "{told}");
     }
 
     #[test]

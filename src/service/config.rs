@@ -220,6 +220,10 @@ impl ServiceConfig {
             for name in route.destinations.iter().filter(|name| !known.contains(name)) {
                 faults.push(format!("route[{n}].destinations names {name:?}, but there is no such [[destination]]"));
             }
+            let distinct: BTreeSet<&String> = route.destinations.iter().collect();
+            if distinct.len() < route.destinations.len() {
+                faults.push(format!("route[{n}].destinations names a destination twice; each gets one result"));
+            }
             let hides = |earlier: &RouteConfig| {
                 (earlier.called_ae.is_none() || earlier.called_ae == route.called_ae)
                     && (earlier.calling_ae.is_none() || earlier.calling_ae == route.calling_ae)

@@ -87,7 +87,7 @@ fn a_pacs_that_routes_everything_back_gets_one_result() {
     let model = coarse_model(folder.path());
     // The daemon needs the PACS's port and the PACS the daemon's.
     let pacs_port = free_port();
-    let daemon = Daemon::start(&Setup { pacs: pacs_port, quiet_seconds: 2, models: (folder.path(), model) });
+    let daemon = Daemon::start(&Setup { pacs: pacs_port, quiet_seconds: 8, models: (folder.path(), model) });
     let pacs = Pacs::start(pacs_port, Some(daemon.dicom));
     let (uid, files) = series(41, folder.path());
     assert!(acknowledged(storescu(pacs.dicom, &files)).0, "the series goes to the PACS");

@@ -128,6 +128,7 @@ fn identity(series: &Series, meta: &StructureSetMeta) -> Vec<String> {
         meta.config_digest.clone(),
         meta.revision.to_string(),
         meta.created.to_string(),
+        meta.predecessor.as_ref().map_or(String::new(), ToString::to_string),
         env!("CARGO_PKG_VERSION").to_owned(),
     ]);
     parts
