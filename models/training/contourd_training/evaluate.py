@@ -132,7 +132,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--store", required=True, type=Path, help="held-out store written by contourd")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--model", type=Path, help="model folder: the ONNX files, by onnxruntime")
-    source.add_argument("--run", type=Path, help="training folder: the checkpoints, by PyTorch")
+    source.add_argument("--run", type=Path, help="training folder: what export kept, by PyTorch")
     parser.add_argument("--out", required=True, type=Path, help="JSON file to write")
     parser.add_argument("--limit", type=int, help="measure only the first cases")
     parser.add_argument("--threads", type=int, default=2)
@@ -142,7 +142,7 @@ def main(arguments: list[str] | None = None) -> None:
     if given.model:
         networks = {plane: onnx_network(given.model / f"{plane}.onnx") for plane in PLANES}
     else:
-        networks = {plane: torch_network(load_network(recipe, given.run / plane / "checkpoint.pt")) for plane in PLANES}
+        networks = {plane: torch_network(load_network(recipe, given.run / plane / "calibrated.pt")) for plane in PLANES}
     result = evaluate(recipe, Store(given.store), networks, given.limit)
     given.out.write_text(json.dumps(result, indent=1), encoding="utf-8")
     print(table(result))

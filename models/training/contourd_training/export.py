@@ -2,7 +2,7 @@
 
 python3 -m contourd_training.export --config RECIPE --run FOLDER --store FOLDER --out MODEL_FOLDER
 
-Reads RUN/<plane>/checkpoint.pt, sets the operating points on the training store, writes MODEL_FOLDER/<plane>.onnx: input "image" float32 (N, 1, H, W), output "logits"
+Reads RUN/<plane>/checkpoint.pt, sets the operating points on the training store (kept in calibrated.pt), writes MODEL_FOLDER/<plane>.onnx: input "image" float32 (N, 1, H, W), output "logits"
 float32 (N, 2C, H', W'), N, H and W free. Batch normalisation is folded into the convolutions.
 """
 
@@ -82,6 +82,8 @@ def main(arguments: list[str] | None = None) -> None:
     for plane in given.planes:
         network = load_network(recipe, given.run / plane / "checkpoint.pt")
         calibrate(network, store, PLANES[plane], given.cases, given.stride)
+        state = {"network": network.state_dict(), "classes": store.classes}
+        torch.save(state, given.run / plane / "calibrated.pt")
         path = given.out / f"{plane}.onnx"
         export(network, path)
         worst = parity(network, path)
