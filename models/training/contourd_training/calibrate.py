@@ -1,7 +1,7 @@
 """Sets each class's operating point on whole slices of training heads.
 
-Training balances rare and common pixels by weight and shows mostly patches around organs, so that a margin of 0 (logit of
-the class equal to that of its background) marks far too much on whole slices, where a lens is one pixel in thirty
+Training balances rare and common pixels by weight and shows mostly patches around organs, so that a margin of 0 (logit
+of the class equal to that of its background) marks far too much on whole slices, where a lens is one pixel in thirty
 thousand. The margin that gives the best Dice over whole training slices is found here for each class, and subtracted
 from the class's bias: serving goes on to take the larger of two maps. Held-out heads have no part in it.
 """

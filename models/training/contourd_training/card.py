@@ -80,7 +80,8 @@ def versions() -> dict[str, str]:
 
 
 def card(
-    recipe: Recipe, store: Store, heldout: Store, run: Path, evaluation: dict, commands: list[str], model: Path
+    recipe: Recipe, store: Store, heldout: Store, run: Path, evaluation: dict, commands: list[str],
+    notes: list[str], model: Path,
 ) -> dict:
     """The card of the networks in a model folder."""
     if evaluation["store_sha256"] != heldout.sha256:
@@ -114,6 +115,7 @@ def card(
         "training": {
             "data": f"{recipe.model.data} {len(store.cases)} heads to train, {len(heldout.cases)} others to measure.",
             "commands": commands,
+            "notes": notes,
             "recipe": described,
             "seed": recipe.seed,
             "versions": versions(),
@@ -138,12 +140,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--run", required=True, type=Path, help="folder that holds axial, coronal and sagittal")
     parser.add_argument("--evaluation", required=True, type=Path, help="JSON written by contourd_training.evaluate")
     parser.add_argument("--commands", required=True, type=Path, help="the commands that made the model, one a line")
+    parser.add_argument("--note", action="append", default=[], help="what the commands do not tell, once or often")
     parser.add_argument("--out", required=True, type=Path, help="model folder with the ONNX files")
     given = parser.parse_args(arguments)
     recipe = Recipe.read(given.config)
     commands = [line for line in given.commands.read_text(encoding="utf-8").splitlines() if line.strip()]
     evaluation = json.loads(given.evaluation.read_text(encoding="utf-8"))
-    tree = card(recipe, Store(given.store), Store(given.heldout), given.run, evaluation, commands, given.out)
+    tree = card(recipe, Store(given.store), Store(given.heldout), given.run, evaluation, commands, given.note, given.out)
     (given.out / "card.toml").write_text(to_toml(tree), encoding="utf-8")
     print(f"{given.out / 'card.toml'}: written")
 

@@ -2,8 +2,9 @@
 
 python3 -m contourd_training.export --config RECIPE --run FOLDER --store FOLDER --out MODEL_FOLDER
 
-Reads RUN/<plane>/checkpoint.pt, sets the operating points on the training store (kept in calibrated.pt), writes MODEL_FOLDER/<plane>.onnx: input "image" float32 (N, 1, H, W), output "logits"
-float32 (N, 2C, H', W'), N, H and W free. Batch normalisation is folded into the convolutions.
+Reads RUN/<plane>/checkpoint.pt, sets the operating points on the training store (the result is kept as calibrated.pt),
+writes MODEL_FOLDER/<plane>.onnx: input "image" float32 (N, 1, H, W), output "logits" float32 (N, 2C, H', W'), N, H and W
+free. Batch normalisation is folded into the convolutions.
 """
 
 from __future__ import annotations

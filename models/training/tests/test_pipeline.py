@@ -104,12 +104,12 @@ def test_from_store_to_card(recipe_file, store_folder, tmp_path):
     commands = tmp_path / "commands"
     commands.write_text("first --with \"quotes\"\nsecond\n")
     words = [*given, "--store", str(store_folder), "--heldout", str(heldout), "--commands", str(commands),
-             "--evaluation", str(tmp_path / "evaluation.json"), "--out", str(model)]
+             "--evaluation", str(tmp_path / "evaluation.json"), "--note", "a note", "--out", str(model)]
     card.main(words)
     tree = tomllib.loads((model / "card.toml").read_text())
     assert tree["classes"] == CLASSES and tree["working"] == WORKING and tree["multiple"] == 4
     assert [n["plane"] for n in tree["network"]] == ["axial", "coronal", "sagittal"]
-    assert tree["training"]["commands"] == ["first --with \"quotes\"", "second"]
+    assert tree["training"]["notes"] == ["a note"] and tree["training"]["commands"] == ["first --with \"quotes\"", "second"]
     assert tree["training"]["recipe"]["optimiser"]["window"] == 6 and tree["training"]["trained"][1]["iterations"] == 30
     assert {row["class"]: row["n"] for row in tree["validation"]} == {c: v["n"] for c, v in vote.items()}
     with pytest.raises(SystemExit, match="shares heads|not made with"):
