@@ -217,12 +217,11 @@ impl Grid {
             return Err(GeometryError::Origin(origin.to_array()));
         }
         for (n, a) in axes.iter().enumerate() {
-            let length_off = (a.norm() - 1.0).abs();
-            if length_off.is_nan() || length_off >= 1e-3 {
+            if !(0.999..1.001).contains(&a.norm()) {
                 return Err(GeometryError::Axes(format!("axis {n} has length {:.6}", a.norm())));
             }
             let next = axes[(n + 1) % 3];
-            if a.dot(next).is_nan() || a.dot(next).abs() >= 1e-3 {
+            if !(-1e-3..1e-3).contains(&a.dot(next)) {
                 return Err(GeometryError::Axes(format!("axes {n} and {} meet at {:.6}", (n + 1) % 3, a.dot(next))));
             }
         }
