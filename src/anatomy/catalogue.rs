@@ -65,11 +65,6 @@ impl Class {
     pub fn structures(self) -> impl Iterator<Item = Structure> {
         Structure::ALL.into_iter().filter(move |s| s.class() == self)
     }
-
-    /// Whether the class is delivered as a left and a right structure.
-    pub fn bilateral(self) -> bool {
-        self.structures().count() == 2
-    }
 }
 
 /// Side of the body. Left is +x in LPS; nothing else decides laterality.
@@ -261,7 +256,8 @@ mod tests {
         for (n, class) in Class::ALL.into_iter().enumerate() {
             assert_eq!(class.index(), n);
             assert_eq!(serde_json::to_value(class).unwrap(), class.name());
-            assert_eq!(class.structures().count(), if class.bilateral() { 2 } else { 1 });
+            let sides: Vec<Option<Side>> = class.structures().map(Structure::side).collect();
+            assert!(sides == [None] || sides == [Some(Side::Left), Some(Side::Right)], "{sides:?}");
         }
         for s in Structure::ALL {
             assert!(s.name().len() <= 16 && s.name().is_ascii());

@@ -4,7 +4,7 @@ mod distance;
 mod table;
 
 pub use distance::{SurfaceDistances, surface_distances};
-pub use table::{ClassSummary, Row, Table, compare, summarise};
+pub use table::{Row, Table, compare};
 
 use crate::geometry::{GeometryError, Mask};
 
@@ -17,12 +17,6 @@ pub fn dice(a: &Mask, b: &Mask) -> Result<Option<f64>, GeometryError> {
     let both = a.data().iter().zip(b.data()).filter(|(a, b)| **a && **b).count();
     let total = a.count() + b.count();
     Ok((total > 0).then(|| 2.0 * both as f64 / total as f64))
-}
-
-/// Volume found over volume expected; the grids may differ. `None` when nothing was expected.
-pub fn volume_ratio(found: &Mask, reference: &Mask) -> Option<f64> {
-    let expected = reference.cc();
-    (expected > 0.0).then(|| found.cc() / expected)
 }
 
 #[cfg(test)]
@@ -65,7 +59,6 @@ mod tests {
         assert_eq!(dice(&a, &b).unwrap(), Some(2.0 * 12.0 / 54.0));
         assert_eq!(dice(&b, &a).unwrap(), dice(&a, &b).unwrap());
         assert_eq!(dice(&a, &a).unwrap(), Some(1.0));
-        assert!((volume_ratio(&a, &b).unwrap() - 0.8).abs() < 1e-12);
     }
 
     #[test]
@@ -73,8 +66,6 @@ mod tests {
         let (a, none) = (block([1, 1, 1], [4, 2, 3]), block([0; 3], [0; 3]));
         assert_eq!(dice(&none, &none).unwrap(), None);
         assert_eq!(dice(&a, &none).unwrap(), Some(0.0));
-        assert_eq!(volume_ratio(&a, &none), None);
-        assert_eq!(volume_ratio(&none, &a), Some(0.0));
         let frame = a.grid().frame().clone();
         let other = Grid::axis_aligned(frame, Shape::new(12, 9, 7), Lps::new(0.0, 0.0, 0.0), [0.5, 1.5, 2.0]).unwrap();
         assert!(dice(&a, &Mask::empty(Arc::new(other))).is_err());

@@ -1,11 +1,11 @@
-//! Results by structure and by class, as rows and as text.
+//! Results by structure, as rows and as text.
 
 use std::fmt;
 
 use serde::Serialize;
 
 use super::{SurfaceDistances, dice, surface_distances};
-use crate::anatomy::{Class, Structure};
+use crate::anatomy::Structure;
 use crate::geometry::{GeometryError, Mask};
 
 /// One structure of one case against its reference.
@@ -35,35 +35,6 @@ pub fn compare(structure: Structure, found: &Mask, reference: &Mask) -> Result<R
         dice: dice(found, reference)?,
         distances: surface_distances(found, reference)?,
     })
-}
-
-/// A class over some cases, left and right together.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct ClassSummary {
-    /// Which class.
-    pub class: Class,
-    /// Mean Dice; a structure that was missed, or found where there is none, counts as 0.
-    pub dice_mean: f64,
-    /// Lowest Dice.
-    pub dice_min: f64,
-    /// Number of structures counted: those that are in the reference or were found.
-    pub n: usize,
-}
-
-/// Pools rows by class, in the order of [`Class::ALL`]; classes that nothing counts for are left out.
-pub fn summarise(rows: &[Row]) -> Vec<ClassSummary> {
-    let of = |class: Class| {
-        let counted: Vec<f64> =
-            rows.iter().filter(|row| row.structure.class() == class).filter_map(|row| row.dice).collect();
-        let n = counted.len();
-        (n > 0).then(|| ClassSummary {
-            class,
-            dice_mean: counted.iter().sum::<f64>() / n as f64,
-            dice_min: counted.iter().copied().fold(f64::INFINITY, f64::min),
-            n,
-        })
-    };
-    Class::ALL.into_iter().filter_map(of).collect()
 }
 
 /// Rows as aligned text, a line each under a heading; what was not found says so.
@@ -106,14 +77,6 @@ mod tests {
             compare(Structure::Lens_R, &a, &none).unwrap(),
             compare(Structure::Brain, &a, &b).unwrap(),
         ]
-    }
-
-    #[test]
-    fn misses_count_as_zero_and_absences_do_not_count() {
-        let found = summarise(&rows());
-        let short: Vec<_> = found.iter().map(|c| (c.class, c.dice_mean, c.dice_min, c.n)).collect();
-        let brain = 2.0 * 12.0 / 54.0;
-        assert_eq!(short, [(Class::Eye, 0.5, 0.0, 2), (Class::Lens, 0.0, 0.0, 1), (Class::Brain, brain, brain, 1)]);
     }
 
     #[test]

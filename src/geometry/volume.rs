@@ -68,11 +68,6 @@ impl<T> Volume<T> {
         &mut self.data
     }
 
-    /// The values themselves.
-    pub fn into_data(self) -> Vec<T> {
-        self.data
-    }
-
     /// Position of voxel (i, j, k) in [`Volume::data`]. Indices are the caller's promise: inside the grid.
     #[inline]
     pub fn offset(&self, i: usize, j: usize, k: usize) -> usize {

@@ -29,7 +29,7 @@ pub struct NetworkEntry {
     pub sha256: String,
 }
 
-/// `card.toml`. Facts that serving needs are fields; the rest (training, validation) is kept as written.
+/// `card.toml`. Facts that serving needs are fields; how it was trained is kept as written.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
@@ -61,9 +61,23 @@ pub struct Card {
     pub network: Vec<NetworkEntry>,
     /// How it was trained: data, exact commands, recipe, seed, versions.
     pub training: toml::Table,
-    /// Measured figures on held-out data.
+    /// Measured figures on held-out heads, at most one entry a class.
     #[serde(default)]
-    pub validation: Vec<toml::Table>,
+    pub validation: Vec<Validation>,
+}
+
+/// Dice of one class over held-out heads, after the vote and before the rules; both sides of an organ together.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Validation {
+    /// Which class.
+    pub class: Class,
+    /// Mean.
+    pub dice_mean: f64,
+    /// Of the worst head.
+    pub dice_min: f64,
+    /// Heads.
+    pub n: u32,
 }
 
 impl Card {

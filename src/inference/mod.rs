@@ -11,7 +11,7 @@ mod vote;
 
 use std::path::PathBuf;
 
-pub use card::{Card, NetworkEntry, Padding};
+pub use card::{Card, NetworkEntry, Padding, Validation};
 pub use model::Model;
 pub use plane::Plane;
 pub use runtime::{Execution, InferenceConfig, Runtime};

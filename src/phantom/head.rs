@@ -8,7 +8,9 @@ use super::field::{Field, Waves};
 use super::optic::Optic;
 use super::random::Rng;
 use super::shape::Bounds;
-use super::tissue::{Contrast, Signal, Tissue};
+#[cfg(test)]
+use super::tissue::Tissue;
+use super::tissue::{Contrast, Signal};
 use crate::anatomy::{Class, Side, Structure};
 use crate::geometry::{Lps, Vec3};
 
@@ -234,16 +236,12 @@ impl Head {
         self.has(structure) && self.distance(structure, self.in_template(self.in_frame(p))) < 0.0
     }
 
-    /// Tissue at a patient point, and the class bits (bit c = `Class::ALL[c]`).
-    pub fn tissue_at(&self, p: Lps) -> (Tissue, u8) {
-        let q = self.in_template(self.in_frame(p));
+    /// Tissue at a patient point.
+    #[cfg(test)]
+    pub(super) fn tissue_at(&self, p: Lps) -> Tissue {
         let mut found = Topmost(Tissue::Air);
-        self.paint(q, &mut found);
-        let bits = Structure::ALL
-            .into_iter()
-            .filter(|s| self.has(*s) && self.distance(*s, q) < 0.0)
-            .fold(0, |bits, s| bits | s.class().bit());
-        (found.0, bits)
+        self.paint(self.in_template(self.in_frame(p)), &mut found);
+        found.0
     }
 
     /// Paints all tissues at a template point, outermost first.
@@ -316,8 +314,10 @@ fn axes_of(yaw: f64, pitch: f64, roll: f64) -> [Vec3; 3] {
 }
 
 /// Keeps the last tissue that covers the point.
+#[cfg(test)]
 struct Topmost(Tissue);
 
+#[cfg(test)]
 impl Canvas for Topmost {
     fn layer(&mut self, tissue: Tissue, distance: f64) {
         if distance < 0.0 {

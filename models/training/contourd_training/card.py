@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime
-import hashlib
 import json
 import math
 import platform
@@ -17,8 +16,10 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import torch
 
+from . import evaluate
 from .config import Recipe
 from .store import PLANES, Store
 
@@ -69,14 +70,8 @@ def _is_table(value) -> bool:
 
 def versions() -> dict[str, str]:
     """Releases of what trained and measured."""
-    found = {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__}
-    try:
-        import onnxruntime
-
-        found["onnxruntime"] = onnxruntime.__version__
-    except ImportError:
-        pass
-    return found
+    return {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__,
+            "onnxruntime": onnxruntime.__version__}
 
 
 def card(
@@ -86,16 +81,20 @@ def card(
     """The card of the networks in a model folder."""
     if evaluation["store_sha256"] != heldout.sha256:
         raise SystemExit("the evaluation was not made with this held-out store; measure again")
+    if evaluation["networks"] != evaluate.digests(model):
+        raise SystemExit("the evaluation was made with other networks; measure again")
     if heldout.images & store.images:
         raise SystemExit("the held-out store shares heads with the training store; a card needs figures on other heads")
-    networks, trained = [], []
+    networks = [{"plane": plane, "file": f"{plane}.onnx", "sha256": digest}
+                for plane, digest in evaluate.digests(model).items()]
+    trained = []
     for plane in PLANES:
-        data = (model / f"{plane}.onnx").read_bytes()
-        networks.append({"plane": plane, "file": f"{plane}.onnx", "sha256": hashlib.sha256(data).hexdigest()})
         state = torch.load(run / plane / "checkpoint.pt", map_location="cpu")
         if state["store_sha256"] != store.sha256 or state["plane"] != plane:
             raise SystemExit(f"{run / plane}: this network was trained on another store or plane")
-        trained.append({"plane": plane, "iterations": state["iteration"], "minutes": round(state["seconds"] / 60, 1)})
+        before = state["before"]
+        trained.append({"plane": plane, "iterations": before["iterations"] + state["iteration"],
+                        "minutes": round((before["seconds"] + state["seconds"]) / 60, 1)})
     settings = dataclasses.asdict(recipe)
     described = {key: settings[key] for key in ("network", "sampling", "loss", "optimiser", "augmentation")}
     return {

@@ -2,53 +2,49 @@
 
 python3 -m contourd_training.evaluate --config RECIPE --store FOLDER --model MODEL_FOLDER --out evaluation.json
 
-Whole slices of each plane, a majority vote, Dice for each class and case; anatomical rules are not applied.
+Whole slices of each plane, a majority vote, Dice for each class and case; anatomical rules are not applied. --out is
+written after every case: started again, what the same networks have measured on the same store is not measured again.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import os
 import time
 from pathlib import Path
 from typing import Callable
 
 import numpy as np
-import torch
+import onnxruntime
 
 from .config import Recipe
-from .export import load_network
-from .store import PLANES, Plane, Store
+from .store import PLANES, Case, Plane, Store
 from .unet import UNet
 
 # Dice in percent after vote and rules on real heads (thesis, Table 4.2), where nerves and chiasm were measured as one.
 THESIS = {"eye": 89.6, "lens": 58.8, "optic_nerve": 67.4, "chiasm": 67.4, "pituitary": 58.0, "hippocampus": 71.4,
           "brainstem": 88.6, "brain": 96.8}
 SLICES_AT_ONCE = 8
+STAGES = [*PLANES, "vote"]
 
 Predict = Callable[[np.ndarray], np.ndarray]
 Surround = Callable[[int], tuple[int, int]]
 
 
-def onnx_network(path: Path) -> Predict:
+def onnx_network(path: Path, threads: int) -> Predict:
     """A network file as a function from (N, 1, H, W) to logits (N, 2C, H', W')."""
-    import onnxruntime
-
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return lambda image: session.run(["logits"], {"image": image})[0]
 
 
-def torch_network(network: UNet) -> Predict:
-    """The same for a PyTorch network."""
-
-    def predict(image: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            return network(torch.from_numpy(image)).numpy()
-
-    return predict
+def digests(model: Path) -> dict[str, str]:
+    """SHA-256 of each network file of a model folder."""
+    return {plane: hashlib.sha256((model / f"{plane}.onnx").read_bytes()).hexdigest() for plane in PLANES}
 
 
 def predict_plane(predict: Predict, image: np.ndarray, plane: Plane, factor: float, surround: Surround) -> np.ndarray:
@@ -87,30 +83,36 @@ def dice(joint: np.ndarray, bit: int) -> float | None:
     return 2 * int(joint[np.ix_(has, has)].sum()) / total if total else None
 
 
-def evaluate(recipe: Recipe, store: Store, networks: dict[str, Predict], limit: int | None = None) -> dict:
-    """Dice for each case, class and stage (each plane, then the vote), with the summary by class."""
+def measure(recipe: Recipe, store: Store, case: Case, networks: dict[str, Predict]) -> list[dict]:
+    """Dice of each known class of a case at each stage (each plane, then the vote)."""
     shape = UNet(recipe.network, len(store.classes))
-    stages = [*PLANES, "vote"]
-    rows = []
-    for case in store.cases[:limit]:
-        start = time.monotonic()
-        labels = [predict_plane(networks[plane], case.image, PLANES[plane], recipe.network.input_factor,
-                                shape.surround) for plane in PLANES]
-        joint = {stage: joint_counts(found, case.labels) for stage, found in zip(stages, [*labels, majority(labels)])}
-        for c, name in enumerate(store.classes):
-            if case.known[c]:
-                values = {stage: dice(joint[stage], c) for stage in stages}
-                rows.append({"case": case.name, "class": name, **values})
-        print(f"{case.name}: {time.monotonic() - start:.1f} s", flush=True)
+    labels = [predict_plane(networks[plane], case.image, PLANES[plane], recipe.network.input_factor, shape.surround)
+              for plane in PLANES]
+    joint = {stage: joint_counts(found, case.labels) for stage, found in zip(STAGES, [*labels, majority(labels)])}
+    return [{"case": case.name, "class": name, **{stage: dice(joint[stage], c) for stage in STAGES}}
+            for c, name in enumerate(store.classes) if case.known[c]]
+
+
+def summarise(classes: list[str], rows: list[dict]) -> list[dict]:
+    """Mean, lowest and number for each class and stage; a class that a head does not have is not counted there."""
     summary = []
-    for name in store.classes:
+    for name in classes:
         line = {"class": name}
-        for stage in stages:
+        for stage in STAGES:
             values = [row[stage] for row in rows if row["class"] == name and row[stage] is not None]
             if values:
                 line[stage] = {"mean": sum(values) / len(values), "min": min(values), "n": len(values)}
         summary.append(line)
-    return {"store_sha256": store.sha256, "summary": summary, "cases": rows}
+    return summary
+
+
+def measured_before(out: Path, store: Store, networks: dict[str, str]) -> list[dict]:
+    """The rows of an earlier call with the same store and the same networks."""
+    if not out.exists():
+        return []
+    result = json.loads(out.read_text(encoding="utf-8"))
+    same = (result.get("store_sha256"), result.get("networks")) == (store.sha256, networks)
+    return result["cases"] if same else []
 
 
 def table(result: dict) -> str:
@@ -118,7 +120,7 @@ def table(result: dict) -> str:
     lines = [f"{'Dice %':14}{'axial':>8}{'coronal':>9}{'sagittal':>10}{'vote':>8}{'worst':>8}{'n':>5}   "
              "thesis (real heads)"]
     for row in result["summary"]:
-        cells = [f"{100 * row[s]['mean']:.1f}" if s in row else "-" for s in (*PLANES, "vote")]
+        cells = [f"{100 * row[s]['mean']:.1f}" if s in row else "-" for s in STAGES]
         worst, n = (f"{100 * row['vote']['min']:.1f}", row["vote"]["n"]) if "vote" in row else ("-", 0)
         lines.append(f"{row['class']:14}{cells[0]:>8}{cells[1]:>9}{cells[2]:>10}{cells[3]:>8}{worst:>8}{n:>5}   "
                      f"{THESIS.get(row['class'], '-')}")
@@ -130,21 +132,26 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="contourd_training.evaluate", description=__doc__.split("\n")[0])
     parser.add_argument("--config", required=True, type=Path, help="the model's recipe (TOML)")
     parser.add_argument("--store", required=True, type=Path, help="held-out store written by contourd")
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--model", type=Path, help="model folder: the ONNX files, by onnxruntime")
-    source.add_argument("--run", type=Path, help="training folder: what export kept, by PyTorch")
-    parser.add_argument("--out", required=True, type=Path, help="JSON file to write")
+    parser.add_argument("--model", required=True, type=Path, help="model folder with the ONNX files")
+    parser.add_argument("--out", required=True, type=Path, help="JSON file to write, or to go on with")
     parser.add_argument("--limit", type=int, help="measure only the first cases")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args(arguments)
-    torch.set_num_threads(given.threads)
-    recipe = Recipe.read(given.config)
-    if given.model:
-        networks = {plane: onnx_network(given.model / f"{plane}.onnx") for plane in PLANES}
-    else:
-        networks = {plane: torch_network(load_network(recipe, given.run / plane / "calibrated.pt")) for plane in PLANES}
-    result = evaluate(recipe, Store(given.store), networks, given.limit)
-    given.out.write_text(json.dumps(result, indent=1), encoding="utf-8")
+    recipe, store, files = Recipe.read(given.config), Store(given.store), digests(given.model)
+    networks = {plane: onnx_network(given.model / f"{plane}.onnx", given.threads) for plane in PLANES}
+    rows = measured_before(given.out, store, files)
+    done = {row["case"] for row in rows}
+    result = {"store_sha256": store.sha256, "networks": files, "summary": summarise(store.classes, rows), "cases": rows}
+    for case in store.cases[:given.limit]:
+        if case.name in done:
+            continue
+        start = time.monotonic()
+        rows += measure(recipe, store, case, networks)
+        result["summary"] = summarise(store.classes, rows)
+        part = given.out.with_name(given.out.name + ".part")
+        part.write_text(json.dumps(result, indent=1), encoding="utf-8")
+        os.replace(part, given.out)
+        print(f"{case.name}: {time.monotonic() - start:.1f} s", flush=True)
     print(table(result))
 
 

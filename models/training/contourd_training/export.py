@@ -2,8 +2,7 @@
 
 python3 -m contourd_training.export --config RECIPE --run FOLDER --store FOLDER --out MODEL_FOLDER
 
-Reads RUN/<plane>/checkpoint.pt, sets the operating points on the training store (the result is kept as calibrated.pt),
-writes MODEL_FOLDER/<plane>.onnx: input "image" float32 (N, 1, H, W), output "logits" float32 (N, 2C, H', W'), N, H and W
+Reads RUN/<plane>/checkpoint.pt, sets the operating points on the training store, writes MODEL_FOLDER/<plane>.onnx: input "image" float32 (N, 1, H, W), output "logits" float32 (N, 2C, H', W'), N, H and W
 free. Batch normalisation is folded into the convolutions.
 """
 
@@ -14,6 +13,7 @@ import inspect
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import torch
 
 from .calibrate import calibrate
@@ -45,13 +45,9 @@ def export(network: UNet, path: Path) -> None:
     torch.onnx.export(network.eval(), torch.zeros(1, 1, side, side), str(path), **options)
 
 
-def parity(network: UNet, path: Path) -> float | None:
+def parity(network: UNet, path: Path) -> float:
     """Largest difference of the logits between PyTorch and ONNX Runtime on noise of two shapes, neither of them the
-    exported one; None when onnxruntime is not installed."""
-    try:
-        import onnxruntime
-    except ImportError:
-        return None
+    exported one."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(1)
     worst = 0.0
@@ -83,17 +79,12 @@ def main(arguments: list[str] | None = None) -> None:
     for plane in given.planes:
         network = load_network(recipe, given.run / plane / "checkpoint.pt")
         calibrate(network, store, PLANES[plane], given.cases, given.stride)
-        state = {"network": network.state_dict(), "classes": store.classes}
-        torch.save(state, given.run / plane / "calibrated.pt")
         path = given.out / f"{plane}.onnx"
         export(network, path)
         worst = parity(network, path)
-        if worst is None:
-            print(f"{path}: written, NOT compared with PyTorch (onnxruntime is not installed)")
-        elif worst > TOLERANCE:
+        if worst > TOLERANCE:
             raise SystemExit(f"{path}: differs from PyTorch by {worst:.1e}; do not use it")
-        else:
-            print(f"{path}: written, within {worst:.1e} of PyTorch")
+        print(f"{path}: written, within {worst:.1e} of PyTorch")
 
 
 if __name__ == "__main__":

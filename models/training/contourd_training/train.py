@@ -1,14 +1,16 @@
 """Trains the network of one plane.
 
-python3 -m contourd_training.train --config RECIPE --store FOLDER --plane axial --minutes 20 --out FOLDER
+python3 -m contourd_training.train --config RECIPE --store FOLDER --plane axial --minutes 20 --out FOLDER [--from FOLDER]
 
 Writes checkpoint.pt (replaced whole) and log.jsonl (one line an iteration) to --out. Started again with the same --out
-it goes on from the checkpoint; --minutes and --iterations count from the first start. Advised: OMP_WAIT_POLICY=passive.
+it goes on from the checkpoint; --minutes and --iterations count from the first start. With --from it starts with the
+network of an earlier run instead of a random one. Advised: OMP_WAIT_POLICY=passive.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import signal
@@ -41,6 +43,8 @@ class Trainer:
         self.patch = tuple(recipe.sampling.patch[plane])
         self.cut = augment.cut_size(recipe.augmentation, self.patch, store.spacing(self.plane))
         self.iteration, self.seconds = 0, 0.0
+        # What the run that this one started from had, and those before it.
+        self.before = {"iterations": 0, "seconds": 0.0}
 
     def batch(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Augmented images (M, 1, h, w), ready for the network, and their targets int8 (M, C, h', w')."""
@@ -79,7 +83,7 @@ class Trainer:
     def save(self) -> None:
         """Replaces the checkpoint, whole or not at all."""
         state = {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(),
-                 "rule": self.rule.state_dict(), "iteration": self.iteration, "seconds": self.seconds,
+                 "rule": self.rule.state_dict(), "iteration": self.iteration, "seconds": self.seconds, "before": self.before,
                  "plane": self.plane.name, "classes": self.store.classes,
                  "store_sha256": self.store.sha256, "images": sorted(self.store.images)}
         part = self.out / "checkpoint.pt.part"
@@ -99,8 +103,18 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.rule.load_state_dict(state["rule"])
-        self.iteration, self.seconds = state["iteration"], state["seconds"]
+        self.iteration, self.seconds, self.before = state["iteration"], state["seconds"], state["before"]
         return True
+
+    def start_from(self, run: Path) -> None:
+        """Takes the network of another run, of the same plane and classes; optimiser and budget start anew."""
+        state = torch.load(run / "checkpoint.pt", map_location="cpu")
+        if (state["plane"], state["classes"]) != (self.plane.name, self.store.classes):
+            raise SystemExit(f"{run} is of another plane or has other classes; it cannot be started from")
+        self.network.load_state_dict(state["network"])
+        earlier = state.get("before", {"iterations": 0, "seconds": 0.0})
+        self.before = {"iterations": earlier["iterations"] + state["iteration"],
+                       "seconds": earlier["seconds"] + state["seconds"]}
 
 
 def train(trainer: Trainer, minutes: float | None, iterations: int | None, checkpoint_seconds: float) -> None:
@@ -134,6 +148,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--store", required=True, type=Path, help="training store written by contourd")
     parser.add_argument("--plane", required=True, choices=sorted(PLANES))
     parser.add_argument("--out", required=True, type=Path, help="folder of the checkpoint and the log")
+    parser.add_argument("--from", dest="base", type=Path, help="folder of an earlier run, to start with its network")
+    parser.add_argument("--alpha", type=float, help="first learning rate, instead of the recipe's")
     parser.add_argument("--minutes", type=float, help="budget in minutes of training")
     parser.add_argument("--iterations", type=int, help="budget in updates of the parameters")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
@@ -143,8 +159,12 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error("give --minutes or --iterations, or both")
     torch.set_num_threads(given.threads)
     given.out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(Recipe.read(given.config), Store(given.store), given.plane, given.out)
-    trainer.resume()
+    recipe = Recipe.read(given.config)
+    if given.alpha:
+        recipe = dataclasses.replace(recipe, optimiser=dataclasses.replace(recipe.optimiser, alpha_init=given.alpha))
+    trainer = Trainer(recipe, Store(given.store), given.plane, given.out)
+    if not trainer.resume() and given.base:
+        trainer.start_from(given.base)
     train(trainer, given.minutes, given.iterations, given.checkpoint_seconds)
 
 

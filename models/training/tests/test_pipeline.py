@@ -48,9 +48,9 @@ def recipe_file(tmp_path):
     return path
 
 
-def run_train(recipe_file, store_folder, out, plane, iterations):
+def run_train(recipe_file, store_folder, out, plane, iterations, *more):
     train.main(["--config", str(recipe_file), "--store", str(store_folder), "--plane", plane, "--out", str(out),
-                "--iterations", str(iterations), "--threads", "1"])
+                "--iterations", str(iterations), "--threads", "1", *more])
     return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
 
@@ -65,6 +65,20 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(recipe_file, store_
     states = [torch.load(tmp_path / n / "checkpoint.pt") for n in ("whole", "parts")]
     for key, value in states[0]["network"].items():
         assert torch.allclose(value, states[1]["network"][key], atol=1e-4), key
+
+
+def test_a_run_can_start_with_the_network_of_another(recipe_file, store_folder, tmp_path):
+    run_train(recipe_file, store_folder, tmp_path / "first", "axial", 4)
+    more = ["--from", str(tmp_path / "first"), "--alpha", "0.01"]
+    log = run_train(recipe_file, store_folder, tmp_path / "second", "axial", 3, *more)
+    assert [line["iteration"] for line in log] == [1, 2, 3] and log[0]["alpha"] == 0.01
+    states = [torch.load(tmp_path / n / "checkpoint.pt") for n in ("first", "second")]
+    assert states[1]["before"]["iterations"] == 4 and states[1]["iteration"] == 3
+    # Three small steps away from where the first ended, not from a random network.
+    moved = max(float((v - states[0]["network"][k]).norm()) for k, v in states[1]["network"].items() if "weight" in k)
+    assert 0 < moved < 0.1
+    with pytest.raises(SystemExit, match="another plane"):
+        run_train(recipe_file, store_folder, tmp_path / "third", "coronal", 1, "--from", str(tmp_path / "first"))
 
 
 def test_a_checkpoint_of_another_plane_or_store_is_not_taken(recipe_file, store_folder, tmp_path):
@@ -86,7 +100,7 @@ def test_a_checkpoint_of_another_plane_or_store_is_not_taken(recipe_file, store_
     assert len(run_train(recipe_file, other, tmp_path / "run", "axial", 2)) == 2
 
 
-def test_from_store_to_card(recipe_file, store_folder, tmp_path):
+def test_from_store_to_card(recipe_file, store_folder, tmp_path, capsys):
     heldout = write_store(tmp_path / "heldout", 3, 99)
     run, model = tmp_path / "run", tmp_path / "toy"
     for plane in PLANES:
@@ -95,7 +109,12 @@ def test_from_store_to_card(recipe_file, store_folder, tmp_path):
         assert log[-1]["alpha"] < log[0]["alpha"]
     given = ["--config", str(recipe_file), "--run", str(run)]
     export.main([*given, "--store", str(store_folder), "--out", str(model)])
-    evaluate.main([*given, "--store", str(heldout), "--out", str(tmp_path / "evaluation.json")])
+    measuring = ["--config", str(recipe_file), "--store", str(heldout), "--model", str(model),
+                 "--out", str(tmp_path / "evaluation.json")]
+    # One case first, then the others: nothing is measured twice.
+    for words, measured in ([*measuring, "--limit", "1"], 1), (measuring, 2), (measuring, 0):
+        evaluate.main(words)
+        assert capsys.readouterr().out.count(" s\n") == measured
     result = json.loads((tmp_path / "evaluation.json").read_text())
     vote = {row["class"]: row["vote"] for row in result["summary"] if "vote" in row}
     assert set(vote) == set(CLASSES) and vote["brain"]["mean"] > 0.7 and vote["brain"]["n"] == 3
@@ -112,6 +131,11 @@ def test_from_store_to_card(recipe_file, store_folder, tmp_path):
     assert tree["training"]["notes"] == ["a note"] and tree["training"]["commands"] == ["first --with \"quotes\"", "second"]
     assert tree["training"]["recipe"]["optimiser"]["window"] == 6 and tree["training"]["trained"][1]["iterations"] == 30
     assert {row["class"]: row["n"] for row in tree["validation"]} == {c: v["n"] for c, v in vote.items()}
+    # Figures of other networks, or on heads that were trained on, do not get into a card.
+    stale = {**result, "networks": {**result["networks"], "axial": "0" * 64}}
+    (tmp_path / "stale.json").write_text(json.dumps(stale))
+    with pytest.raises(SystemExit, match="other networks"):
+        card.main([w if w != str(tmp_path / "evaluation.json") else str(tmp_path / "stale.json") for w in words])
     with pytest.raises(SystemExit, match="shares heads|not made with"):
         card.main([w if w != str(heldout) else str(store_folder) for w in words])
 

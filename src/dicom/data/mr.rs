@@ -225,7 +225,7 @@ mod tests {
         let grid = oblique_grid();
         let n = grid.shape().voxels();
         let source = Volume::new(grid, (0..n).map(values).collect()).unwrap();
-        read_back(&write_mr_series(&source, &attributes()).unwrap()).volume.into_data()
+        read_back(&write_mr_series(&source, &attributes()).unwrap()).volume.data().to_vec()
     }
 
     #[test]
