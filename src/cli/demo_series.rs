@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
-use super::phantom::{Spacing, parse_spacing, write_series};
+use super::files::write_series;
+use super::phantom::{Spacing, parse_spacing};
 use crate::ids::sha256_hex;
 use crate::phantom::{Acquisition, DemoIdentity, demo_series, read_nifti};
 
@@ -48,5 +49,7 @@ pub fn run(args: DemoSeriesArgs) -> Result<(), Failure> {
     };
     let head = read_nifti(&args.image, identity.frame())?;
     let images = demo_series(&head, &identity, args.acquisition, args.spacing.map(|s| s.0))?;
-    write_series(&args.out_dir, &images)
+    write_series(&args.out_dir, &images)?;
+    println!("{} MR images in {}", images.len(), args.out_dir.display());
+    Ok(())
 }

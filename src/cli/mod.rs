@@ -6,6 +6,7 @@
 mod check_config;
 mod demo_series;
 mod doctor;
+mod files;
 mod phantom;
 mod segment;
 mod serve;

@@ -8,8 +8,8 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Failure;
+use super::files::{write_file, write_series};
 use crate::anatomy::{Class, Side};
-use crate::dicom::data::EncodedInstance;
 use crate::geometry::{GeometryError, WorkingSpec, working_volume};
 use crate::ids::FrameOfReferenceUid;
 use crate::phantom::{
@@ -129,7 +129,9 @@ fn write_patient(folder: &Path, args: &PhantomArgs) -> Result<(), Failure> {
         spacing: args.spacing.map(|s| s.0),
     };
     let patient = synthetic_patient(&recipe)?;
-    write_series(&folder.join("mr"), &patient.images)?;
+    let images = folder.join("mr");
+    write_series(&images, &patient.images)?;
+    println!("{} MR images in {}", patient.images.len(), images.display());
     write_file(&folder.join("truth.dcm"), &patient.structure_set.bytes)?;
     let truth: serde_json::Map<String, serde_json::Value> = patient
         .truth
@@ -147,20 +149,6 @@ fn write_patient(folder: &Path, args: &PhantomArgs) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// Writes the images of a series, numbered in their order.
-pub(super) fn write_series(folder: &Path, images: &[EncodedInstance]) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    for (n, image) in images.iter().enumerate() {
-        write_file(&folder.join(format!("{:04}.dcm", n + 1)), &image.bytes)?;
-    }
-    println!("{} MR images in {}", images.len(), folder.display());
-    Ok(())
-}
-
-fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    Ok(std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?)
 }
 
 fn write_store(folder: &Path, args: &PhantomArgs) -> Result<(), Failure> {

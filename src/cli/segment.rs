@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use time::PrimitiveDateTime;
 
 use super::Failure;
+use super::files::{write_file, write_series};
 use crate::anatomy::Structure;
 use crate::config::Config;
 use crate::contour::picture::contact_sheet;
@@ -71,7 +72,7 @@ pub fn run(args: SegmentArgs) -> Result<(), Failure> {
         let contours = |s| result.contours.get(&s).cloned().unwrap_or_default();
         let structures: Vec<_> = Structure::ALL.into_iter().map(|s| (s, contours(s))).collect();
         let png = contact_sheet(&planes.volume, &structures).context("drawing the picture")?;
-        write(path, &png)?;
+        write_file(path, &png)?;
     }
     print_table(&result.report);
     Ok(())
@@ -85,22 +86,14 @@ fn derived_folder(output: &Path) -> PathBuf {
 fn write_results(args: &SegmentArgs, result: &Segmentation) -> Result<(), Failure> {
     if !result.derived.is_empty() {
         let folder = derived_folder(&args.output);
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        for (n, object) in result.derived.iter().enumerate() {
-            write(&folder.join(format!("{:04}.dcm", n + 1)), &object.bytes)?;
-        }
+        write_series(&folder, &result.derived)?;
         eprintln!("the series is not axial: contours lie on a derived axial series in {}", folder.display());
     }
-    write(&args.output, &result.structure_set.bytes)?;
+    write_file(&args.output, &result.structure_set.bytes)?;
     if let Some(path) = &args.report {
         let json = serde_json::to_vec_pretty(&result.report).context("encoding the report")?;
-        write(path, &json)?;
+        write_file(path, &json)?;
     }
-    Ok(())
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(())
 }
 
