@@ -1,7 +1,7 @@
 // One case: the slices with the contours on them, and the table of structures to be judged.
 
 import { api } from "./api.js";
-import { css, duration, el, failure, fill } from "./dom.js";
+import { css, duration, el, failure, fill, when } from "./dom.js";
 import { ReviewPanel, badge } from "./review.js";
 import { Viewer } from "./viewer.js";
 
@@ -42,7 +42,7 @@ export async function caseView(node, id) {
     ["Patient", `${info.patient_name || "no name"} (${info.patient_id || "no ID"})`],
     ["Series", info.series_description || "no description"],
     ["State", el("span", { class: `state ${info.state}` }, info.state_in_words)],
-    ["Received", `${new Date(info.received_at).toLocaleString()} (${duration(info.age_seconds)} ago)`],
+    ["Received", `${when(info.received_at)} (${duration(info.age_seconds)} ago)`],
     ["Deliveries", info.deliveries.length ? info.deliveries.map(delivery) : "none"],
     ["Model", info.model_name ? `${info.model_name} ${(info.model_digest ?? "").slice(0, 12)}` : "none yet"],
   ].map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value))));

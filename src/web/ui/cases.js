@@ -1,7 +1,7 @@
 // The list of cases, newest first, with each one's state, reason and age.
 
 import { api } from "./api.js";
-import { duration, el, failure, fill } from "./dom.js";
+import { duration, el, failure, fill, when } from "./dom.js";
 
 const REFRESH_MS = 5000;
 
@@ -14,7 +14,7 @@ function row(c) {
     el("td", {}, el("span", { class: `state ${c.state}` }, c.state_in_words), c.reason && el("p", { class: "reason" }, c.reason)),
     el("td", { class: "number" }, c.structures_total ? `${c.structures_found} of ${c.structures_total}` : ""),
     el("td", { class: "number" }, review),
-    el("td", { class: "number", title: new Date(c.received_at).toLocaleString() }, duration(c.age_seconds)));
+    el("td", { class: "number", title: when(c.received_at) }, duration(c.age_seconds)));
 }
 
 export async function casesView(node) {

@@ -45,6 +45,13 @@ export function duration(seconds) {
   return `${Math.floor(seconds / 86400)} days`;
 }
 
+/** An instant as local date and time in the order that nobody reads the other way round: 2026-11-23 15:54. */
+export function when(instant) {
+  const date = new Date(instant);
+  const two = (n) => String(n).padStart(2, "0");
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())}`;
+}
+
 /** The colour of a structure as CSS, from red, green, blue. */
 export function css([r, g, b], alpha = 1) {
   return `rgb(${r} ${g} ${b} / ${alpha})`;

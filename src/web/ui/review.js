@@ -1,7 +1,7 @@
 // Judging one structure: five buttons, a comment, the time it took, and what was said before.
 
 import { api } from "./api.js";
-import { el, failure, fill } from "./dom.js";
+import { el, failure, fill, when } from "./dom.js";
 
 export const RATINGS = [
   ["accept", "Accept", "Kept without changes"],
@@ -95,7 +95,7 @@ export class ReviewPanel {
       const { reviews } = await api.reviews(this.caseId, structure.name);
       if (structure !== this.structure) return;
       fill(this.history, reviews.map((r) => el("li", {}, badge(r.rating), " ", el("strong", {}, r.reviewer),
-        ` ${new Date(r.made_at).toLocaleString()}`, r.seconds_spent === null ? "" : `, ${Math.round(r.seconds_spent)} s`,
+        ` ${when(r.made_at)}`, r.seconds_spent === null ? "" : `, ${Math.round(r.seconds_spent)} s`,
         r.comment && el("p", {}, r.comment))));
     } catch (error) {
       fill(this.message, failure(error));
