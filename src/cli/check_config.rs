@@ -10,7 +10,7 @@ use crate::config::Config;
 /// Check a configuration file and report every fault at once, with the path of its key.
 #[derive(Debug, Args)]
 pub struct CheckConfigArgs {
-    /// Configuration file; without it the defaults are checked.
+    /// Configuration file of the daemon; without it the defaults are checked.
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
 }
@@ -20,7 +20,15 @@ pub struct CheckConfigArgs {
 /// # Errors
 /// [`Failure::Usage`] with the list of faults.
 pub fn run(args: CheckConfigArgs) -> Result<(), Failure> {
-    Config::read(args.config.as_deref())?;
-    println!("the configuration has no faults");
+    match args.config {
+        Some(file) => {
+            Config::read_for_daemon(Some(&file))?;
+            println!("the configuration has no faults");
+        }
+        None => {
+            Config::read(None)?;
+            println!("the defaults have no faults; the daemon needs a file with at least one [[route]]");
+        }
+    }
     Ok(())
 }

@@ -21,7 +21,7 @@ use crate::web::{ModelInForce, ServiceFacts, WebState};
 /// Receive series, segment them, deliver structure sets, show the review page.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Configuration file; without it the defaults hold, which name no destination.
+    /// Configuration file, with at least one route.
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
 }
@@ -31,7 +31,7 @@ pub struct ServeArgs {
 /// # Errors
 /// [`Failure::Usage`] for a faulty configuration, [`Failure::Other`] when the daemon cannot start.
 pub fn run(args: ServeArgs) -> Result<(), Failure> {
-    let config = Config::read(args.config.as_deref())?;
+    let config = Config::read_for_daemon(args.config.as_deref())?;
     start_log(&config.log);
     let runtime = Runtime::load(&config.inference).map_err(anyhow::Error::from)?;
     let recipes = config.recipes(&runtime)?;

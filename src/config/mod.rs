@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
 
 pub use self::reader::Fault;
 use self::reader::Reader;
@@ -128,40 +129,62 @@ pub struct Config {
 const DATABASE_URL: &str = "CONTOURD_DATABASE_URL";
 
 impl Config {
-    /// Reads a file, or takes the defaults when there is none.
+    /// Reads a file, or takes the defaults when there is none, and looks whether the models are installed.
     ///
     /// # Errors
     /// [`ConfigError::Unreadable`], or [`ConfigError::Faults`] with all of them.
     pub fn read(path: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::read_for(path, std::env::var(DATABASE_URL).ok(), false)
+    }
+
+    /// As [`Config::read`], for the daemon: without a route it would refuse whatever it is sent.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn read_for_daemon(path: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::read_for(path, std::env::var(DATABASE_URL).ok(), true)
+    }
+
+    fn read_for(path: Option<&Path>, database_url: Option<String>, daemon: bool) -> Result<Self, ConfigError> {
         let text = match path {
             None => String::new(),
             Some(path) => std::fs::read_to_string(path)
                 .map_err(|e| ConfigError::Unreadable { path: path.to_owned(), reason: e.to_string() })?,
         };
-        let name = || path.map_or_else(|| "the defaults".into(), |p| p.display().to_string());
-        let mut config = Self::parse(&text).map_err(|faults| ConfigError::Faults { name: name(), faults })?;
-        let faults = config.missing_models();
-        if !faults.is_empty() {
-            return Err(ConfigError::Faults { name: name(), faults });
+        let failed = |faults| {
+            let name = path.map_or_else(|| "the defaults".into(), |p| p.display().to_string());
+            ConfigError::Faults { name, faults }
+        };
+        let (mut config, mut r) = Self::draft(&text).map_err(|fault| failed(vec![fault]))?;
+        if !r.is_faulty("models.dir") {
+            r.complain("", config.missing_models());
+        }
+        if daemon && config.service.routes.is_empty() {
+            let why = "route is missing, so that every instance would be refused (status C000): write at least one \
+                       [[route]] with the [[destination]] of its results";
+            r.complain("", vec![why.into()]);
         }
         // Secrets come from the environment and win over the file.
-        if let Ok(url) = std::env::var(DATABASE_URL) {
-            config.store.url = Some(Phi::new(url));
-            let faults: Vec<Fault> =
-                config.store.faults().into_iter().map(|message| Fault { key: DATABASE_URL.into(), message }).collect();
-            if !faults.is_empty() {
-                return Err(ConfigError::Faults { name: "the environment".into(), faults });
-            }
+        if let Some(url) = database_url {
+            let alone = StoreConfig { url: Some(Phi::new(url)), ..StoreConfig::default() };
+            r.complain("", alone.faults().into_iter().map(|fault| format!("{DATABASE_URL}: {fault}")).collect());
+            config.store.url = alone.url;
         }
-        Ok(config)
+        if r.faults.is_empty() { Ok(config) } else { Err(failed(r.faults)) }
     }
 
-    /// Reads the text of a configuration.
+    /// Reads the text of a configuration; nothing outside it is looked at but the library that it names.
     ///
     /// # Errors
     /// Every fault, with the path of its key.
     pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
-        let mut r = Reader::new(text);
+        let (config, r) = Self::draft(text).map_err(|fault| vec![fault])?;
+        if r.faults.is_empty() { Ok(config) } else { Err(r.faults) }
+    }
+
+    /// What a text says, with the reader that knows its faults. Where a fault is, a default or a stand-in is.
+    fn draft(text: &str) -> Result<(Self, Reader), Fault> {
+        let mut r = Reader::new(text)?;
         let config = Self {
             store: r.section("store"),
             scp: r.section("scp"),
@@ -176,8 +199,8 @@ impl Config {
                 receive: r.section("receive"),
                 jobs: r.section("jobs"),
                 sending: r.section("sending"),
-                routes: r.list("route"),
-                destinations: r.list("destination"),
+                routes: r.list("route", route_stand_in),
+                destinations: r.list("destination", destination_stand_in),
             },
         };
         r.complain("store", config.store.faults());
@@ -190,26 +213,22 @@ impl Config {
         r.complain("delivery", config.delivery.faults());
         r.complain("", config.service.faults());
         // The SCP answers to one title only, so a route for another would never take anything.
-        for (n, route) in (1..).zip(&config.service.routes) {
-            if route.called_ae.as_ref().is_some_and(|title| *title != config.scp.ae_title) {
-                r.complain(
-                    "",
-                    vec![format!(
-                        "route[{n}].called_ae is not scp.ae_title ({}): nothing would ever take it",
-                        config.scp.ae_title
-                    )],
-                );
-            }
+        if !r.is_faulty("scp.ae_title") {
+            let own = &config.scp.ae_title;
+            let routes = (1..).zip(&config.service.routes);
+            let lost = routes.filter(|(_, route)| route.called_ae.as_ref().is_some_and(|title| title != own));
+            let why = |n| format!("route[{n}].called_ae is not scp.ae_title ({own}): nothing would ever take it");
+            r.complain("", lost.map(|(n, _): (usize, _)| why(n)).collect());
         }
-        let faults = r.finish();
-        if faults.is_empty() { Ok(config) } else { Err(faults) }
+        r.unknown();
+        Ok((config, r))
     }
 
-    /// Models that are named but not installed.
-    fn missing_models(&self) -> Vec<Fault> {
+    /// Complaints about models that are named but not installed.
+    fn missing_models(&self) -> Vec<String> {
         let installed = self.model_names();
         let routes = (1..).zip(&self.service.routes);
-        let named = routes.filter_map(|(n, r)| Some((format!("route[{n}].model"), r.model.as_ref()?)));
+        let named = routes.filter_map(|(n, r): (usize, _)| Some((format!("route[{n}].model"), r.model.as_ref()?)));
         std::iter::once(("models.default".to_owned(), &self.models.default))
             .chain(named)
             .filter(|(_, model)| !installed.contains(model))
@@ -217,7 +236,7 @@ impl Config {
                 let dir = self.models.dir.display();
                 let known =
                     if installed.is_empty() { "none is".into() } else { format!("{} are", installed.join(", ")) };
-                Fault { key, message: format!("the model {model:?} is not installed in {dir} ({known})") }
+                format!("{key}: the model {model:?} is not installed in {dir} ({known})")
             })
             .collect()
     }
@@ -280,9 +299,31 @@ impl Config {
     }
 }
 
+/// What stands for the faulty values of a route. Its titles are nobody's, so that it hides no route after it.
+fn route_stand_in(n: usize) -> Table {
+    let title = Value::from(format!("?{n}"));
+    Table::from_iter([
+        ("name".into(), format!("route[{n}]").into()),
+        ("called_ae".into(), title.clone()),
+        ("calling_ae".into(), title),
+        ("destinations".into(), Value::Array(Vec::new())),
+    ])
+}
+
+/// What stands for the faulty values of a destination.
+fn destination_stand_in(n: usize) -> Table {
+    Table::from_iter([
+        ("name".into(), format!("destination[{n}]").into()),
+        ("host".into(), "localhost".into()),
+        ("port".into(), Value::Integer(104)),
+        ("ae_title".into(), "?".into()),
+    ])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::{DestinationConfig, RouteConfig};
 
     const SAMPLE: &str = include_str!("../../ops/contourd.toml");
 
@@ -329,24 +370,110 @@ mod tests {
         assert_eq!(keys, ["route[1].destinations", "route[1].called_ae"]);
     }
 
+    fn keys(text: &str) -> Vec<String> {
+        Config::parse(text).unwrap_err().into_iter().map(|f| f.key).collect()
+    }
+
+    const PACS: &str = "[[destination]]\nname = \"pacs\"\nhost = \"h\"\nport = 1\nae_title = \"PACS\"\n";
+
     #[test]
-    fn models_that_are_not_installed_are_faults() {
+    fn a_faulty_key_hides_no_fault_of_its_section() {
+        let text = "[scp]\nlisten = \"nowhere\"\nmax_associations = 0\n[jobs]\ntypo = 1\nworkers = 0\n\
+                    [sending]\nbatch = \"many\"\nlongest_retry_seconds = 1\n";
+        let mut found = keys(text);
+        found.sort_unstable();
+        let wanted = [
+            "jobs.typo",
+            "jobs.workers",
+            "scp.listen",
+            "scp.max_associations",
+            "sending.batch",
+            "sending.longest_retry_seconds",
+        ];
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn a_faulty_destination_or_route_makes_no_other_faulty_and_keeps_its_number() {
+        // The first destination and the first two routes are faulty; what is said of the later ones is right.
+        let text = format!(
+            "[scp]\nae_title = \"too long for an AE title\"\n\
+             [[destination]]\nname = \"tps\"\nhost = \"h\"\nport = 99999\nae_title = \"TPS\"\n{PACS}\
+             [[destination]]\nname = \"pacs\"\nhost = \"h\"\nport = 0\nae_title = \"B\"\n\
+             [[route]]\nname = \"a\"\ncalling_ae = 3\ndestinations = [\"tps\", \"pacs\"]\n\
+             [[route]]\ncalled_ae = \"HERE\"\nmodell = \"x\"\n\
+             [[route]]\nname = \"c\"\ncalled_ae = \"HERE\"\ncalling_ae = \"MR1\"\ndestinations = [\"tps\"]\n\
+             [[route]]\nname = \"d\"\ndestinations = [\"gone\"]\n"
+        );
+        let mut found = keys(&text);
+        found.sort_unstable();
+        let wanted = [
+            "destination[1].port",
+            "destination[3].name",
+            "destination[3].port",
+            "route[1].calling_ae",
+            "route[2].destinations",
+            "route[2].modell",
+            "route[2].name",
+            // Behind a route for everything that comes to HERE.
+            "route[3].name",
+            "route[4].destinations",
+            "scp.ae_title",
+        ];
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn stand_ins_have_no_fault_of_their_own() {
+        let mut r = Reader::new("route = [1]\ndestination = [1]").unwrap();
+        let routes: Vec<RouteConfig> = r.list("route", route_stand_in);
+        let destinations: Vec<DestinationConfig> = r.list("destination", destination_stand_in);
+        assert_eq!((routes.len(), destinations.len(), r.faults.len()), (1, 1, 2));
+        assert_eq!(destinations[0].system.faults(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn faults_of_the_file_the_models_and_the_environment_are_told_together() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("contourd.toml");
         std::fs::create_dir_all(folder.path().join("here")).unwrap();
         std::fs::write(folder.path().join("here/card.toml"), "").unwrap();
-        let text = |default: &str, model: &str| {
+        let text = |default: &str, model: &str, more: &str| {
             format!(
-                "[models]\ndir = {:?}\ndefault = \"{default}\"\n[[destination]]\nname = \"p\"\nhost = \"h\"\nport = 1\n\
-                 ae_title = \"P\"\n[[route]]\nname = \"a\"\nmodel = \"{model}\"\ndestinations = [\"p\"]\n",
+                "{more}[models]\ndir = {:?}\ndefault = \"{default}\"\n{PACS}[[route]]\nname = \"a\"\n\
+                 model = \"{model}\"\ndestinations = [\"pacs\"]\n",
                 folder.path()
             )
         };
-        std::fs::write(&file, text("here", "here")).unwrap();
+        let told = |text: &str, url: Option<&str>, daemon| -> Vec<String> {
+            std::fs::write(&file, text).unwrap();
+            match Config::read_for(Some(&file), url.map(str::to_owned), daemon) {
+                Ok(_) => Vec::new(),
+                Err(ConfigError::Faults { faults, .. }) => faults.into_iter().map(|f| f.key).collect(),
+                Err(other) => panic!("{other}"),
+            }
+        };
+        assert_eq!(told(&text("here", "here", ""), Some("postgres://u:p@h/d"), true), Vec::<String>::new());
+        let faulty = text("gone", "lost", "[jobs]\nworkers = 0\n[store]\nconnections = 1\n");
+        assert_eq!(
+            told(&faulty, Some("mysql://u:p@h/d"), true),
+            ["store.connections", "jobs.workers", "models.default", "route[1].model", DATABASE_URL]
+        );
+        // Which models there are is not known without their folder, and nothing is known of what is not TOML.
+        assert_eq!(told("[models]\ndir = 3\n", None, false), ["models.dir"]);
+        assert_eq!(told("[models\n", None, true), [""]);
+    }
+
+    #[test]
+    fn a_daemon_without_routes_is_a_fault_and_a_segmentation_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("contourd.toml");
+        std::fs::create_dir_all(folder.path().join("m")).unwrap();
+        std::fs::write(folder.path().join("m/card.toml"), "").unwrap();
+        std::fs::write(&file, format!("[models]\ndir = {:?}\ndefault = \"m\"\n{PACS}", folder.path())).unwrap();
         assert!(Config::read(Some(&file)).is_ok());
-        std::fs::write(&file, text("gone", "lost")).unwrap();
-        let told = Config::read(Some(&file)).unwrap_err().to_string();
-        assert!(told.contains("models.default") && told.contains("route[1].model"), "{told}");
+        let told = Config::read_for_daemon(Some(&file)).unwrap_err().to_string();
+        assert!(told.contains("route: is missing") && told.contains("[[route]]"), "{told}");
     }
 
     #[test]

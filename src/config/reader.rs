@@ -28,108 +28,97 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub fn new(text: &str) -> Self {
+    /// # Errors
+    /// The fault of a text that is not TOML; nothing more can be said of it.
+    pub fn new(text: &str) -> Result<Self, Fault> {
         match text.parse::<Table>() {
-            Ok(table) => Self { table, faults: Vec::new() },
-            Err(e) => Self { table: Table::new(), faults: vec![fault("", e.to_string())] },
+            Ok(table) => Ok(Self { table, faults: Vec::new() }),
+            Err(e) => Err(fault("", e.to_string())),
         }
     }
 
-    /// Takes a section whose keys all have defaults. A faulty key is reported and the rest is still looked at.
+    /// Takes a section whose keys all have defaults. A faulty key is reported and has its default; the rest is read, so
+    /// that it can be judged too.
     pub fn section<T: DeserializeOwned + Default>(&mut self, name: &str) -> T {
-        let Some(value) = self.table.remove(name) else { return T::default() };
-        let Value::Table(section) = value else {
-            self.faults.push(fault(name, "must be a section".into()));
-            return T::default();
-        };
-        if let Ok(read) = section.clone().try_into() {
-            return read;
+        match self.table.remove(name) {
+            None => T::default(),
+            Some(section) => self.table(name, section, &Table::new()).unwrap_or_default(),
         }
-        // Somewhere in it is a fault: each key is tried alone, so that one does not hide another.
-        let before = self.faults.len();
-        for path in leaves(&section) {
-            let alone = pick(&section, &path);
-            if let Err(e) = alone.try_into::<T>() {
-                self.faults.push(fault(&format!("{name}.{}", path.join(".")), one_line(&e)));
-            }
-        }
-        if self.faults.len() == before
-            && let Err(e) = section.try_into::<T>()
-        {
-            self.faults.push(fault(name, one_line(&e)));
-        }
-        T::default()
     }
 
-    /// Takes an array of sections, some of whose keys are required.
-    pub fn list<T: DeserializeOwned>(&mut self, name: &str) -> Vec<T> {
+    /// Takes an array of sections, some of whose keys are required. `stand_in` makes a section without fault for the
+    /// item of a number (from 1). Its values take the place of faulty and missing ones, which are reported: every item
+    /// keeps its number, and what others say of it can be judged.
+    pub fn list<T: DeserializeOwned>(&mut self, name: &str, stand_in: impl Fn(usize) -> Table) -> Vec<T> {
         let Some(value) = self.table.remove(name) else { return Vec::new() };
         let Value::Array(items) = value else {
             self.faults.push(fault(name, format!("must be written as [[{name}]] sections")));
             return Vec::new();
         };
-        let mut read = Vec::new();
-        for (n, item) in items.into_iter().enumerate() {
-            let place = format!("{name}[{}]", n + 1);
-            match item {
-                Value::Table(item) => read.extend(self.item(&place, item)),
-                _ => self.faults.push(fault(&place, "must be a section".into())),
-            }
-        }
-        read
+        let items = (1..).zip(items);
+        items.filter_map(|(n, item)| self.table(&format!("{name}[{n}]"), item, &stand_in(n))).collect()
     }
 
-    fn item<T: DeserializeOwned>(&mut self, place: &str, mut item: Table) -> Option<T> {
-        let mut first = true;
-        loop {
-            let error = match item.clone().try_into::<T>() {
-                Ok(read) => return first.then_some(read),
-                Err(e) => one_line(&e),
-            };
-            first = false;
-            // The key at fault is the one without which the complaint changes, unless it then is what is missing.
-            let culprit = leaves(&item).into_iter().find(|path| {
-                let rest = without(&item, path);
-                let missing = format!("missing field `{}`", path.last().map_or("", String::as_str));
-                match rest.try_into::<T>() {
-                    Ok(_) => true,
-                    Err(e) => {
-                        let e = one_line(&e);
-                        e != error && (!e.contains(&missing) || !error.contains("missing field"))
-                    }
-                }
-            });
-            match culprit {
-                Some(path) => {
-                    self.faults.push(fault(&format!("{place}.{}", path.join(".")), error));
-                    item = without(&item, &path);
-                    if item.is_empty() {
-                        return None;
-                    }
-                }
-                None => {
-                    self.faults.push(fault(place, error));
-                    return None;
+    /// One section. Each key is tried alone in the stand-in, so that one fault does not hide another.
+    fn table<T: DeserializeOwned>(&mut self, place: &str, value: Value, stand_in: &Table) -> Option<T> {
+        let Value::Table(given) = value else {
+            self.faults.push(fault(place, "must be a section".into()));
+            return stand_in.clone().try_into().ok();
+        };
+        if let Ok(read) = given.clone().try_into() {
+            return Some(read);
+        }
+        let before = self.faults.len();
+        let mut mended = given.clone();
+        for path in leaves(&given) {
+            let Some(value) = get(&given, &path) else { continue };
+            let mut alone = stand_in.clone();
+            set(&mut alone, &path, value.clone());
+            if let Err(e) = alone.try_into::<T>() {
+                self.faults.push(fault(&format!("{place}.{}", path.join(".")), one_line(&e)));
+                match get(stand_in, &path) {
+                    Some(instead) => set(&mut mended, &path, instead.clone()),
+                    None => mended = without(&mended, &path),
                 }
             }
         }
+        for (key, value) in stand_in.iter().filter(|(key, _)| !given.contains_key(*key)) {
+            if let Err(e) = without(stand_in, std::slice::from_ref(key)).try_into::<T>() {
+                self.faults.push(fault(&format!("{place}.{key}"), one_line(&e)));
+                mended.insert(key.clone(), value.clone());
+            }
+        }
+        let read = mended.try_into();
+        if let Err(e) = &read
+            && self.faults.len() == before
+        {
+            self.faults.push(fault(place, one_line(e)));
+        }
+        read.ok().or_else(|| stand_in.clone().try_into().ok())
+    }
+
+    /// Whether a fault of this key was found.
+    pub fn is_faulty(&self, key: &str) -> bool {
+        self.faults.iter().any(|f| f.key == key)
     }
 
     /// Complaints of a section about itself; each begins with its key, then a colon or a space. An empty section means
-    /// that the keys are whole paths.
+    /// that the keys are whole paths. A key that could not be read has been reported, and what stands in its place is
+    /// not complained of.
     pub fn complain(&mut self, section: &str, complaints: Vec<String>) {
+        let unread: Vec<String> = self.faults.iter().map(|f| f.key.clone()).collect();
         for text in complaints {
             let (key, rest) = text.split_once([':', ' ']).unwrap_or(("", &text));
             let path = if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
-            self.faults.push(fault(&path, rest.trim_start().to_owned()));
+            if !unread.contains(&path) {
+                self.faults.push(fault(&path, rest.trim_start().to_owned()));
+            }
         }
     }
 
-    /// What is left is unknown.
-    pub fn finish(mut self) -> Vec<Fault> {
-        let unknown: Vec<Fault> = self.table.keys().map(|key| fault(key, "this section is not known".into())).collect();
-        self.faults.extend(unknown);
-        self.faults
+    /// Sections that nobody took are unknown.
+    pub fn unknown(&mut self) {
+        self.faults.extend(self.table.keys().map(|key| fault(key, "this section is not known".into())));
     }
 }
 
@@ -155,19 +144,28 @@ fn leaves(table: &Table) -> Vec<Vec<String>> {
     found
 }
 
-/// A table that holds the value at `path` only.
-fn pick(table: &Table, path: &[String]) -> Table {
-    let mut out = Table::new();
-    if let Some((key, rest)) = path.split_first()
-        && let Some(value) = table.get(key)
-    {
-        let value = match value {
-            Value::Table(inner) if !rest.is_empty() => Value::Table(pick(inner, rest)),
-            other => other.clone(),
-        };
-        out.insert(key.clone(), value);
+/// The value at `path`.
+fn get<'a>(table: &'a Table, path: &[String]) -> Option<&'a Value> {
+    match path {
+        [] => None,
+        [key] => table.get(key),
+        [key, rest @ ..] => get(table.get(key)?.as_table()?, rest),
     }
-    out
+}
+
+/// Puts a value at `path`, with the tables on the way there.
+fn set(table: &mut Table, path: &[String], value: Value) {
+    match path {
+        [] => {}
+        [key] => {
+            table.insert(key.clone(), value);
+        }
+        [key, rest @ ..] => {
+            if let Value::Table(inner) = table.entry(key.clone()).or_insert_with(|| Value::Table(Table::new())) {
+                set(inner, rest, value);
+            }
+        }
+    }
 }
 
 /// The table less the value at `path`.
@@ -216,43 +214,55 @@ mod tests {
         faults.iter().map(|f| f.key.as_str()).collect()
     }
 
+    fn reader(text: &str) -> Reader {
+        Reader::new(text).unwrap()
+    }
+
     #[test]
-    fn every_fault_of_a_section_is_told_with_its_key() {
-        let mut r = Reader::new("[s]\nport = 99999\nname = 3\ntypo = 1\n[s.inner]\nshare = \"x\"\nless = 1\n[other]\n");
+    fn every_fault_of_a_section_is_told_and_the_rest_is_read() {
+        let text = "[s]\nport = 99999\nname = \"kept\"\ntypo = 1\n[s.inner]\nshare = 0.5\nless = 1\n[t]\nport = 7\n\
+                    [t.inner]\nshare = \"x\"\n[other]\n[u]\nname = 3\n";
+        let mut r = reader(text);
         let s: Section = r.section("s");
-        assert_eq!(s, Section::default());
-        let faults = r.finish();
-        let mut found = keys(&faults);
+        assert_eq!(s, Section { port: 0, name: "kept".into(), inner: Inner { share: 0.5 } });
+        assert_eq!(r.section::<Section>("t").port, 7);
+        r.complain("s", vec!["port is too small".into(), "name: too short".into()]);
+        r.unknown();
+        let mut found = keys(&r.faults);
         found.sort_unstable();
-        assert_eq!(found, ["other", "s.inner.less", "s.inner.share", "s.name", "s.port", "s.typo"]);
+        assert_eq!(found, ["other", "s.inner.less", "s.name", "s.port", "s.typo", "t.inner.share", "u"]);
+        assert!(r.is_faulty("s.typo") && !r.is_faulty("t.port"));
     }
 
     #[test]
     fn a_good_section_is_read_and_a_missing_one_is_its_default() {
-        let mut r = Reader::new("[s]\nport = 104\n");
-        let s: Section = r.section("s");
-        assert_eq!(s.port, 104);
+        let mut r = reader("[s]\nport = 104\n");
+        assert_eq!(r.section::<Section>("s").port, 104);
         assert_eq!(r.section::<Section>("t"), Section::default());
-        assert!(r.finish().is_empty());
+        r.unknown();
+        assert_eq!(r.faults, []);
     }
 
     #[test]
-    fn items_tell_their_faults() {
+    fn faulty_items_tell_their_faults_and_keep_their_numbers() {
         let text =
-            "[[d]]\nname = \"a\"\nport = 1\n[[d]]\nname = \"b\"\nport = 1\nnote = 5\ntypo = 1\n[[d]]\nname = \"c\"\n";
-        let mut r = Reader::new(text);
-        let items: Vec<Item> = r.list("d");
-        assert_eq!(items, [Item { name: "a".into(), port: 1, note: String::new() }]);
-        let faults = r.finish();
-        let mut found = keys(&faults);
+            "d = [{ name = \"a\", port = 1 }, { name = \"b\", port = \"x\", note = 5, typo = 1 }, 3, { note = \"c\" }]";
+        let mut r = reader(text);
+        let stand_in = |n: usize| {
+            Table::from_iter([("name".into(), format!("#{n}").into()), ("port".into(), Value::Integer(n as i64))])
+        };
+        let items: Vec<Item> = r.list("d", stand_in);
+        let item = |name: &str, port, note: &str| Item { name: name.into(), port, note: note.into() };
+        assert_eq!(items, [item("a", 1, ""), item("b", 2, ""), item("#3", 3, ""), item("#4", 4, "c")]);
+        let mut found = keys(&r.faults);
         found.sort_unstable();
-        assert_eq!(found, ["d[2].note", "d[2].typo", "d[3]"]);
-        assert!(faults.iter().any(|f| f.message.contains("missing field `port`")));
+        assert_eq!(found, ["d[2].note", "d[2].port", "d[2].typo", "d[3]", "d[4].name", "d[4].port"]);
+        assert!(r.faults.iter().any(|f| f.to_string() == "d[4].port: missing field `port`"), "{:?}", r.faults);
+        assert_eq!(reader("d = 1").list::<Item>("d", stand_in), []);
     }
 
     #[test]
     fn broken_toml_is_one_fault() {
-        let r = Reader::new("[s\n");
-        assert_eq!(r.finish().len(), 1);
+        assert_eq!(Reader::new("[s\n").err().unwrap().key, "");
     }
 }

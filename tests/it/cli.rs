@@ -141,7 +141,10 @@ fn a_damaged_network_is_not_run() {
 fn cuda_without_a_gpu_does_not_start() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("contourd.toml");
-    std::fs::write(&config, "[inference]\nexecution = \"cuda\"\n").unwrap();
+    let text = "[inference]\nexecution = \"cuda\"\n\
+                [[destination]]\nname = \"pacs\"\nhost = \"127.0.0.1\"\nport = 104\nae_title = \"PACS\"\n\
+                [[route]]\nname = \"all\"\ndestinations = [\"pacs\"]\n";
+    std::fs::write(&config, text).unwrap();
     let out = contourd().args(["serve", "--config"]).arg(&config).output().unwrap();
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     assert_eq!(out.status.code(), Some(1), "{said}");
