@@ -49,12 +49,12 @@ create index instances_by_series on instances (series_uid, revision);
 -- Instances that were refused on receipt because they are damaged, so that the reason stands on the case. One that
 -- came again whole counts no longer.
 create table refused_instances (
-    sop_instance_uid text primary key,
     series_uid text not null,
+    sop_instance_uid text not null,
     refusal jsonb not null,
-    refused_at timestamptz not null default now()
+    refused_at timestamptz not null default now(),
+    primary key (series_uid, sop_instance_uid)
 );
-create index refused_instances_by_series on refused_instances (series_uid);
 
 -- Segmentation jobs, one a case, leased to a worker for a while.
 create table jobs (

@@ -84,8 +84,18 @@ fn models(config: &Config, runtime: &Runtime, report: &mut Report) {
     if names.is_empty() {
         report.line("models", Err(format!("none is installed in {}", config.models.dir.display())));
     }
+    // What serve would load: the default and those that routes name.
+    let configured = config.recipes(runtime);
+    let check = "models of the configuration";
+    match &configured {
+        Ok(_) => report.line(check, Ok(format!("{:?} by default; every route's is there", config.models.default))),
+        Err(e) => report.line(check, Err(e.to_string())),
+    }
     for name in names {
-        let loaded = config.recipe(runtime, Some(&name));
+        let known = configured.as_ref().ok().and_then(|recipes| {
+            recipes.by_model.get(&name).or((name == config.models.default).then_some(&recipes.default))
+        });
+        let loaded = known.map_or_else(|| config.recipe(runtime, Some(&name)), |recipe| Ok(recipe.clone()));
         let check = format!("model {name}");
         match loaded {
             Err(e) => report.line(&check, Err(e.to_string())),

@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::targets::Targets;
 use tracing_subscriber::prelude::*;
@@ -72,18 +73,45 @@ async fn serve_over(store: &Arc<Store>, config: Config, runtime: &Runtime, recip
 
     let shutdown = CancellationToken::new();
     let web_shutdown = CancellationToken::new();
-    let daemon =
+    let mut daemon =
         Daemon::start(Arc::clone(store), config.service, config.scp, dicom, Arc::new(recipes), shutdown.clone());
-    let web = tokio::spawn(crate::web::serve(http, state, web_shutdown.clone()));
+    let mut web = tokio::spawn(crate::web::serve(http, state, web_shutdown.clone()));
     tracing::info!("ready");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let asked = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let why = end(asked, daemon.fault(), &mut web).await;
+    match &why {
+        Ok(()) => tracing::info!("stopping"),
+        Err(fault) => tracing::error!("stopping, because {fault:#}"),
     }
-    tracing::info!("stopping");
     daemon.stop().await;
     web_shutdown.cancel();
-    web.await.context("the HTTP server ended in a fault")?.context("the HTTP server")
+    if !web.is_finished() {
+        web.await.context("the HTTP server ended in a fault")?.context("the HTTP server")?;
+    }
+    why
+}
+
+/// Waits until the daemon is to end: because it was asked to, or because a part of it ended by itself. A daemon that
+/// does half of its work is worse than one that is seen to have ended.
+async fn end(
+    asked: impl Future<Output = ()>,
+    fault: impl Future<Output = String>,
+    web: &mut JoinHandle<std::io::Result<()>>,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        () = asked => Ok(()),
+        fault = fault => Err(anyhow::Error::msg(fault)),
+        ended = web => Err(match ended {
+            Ok(Ok(())) => anyhow::Error::msg("the HTTP server ended, which it should not"),
+            Ok(Err(error)) => anyhow::Error::new(error).context("the HTTP server ended"),
+            Err(fault) => anyhow::Error::new(fault).context("the HTTP server ended in a fault of this program"),
+        }),
+    }
 }
 
 fn facts(runtime: &Runtime, recipes: &Recipes, private: bool) -> ServiceFacts {
@@ -108,5 +136,31 @@ fn start_log(config: &LogConfig) {
     match config.format {
         LogFormat::Text => registry.with(lines.with_filter(filter)).init(),
         LogFormat::Json => registry.with(lines.json().with_filter(filter)).init(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_ends_by_itself_ends_the_daemon_with_its_name() {
+        let mut web = tokio::spawn(pending());
+        assert!(end(ready(()), pending(), &mut web).await.is_ok(), "asked to");
+        let fault = end(pending(), ready("worker 1 ended".to_owned()), &mut web).await.unwrap_err();
+        assert_eq!(fault.to_string(), "worker 1 ended");
+        web.abort();
+        for (mut web, words) in [
+            (tokio::spawn(async { panic!("for this test") }), "in a fault of this program"),
+            (tokio::spawn(async { Err(std::io::Error::other("no socket")) }), "no socket"),
+            (tokio::spawn(async { Ok(()) }), "should not"),
+        ] {
+            let fault = end(pending(), pending(), &mut web).await.unwrap_err();
+            let said = format!("{fault:#}");
+            assert!(said.starts_with("the HTTP server ended") && said.contains(words), "{said}");
+            assert!(web.is_finished());
+        }
     }
 }

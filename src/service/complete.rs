@@ -12,7 +12,8 @@ use crate::store::Store;
 /// Queues series as they become complete, until shutdown.
 ///
 /// The time of the latest instance is in the database and so survives a restart. Silence only counts while senders
-/// could reach us: after a start, or after an instance could not be taken, the quiet period begins anew.
+/// could reach us: after a start the quiet period begins anew for all, and after an instance could not be taken, for its
+/// series.
 pub(super) async fn watch_series(
     store: Arc<Store>,
     config: ReceiveConfig,
@@ -22,6 +23,14 @@ pub(super) async fn watch_series(
     while !shutdown.is_cancelled() {
         pause(POLL, &shutdown).await;
         if presence.lasted() < config.quiet() {
+            continue;
+        }
+        // The time of the latest instance becomes that of the latest attempt: kept like it, over restarts.
+        let broken = presence.take_broken();
+        if let Err(error) = store.pg.begin_silence_anew(&broken).await {
+            broken.into_iter().for_each(|series| presence.broken(Some(series)));
+            tracing::error!(%error, "a series cannot be waited for; none is taken as complete meanwhile");
+            pause(AFTER_FAULT, &shutdown).await;
             continue;
         }
         match store.pg.queue_silent_series(config.quiet()).await {

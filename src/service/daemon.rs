@@ -1,10 +1,11 @@
 //! The daemon: everything started together, and stopped in order.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::complete::watch_series;
@@ -18,15 +19,15 @@ use crate::store::Store;
 /// The running daemon, without its web server.
 ///
 /// Its parts know each other through the store only. Each goes on by itself after an error; a fault in one job or one
-/// association ends that one only.
+/// association ends that one only. A part that ends all the same is told by [`Daemon::fault`].
 #[derive(Debug)]
 pub struct Daemon {
     store: Arc<Store>,
     shutdown: CancellationToken,
     /// Those who talk to peers and work on cases.
-    tasks: TaskTracker,
-    /// Keeps the private server running; ends after all others.
-    keeper: tokio::task::JoinHandle<()>,
+    parts: Parts,
+    /// Keeps the private server running, if there is one; ends after all others.
+    keeper: Parts,
     release_keeper: CancellationToken,
 }
 
@@ -41,15 +42,16 @@ impl Daemon {
         segmenter: Arc<S>,
         shutdown: CancellationToken,
     ) -> Self {
-        let tasks = TaskTracker::new();
+        let mut parts = Parts::default();
         let routes: Arc<[RouteConfig]> = config.routes.into();
         let presence = Arc::new(Presence::new());
         let calling = scp.ae_title.clone();
         let receiver =
             Receiver::new(Arc::clone(&store), config.receive.clone(), Arc::clone(&routes), Arc::clone(&presence));
-        tasks.spawn(serve(listener, scp, Arc::new(receiver), shutdown.clone()));
-        tasks.spawn(watch_series(Arc::clone(&store), config.receive, presence, shutdown.clone()));
-        for _ in 0..config.jobs.workers {
+        parts.spawn("the DICOM listener".into(), serve(listener, scp, Arc::new(receiver), shutdown.clone()));
+        let watch = watch_series(Arc::clone(&store), config.receive, presence, shutdown.clone());
+        parts.spawn("the watch over complete series".into(), watch);
+        for n in 1..=config.jobs.workers {
             let worker = Worker {
                 store: Arc::clone(&store),
                 config: config.jobs.clone(),
@@ -58,10 +60,11 @@ impl Daemon {
                 shutdown: shutdown.clone(),
                 holder: Uuid::new_v4(),
             };
-            tasks.spawn(worker.run());
+            parts.spawn(format!("worker {n}"), worker.run());
         }
         let configured = config.destinations.iter().map(|d| d.name.clone()).collect();
-        tasks.spawn(explain_waiting(Arc::clone(&store), configured, shutdown.clone()));
+        let explain = explain_waiting(Arc::clone(&store), configured, shutdown.clone());
+        parts.spawn("the watch over waiting deliveries".into(), explain);
         for destination in config.destinations {
             let courier = Courier {
                 store: Arc::clone(&store),
@@ -71,15 +74,32 @@ impl Daemon {
                 shutdown: shutdown.clone(),
                 holder: Uuid::new_v4(),
             };
-            tasks.spawn(courier.run());
+            parts.spawn(format!("the delivery to {}", courier.destination.name), courier.run());
         }
-        tasks.close();
         let release_keeper = CancellationToken::new();
-        let keeper = tokio::spawn({
+        let mut keeper = Parts::default();
+        if store.cluster().is_some() {
             let (store, release) = (Arc::clone(&store), release_keeper.clone());
-            async move { store.keep_running(release).await }
-        });
-        Self { store, shutdown, tasks, keeper, release_keeper }
+            keeper.spawn("the watch over the database".into(), async move { store.keep_running(release).await });
+        }
+        Self { store, shutdown, parts, keeper, release_keeper }
+    }
+
+    /// Waits until a part ends that nobody asked to, by a panic or otherwise, and says which. Then the daemon does only
+    /// some of its work, in silence: it is to be stopped. Never returns otherwise.
+    pub async fn fault(&mut self) -> String {
+        loop {
+            let (name, ended) = tokio::select! {
+                Some(ended) = self.parts.next() => ended,
+                Some(ended) = self.keeper.next() => ended,
+                else => std::future::pending().await,
+            };
+            match ended {
+                Err(fault) => return format!("{name} ended in a fault of this program: {fault}"),
+                Ok(()) if !self.shutdown.is_cancelled() => return format!("{name} ended, which it should not"),
+                Ok(()) => {}
+            }
+        }
     }
 
     /// The store, for the web server.
@@ -89,12 +109,39 @@ impl Daemon {
 
     /// Ends in order: no new associations, those under way and the jobs get their time to finish, and what is left is
     /// given back. The store stays open; close it when the web server has ended, too.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.shutdown.cancel();
-        self.tasks.wait().await;
+        self.parts.all_ended().await;
         self.release_keeper.cancel();
-        if let Err(error) = self.keeper.await {
-            tracing::error!(%error, "the keeper of the private PostgreSQL server ended in a fault");
+        self.keeper.all_ended().await;
+    }
+}
+
+/// Tasks with names.
+#[derive(Debug, Default)]
+struct Parts {
+    tasks: JoinSet<()>,
+    names: HashMap<Id, String>,
+}
+
+impl Parts {
+    fn spawn(&mut self, name: String, task: impl Future<Output = ()> + Send + 'static) {
+        let id = self.tasks.spawn(task).id();
+        self.names.insert(id, name);
+    }
+
+    /// The next one that ends and how; `None` when there is none left.
+    async fn next(&mut self) -> Option<(String, Result<(), JoinError>)> {
+        let ended = self.tasks.join_next_with_id().await?;
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
+        Some((self.names.remove(&id).unwrap_or_default(), ended.map(|_| ())))
+    }
+
+    async fn all_ended(&mut self) {
+        while let Some((name, ended)) = self.next().await {
+            if let Err(fault) = ended {
+                tracing::error!(%fault, "{name} ended in a fault of this program");
+            }
         }
     }
 }

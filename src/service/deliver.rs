@@ -12,6 +12,9 @@ use crate::dicom::net::{FailureClass, NetError, ObjectToSend, SendOutcome, send}
 use crate::ids::AeTitle;
 use crate::store::{Attempt, Delivery, DeliveryItem, ErrorClass, Store, StoreError};
 
+/// How often cases that wait for a destination that is not configured are looked for.
+const EXPLAIN: Duration = Duration::from_secs(10);
+
 /// Sends to one destination.
 pub(super) struct Courier {
     pub store: Arc<Store>,
@@ -130,6 +133,7 @@ impl Courier {
     fn classify(&self, class: FailureClass, error: String, attempt: i32) -> Attempt {
         match class {
             FailureClass::Retry => Attempt::Later { error, delay: self.config.retry().after(attempt) },
+            FailureClass::Setting => Attempt::Later { error, delay: self.config.retry().longest },
             FailureClass::Permanent => Attempt::Refused { error },
         }
     }
@@ -150,10 +154,14 @@ impl Courier {
     }
 }
 
-/// Says so on each case that waits for a destination that is not configured (any more).
+/// Says so on each case that waits for a destination that is not configured (any more), also on one that a person had
+/// tried again. Until shutdown.
 pub(super) async fn explain_waiting(store: Arc<Store>, configured: Vec<String>, shutdown: CancellationToken) {
     let reason = "this destination is not configured; name it in a [[destination]] section, then start again";
-    let explain = || store.pg.explain_waiting(&configured, reason);
-    // A failure is in the log already; the cases wait either way.
-    let _ = persist("explain why deliveries wait", &shutdown, explain).await;
+    while !shutdown.is_cancelled() {
+        if let Err(error) = store.pg.explain_waiting(&configured, reason).await {
+            tracing::warn!(%error, "why deliveries wait could not be written on their cases");
+        }
+        pause(EXPLAIN, &shutdown).await;
+    }
 }

@@ -1,5 +1,6 @@
 //! The inbox: an instance is acknowledged once its bytes and its row are durable, and not before.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,29 +10,41 @@ use serde_json::json;
 use super::config::{ReceiveConfig, RouteConfig};
 use crate::dicom::data::{InstanceHeader, is_own_object, part10_file, read_damaged_header, read_header};
 use crate::dicom::net::{Inbox, Received, StoreVerdict};
-use crate::ids::{InstanceUid, sha256_hex};
-use crate::store::{Arrival, BlobKey, ErrorClass, Intake, NewInstance, PatientText, Store, StoreError};
+use crate::ids::{InstanceUid, SeriesUid, sha256_hex};
+use crate::store::{Arrival, BlobKey, ErrorClass, Intake, KnownInstance, NewInstance, PatientText, Store, StoreError};
 
 /// Whether senders could reach us: a series is not complete because we were away.
 #[derive(Debug)]
 pub(super) struct Presence {
-    since: Mutex<Instant>,
+    state: Mutex<(Instant, BTreeSet<SeriesUid>)>,
 }
 
 impl Presence {
     /// Present from now on.
     pub fn new() -> Self {
-        Self { since: Mutex::new(Instant::now()) }
+        Self { state: Mutex::new((Instant::now(), BTreeSet::new())) }
     }
 
-    /// An instance could not be taken: its sender will come again.
-    pub fn broken(&self) {
-        *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    /// An instance could not be taken, and its sender will come again: its series is not complete, or, when nobody
+    /// knows which one that is, none is.
+    pub fn broken(&self, series: Option<SeriesUid>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match series {
+            Some(series) => _ = state.1.insert(series),
+            None => state.0 = Instant::now(),
+        }
     }
 
-    /// For how long every instance could be taken.
+    /// For how long every instance of an unknown series could be taken.
     pub fn lasted(&self) -> Duration {
-        self.since.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).0.elapsed()
+    }
+
+    /// The series of which an instance could not be taken since they were last asked for. Who takes them sees to it
+    /// that they are waited for, or puts them back with [`Presence::broken`].
+    pub fn take_broken(&self) -> Vec<SeriesUid> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut state.1).into_iter().collect()
     }
 }
 
@@ -90,10 +103,9 @@ impl Receiver {
             return self.refuse(object, "no_route", why, StoreVerdict::CannotUnderstand).await;
         };
         let content_sha256 = sha256_hex(&object.dataset);
-        match self.store.pg.known_instance(&header.instance).await? {
-            Some(known) if known == content_sha256 => return Ok(StoreVerdict::AlreadyStored),
-            Some(_) => return self.conflict(object).await,
-            None => {}
+        let known = self.store.pg.known_instance(&header.instance).await?;
+        if known.as_ref().is_some_and(|known| known.content_sha256 != content_sha256) {
+            return self.conflict(object).await;
         }
         let arrival = arrival(object, header, route);
         if let Some(damage) = damage {
@@ -115,15 +127,57 @@ impl Receiver {
             sha256,
             byte_count: file.len() as u64,
         };
+        if let Some(known) = known {
+            self.tell_another_way(object, route, &known).await?;
+            let byte_count = u64::try_from(known.byte_count).unwrap_or_default();
+            if self.store.blobs.holds(&known.blob_key, byte_count).await? {
+                return Ok(StoreVerdict::AlreadyStored);
+            }
+            tracing::warn!(instance = %new.instance, "the file of an instance was lost or cut; it is written again");
+            self.store.blobs.put(&key, file).await?;
+            self.store.pg.restore_instance(&new).await?;
+            return Ok(StoreVerdict::Stored);
+        }
         self.store.blobs.put(&key, file).await?;
         match self.store.pg.accept_instance(&new).await? {
             Intake::Stored { case, revision } => {
                 tracing::debug!(%case, revision, instance = %new.instance, "instance stored");
                 Ok(StoreVerdict::Stored)
             }
-            Intake::AlreadyStored => Ok(StoreVerdict::AlreadyStored),
+            Intake::AlreadyStored => {
+                // Another association was faster by a moment; perhaps it came another way.
+                if let Some(known) = self.store.pg.known_instance(&new.instance).await? {
+                    self.tell_another_way(object, route, &known).await?;
+                }
+                Ok(StoreVerdict::AlreadyStored)
+            }
             Intake::Conflict => self.conflict(object).await,
         }
+    }
+
+    /// A series is processed once, as its first instance came. Who sends it again under another title, or on another
+    /// route, perhaps waits for another result, which will not come: that must not pass unseen.
+    async fn tell_another_way(
+        &self,
+        object: &Received,
+        route: &RouteConfig,
+        known: &KnownInstance,
+    ) -> Result<(), StoreError> {
+        if known.route == route.name && known.called_ae == object.called.as_str() {
+            return Ok(());
+        }
+        tracing::warn!(
+            case = %known.case_id, instance = %object.instance, from = %object.calling, called = %object.called,
+            route = route.name, first_called = known.called_ae, first_route = known.route,
+            "an instance came again another way than before; it is not processed a second time"
+        );
+        let mut detail = who(object);
+        if let Some(detail) = detail.as_object_mut() {
+            detail.insert("route".into(), route.name.as_str().into());
+            detail.insert("first_called".into(), known.called_ae.as_str().into());
+            detail.insert("first_route".into(), known.route.as_str().into());
+        }
+        self.store.pg.audit("instance_sent_another_way", Some(known.case_id), &detail).await
     }
 
     async fn conflict(&self, object: &Received) -> Result<StoreVerdict, StoreError> {
@@ -160,10 +214,16 @@ impl Inbox for Receiver {
             }
         });
         if matches!(verdict, StoreVerdict::OutOfResources | StoreVerdict::Failure(_)) {
-            self.presence.broken();
+            self.presence.broken(series_of(&object));
         }
         verdict
     }
+}
+
+/// The series of an instance, as far as its header can be read.
+fn series_of(object: &Received) -> Option<SeriesUid> {
+    let file = part10_file(&object.sop_class, &object.instance, &object.transfer_syntax, &object.dataset).ok()?;
+    Some(read_header(&file).ok().or_else(|| read_damaged_header(&file))?.series)
 }
 
 fn who(object: &Received) -> serde_json::Value {

@@ -118,7 +118,7 @@ pub enum SegmentError {
     /// The images are not fit: permanent, shown to people.
     #[error(transparent)]
     Refused(#[from] Refusals),
-    /// The networks cannot run: a fault of the installation.
+    /// The networks cannot run: memory, device or installation. Worth another attempt.
     #[error(transparent)]
     Inference(#[from] InferenceError),
     /// A fault of this program: what was made did not pass its own check.

@@ -82,7 +82,9 @@ impl From<SegmentError> for Trouble {
     fn from(error: SegmentError) -> Self {
         match error {
             SegmentError::Refused(refusals) => Trouble::Refused(refusals),
-            other @ (SegmentError::Inference(_) | SegmentError::Bug(_)) => Trouble::Fail(other.to_string()),
+            // The networks ran when the daemon started: memory or a device is short for now, or a file went away.
+            SegmentError::Inference(error) => Trouble::Retry(error.to_string()),
+            SegmentError::Bug(_) => Trouble::Fail(error.to_string()),
         }
     }
 }

@@ -101,6 +101,20 @@ impl Blobs {
         Ok(bytes)
     }
 
+    /// Whether a blob is there with that size. Its content is checked when it is read.
+    ///
+    /// # Errors
+    /// [`StoreError::Blob`] when that cannot be told.
+    pub async fn holds(&self, key: &str, byte_count: u64) -> Result<bool, StoreError> {
+        let failed = |source| StoreError::Blob { key: key.to_owned(), source };
+        let path = Key::parse(key).map_err(|source| failed(source.into()))?;
+        match self.files.head(&path).await {
+            Ok(found) => Ok(found.size == byte_count),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(source) => Err(failed(source)),
+        }
+    }
+
     /// Bytes that can still be written.
     ///
     /// # Errors
@@ -168,6 +182,9 @@ mod tests {
             blobs.put(&key, Bytes::from_static(b"pixels")).await.unwrap();
         }
         assert_eq!(blobs.get(key.as_str(), &sha256).await.unwrap(), "pixels");
+        assert!(blobs.holds(key.as_str(), 6).await.unwrap());
+        assert!(!blobs.holds(key.as_str(), 7).await.unwrap());
+        assert!(!blobs.holds("instances/other.dcm", 6).await.unwrap());
         assert!(blobs.free_bytes().unwrap() > 0);
     }
 

@@ -43,6 +43,24 @@ struct Owner {
 }
 
 impl Cluster {
+    /// Whether this process runs as the user whom the server belongs to. Touches nothing: to be asked before anything
+    /// below `state_dir` is made or changed, so that a check run as root does not lock an unprivileged daemon out.
+    ///
+    /// # Errors
+    /// [`StoreError::Cluster`], naming the user to run as.
+    pub fn check_user(state_dir: &Path) -> Result<(), StoreError> {
+        let home = state_dir.join("postgres");
+        let fail = |message: String| StoreError::Cluster { dir: home.clone(), message };
+        let server = owner_of_the_server().map_err(fail)?;
+        let uid_of = |path: &Path| std::fs::metadata(path).ok().map(|found| found.uid());
+        let ours = rustix::process::getuid().as_raw();
+        let Some(owner) = other_user(ours, server.map(|s| s.uid), uid_of(state_dir), uid_of(&home)) else {
+            return Ok(());
+        };
+        let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        Err(fail(wrong_user(&passwd, ours, owner)))
+    }
+
     /// Makes the server if it is not there, and starts it.
     ///
     /// # Errors
@@ -253,6 +271,38 @@ fn find_user(passwd: &str, wanted: impl Fn(&str, u32) -> bool) -> Option<Owner> 
     })
 }
 
+/// The user whose state directory this is, when that is not the one that we run as (`ours`). `server` is the user that a
+/// server of root's runs as; `state` and `home` own the state directory and the server's own, as far as they exist.
+fn other_user(ours: u32, server: Option<u32>, state: Option<u32>, home: Option<u32>) -> Option<u32> {
+    const ROOT: u32 = 0;
+    let fits = |owner: u32| owner == ours || (ours == ROOT && Some(owner) == server);
+    match (home, state) {
+        (Some(home), _) => (!fits(home)).then_some(home),
+        // Before the first start of an unprivileged daemon, whose directory was made for it: root would take it.
+        (None, Some(state)) => (ours == ROOT && !fits(state)).then_some(state),
+        (None, None) => None,
+    }
+}
+
+fn wrong_user(passwd: &str, ours: u32, owner: u32) -> String {
+    let name =
+        |uid| find_user_name(passwd, uid).map_or_else(|| format!("user id {uid}"), |name| format!("user {name}"));
+    format!(
+        "it belongs to another contourd: that of the {}, and this one runs as the {}. Run it as the owner (for example \
+         `sudo -u '#{owner}' contourd ...`; what the user postgres owns was made by root), or set another store.state_dir",
+        name(owner),
+        name(ours),
+    )
+}
+
+fn find_user_name(passwd: &str, uid: u32) -> Option<&str> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then_some(name)
+    })
+}
+
 /// The server's user must be able to pass through every directory above its own.
 fn check_searchable(state_dir: &Path, owner: Owner) -> Result<(), String> {
     let real = state_dir.canonicalize().map_err(|e| format!("{}: {e}", state_dir.display()))?;
@@ -345,6 +395,28 @@ mod tests {
         let dir = socket_directory(&long, short);
         assert!(dir.starts_with(short) && dir.as_os_str().len() < 40, "{}", dir.display());
         assert_ne!(dir, socket_directory(&long.join("y"), short));
+    }
+
+    #[test]
+    fn another_users_server_is_left_alone() {
+        let (postgres, app, admin) = (Some(101), Some(997), Some(1000));
+        // Root finds what an unprivileged daemon has made, or what was prepared for it.
+        assert_eq!(other_user(0, postgres, app, app), app);
+        assert_eq!(other_user(0, postgres, Some(0), app), app);
+        assert_eq!(other_user(0, postgres, app, None), app);
+        // Root's own, whole, half made or not there yet.
+        for (state, home) in [(Some(0), postgres), (admin, postgres), (Some(0), Some(0)), (Some(0), None), (None, None)]
+        {
+            assert_eq!(other_user(0, postgres, state, home), None, "{state:?} {home:?}");
+        }
+        // An unprivileged user finds root's, another's, its own.
+        assert_eq!(other_user(997, None, Some(0), postgres), postgres);
+        assert_eq!(other_user(997, None, app, admin), admin);
+        assert_eq!(other_user(997, None, Some(0), app), None);
+        assert_eq!(other_user(997, None, Some(0), None), None);
+        let said = wrong_user("root:x:0:0::/:/bin/sh\napp:x:997:997::/:/bin/sh\n", 0, 997);
+        assert!(said.contains("the user app") && said.contains("the user root") && said.contains("'#997'"), "{said}");
+        assert!(wrong_user("", 0, 997).contains("user id 997"));
     }
 
     #[test]

@@ -76,6 +76,23 @@ pub enum Intake {
     Conflict,
 }
 
+/// What is known of an instance that came before, and how its case came.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct KnownInstance {
+    /// SHA-256 of the data set as sent.
+    pub content_sha256: String,
+    /// Where its Part 10 file lies.
+    pub blob_key: String,
+    /// Size of that file.
+    pub byte_count: i64,
+    /// The case that took it.
+    pub case_id: Uuid,
+    /// Name of the route of that case.
+    pub route: String,
+    /// Called AE title of that case.
+    pub called_ae: String,
+}
+
 #[derive(FromRow)]
 struct Latest {
     id: Uuid,
@@ -97,16 +114,44 @@ impl PgStore {
             .map_err(failed("look for a result"))
     }
 
-    /// SHA-256 of the data set that was acknowledged under this UID.
+    /// The instance that was acknowledged under this UID.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn known_instance(&self, instance: &InstanceUid) -> Result<Option<String>, StoreError> {
-        sqlx::query_scalar("select content_sha256 from instances where sop_instance_uid = $1")
-            .bind(instance.as_str())
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(failed("look for an instance"))
+    pub async fn known_instance(&self, instance: &InstanceUid) -> Result<Option<KnownInstance>, StoreError> {
+        sqlx::query_as(
+            "select i.content_sha256, i.blob_key, i.byte_count, c.id as case_id, c.route, c.called_ae
+             from instances i join cases c using (series_uid, revision) where i.sop_instance_uid = $1",
+        )
+        .bind(instance.as_str())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed("look for an instance"))
+    }
+
+    /// Records where the file of a known instance lies, after it was lost and written again; with a line in the audit
+    /// trail.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]; then nothing is recorded.
+    pub async fn restore_instance(&self, new: &NewInstance) -> Result<(), StoreError> {
+        const ACTION: &str = "record the file of an instance again";
+        let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
+        sqlx::query(
+            "update instances set blob_key = $3, sha256 = $4, byte_count = $5, transfer_syntax = $6
+             where sop_instance_uid = $1 and content_sha256 = $2",
+        )
+        .bind(new.instance.as_str())
+        .bind(&new.content_sha256)
+        .bind(&new.blob_key)
+        .bind(&new.sha256)
+        .bind(i64::try_from(new.byte_count).unwrap_or(i64::MAX))
+        .bind(&new.transfer_syntax)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(ACTION))?;
+        audit(&mut tx, "instance_file_restored", None, &json!({"instance": new.instance.as_str()})).await?;
+        tx.commit().await.map_err(failed(ACTION))
     }
 
     /// Records an instance in the open revision of its series, opening a case or the next revision as needed.
@@ -139,7 +184,7 @@ impl PgStore {
             // Another association was faster; the case that was opened for it alone must not stay.
             tx.rollback().await.map_err(failed(ACTION))?;
             let known = self.known_instance(&new.instance).await?;
-            return Ok(if known.as_deref() == Some(&new.content_sha256) {
+            return Ok(if known.is_some_and(|known| known.content_sha256 == new.content_sha256) {
                 Intake::AlreadyStored
             } else {
                 Intake::Conflict
@@ -153,6 +198,8 @@ impl PgStore {
     /// Records that an instance was refused because it is damaged, on the open revision of its series. It counts until
     /// the same instance comes whole. `refusal` is a `dicom::data::Refusal` as JSON.
     ///
+    /// Only the first time opens a case or a revision: whatever revision is the latest, it has this refusal already.
+    ///
     /// # Errors
     /// [`StoreError::Database`]; then nothing is recorded.
     pub async fn note_refused_instance(
@@ -162,10 +209,23 @@ impl PgStore {
         refusal: &Value,
     ) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
-        let (case, _) = open_case(&mut tx, arrival).await?;
+        let again: bool = sqlx::query_scalar(
+            "select exists (select from refused_instances where sop_instance_uid = $1 and series_uid = $2)",
+        )
+        .bind(instance.as_str())
+        .bind(arrival.series.as_str())
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(failed(ACTION))?;
+        if again {
+            restart_silence(&mut tx, &[arrival.series.as_str()]).await?;
+        } else {
+            let (case, _) = open_case(&mut tx, arrival).await?;
+            touch_case(&mut tx, case).await?;
+        }
         sqlx::query(
             "insert into refused_instances (sop_instance_uid, series_uid, refusal) values ($1, $2, $3)
-             on conflict (sop_instance_uid) do update set refusal = $3, refused_at = clock_timestamp()",
+             on conflict (series_uid, sop_instance_uid) do update set refusal = $3, refused_at = clock_timestamp()",
         )
         .bind(instance.as_str())
         .bind(arrival.series.as_str())
@@ -173,7 +233,6 @@ impl PgStore {
         .execute(&mut *tx)
         .await
         .map_err(failed(ACTION))?;
-        touch_case(&mut tx, case).await?;
         tx.commit().await.map_err(failed(ACTION))
     }
 
@@ -191,6 +250,16 @@ impl PgStore {
         .fetch_all(&self.pool)
         .await
         .map_err(failed("list the refused instances of a case"))
+    }
+
+    /// Begins the silence of these series anew, as far as instances of them are coming in.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn begin_silence_anew(&self, series: &[SeriesUid]) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(failed("wait for a series"))?;
+        let series: Vec<&str> = series.iter().map(SeriesUid::as_str).collect();
+        restart_silence(&mut connection, &series).await
     }
 
     /// Queues every series that has been silent for `quiet`; answers the cases.
@@ -243,7 +312,19 @@ impl PgStore {
     }
 }
 
-/// Begins the silence of a series anew.
+/// Begins the silence of the series anew whose cases are still open.
+async fn restart_silence(tx: &mut PgConnection, series: &[&str]) -> Result<(), StoreError> {
+    sqlx::query(
+        "update cases set last_instance_at = clock_timestamp() where series_uid = any($1) and state = 'receiving'",
+    )
+    .bind(series)
+    .execute(tx)
+    .await
+    .map_err(failed("wait for a series"))?;
+    Ok(())
+}
+
+/// Begins the silence of a case anew.
 async fn touch_case(tx: &mut PgConnection, case: Uuid) -> Result<(), StoreError> {
     sqlx::query("update cases set last_instance_at = clock_timestamp() where id = $1")
         .bind(case)

@@ -26,7 +26,7 @@ pub struct ClaimedJob {
     pub attempt: i32,
     /// When the job was made. Stays the same over attempts, so that it can date the result.
     pub created_at: OffsetDateTime,
-    /// The structure set of the latest earlier revision that was sent: the one to be replaced.
+    /// The structure set of the latest earlier revision that a destination has accepted: the one to be replaced.
     pub predecessor: Option<String>,
 }
 
@@ -130,6 +130,7 @@ impl PgStore {
             let predecessor = sqlx::query_scalar(
                 "select r.sop_instance_uid from results r join cases c on c.id = r.case_id
                  where c.series_uid = $1 and c.revision < $2 and r.kind = 'structure_set'
+                   and exists (select from outbox o where o.result_id = r.id and o.state = 'accepted')
                  order by c.revision desc limit 1",
             )
             .bind(&case.series_uid)
@@ -293,7 +294,8 @@ impl PgStore {
     }
 }
 
-async fn newer_revision(tx: &mut PgConnection, case: Uuid) -> Result<bool, StoreError> {
+/// Whether the series of a case has a later revision.
+pub(super) async fn newer_revision(tx: &mut PgConnection, case: Uuid) -> Result<bool, StoreError> {
     sqlx::query_scalar(
         "select exists (select from cases newer join cases c on c.series_uid = newer.series_uid
                         where c.id = $1 and newer.revision > c.revision)",

@@ -6,6 +6,7 @@
 //! - `blobs`: pixel data and results as files, durable before they are named anywhere.
 //! - `rows`: what a row is in Rust; `error`: what can go wrong.
 //! - `intake`: acknowledged instances and when a series is complete; `jobs`: leases and results; `outbox`: deliveries.
+//! - `retry`: another attempt when a person asks for it.
 //! - `review`, `view`: what the web shows and records.
 
 mod blobs;
@@ -16,6 +17,7 @@ mod intake;
 mod jobs;
 mod outbox;
 mod postgres;
+mod retry;
 mod review;
 mod rows;
 mod view;
@@ -33,10 +35,11 @@ pub use blobs::{BlobKey, Blobs};
 pub use cluster::Cluster;
 pub use config::StoreConfig;
 pub use error::{ErrorClass, StoreError};
-pub use intake::{Arrival, Intake, NewInstance};
+pub use intake::{Arrival, Intake, KnownInstance, NewInstance};
 pub use jobs::{CaseResult, ClaimedJob, Finished, NewResult, NewStructure};
 pub use outbox::{Attempt, Delivery, DeliveryItem};
 pub use postgres::PgStore;
+pub use retry::{Retriable, Retried};
 pub use review::{NewReview, Rating, Review, ReviewTotals, Tally};
 pub use rows::{
     Case, CaseState, InstanceRow, OutboxRow, OutboxState, PatientText, ResultKind, ResultRow, StructureRow, UnknownName,
@@ -72,8 +75,14 @@ impl Store {
             path: config.state_dir.clone(),
             source,
         })?;
-        let dir = state_dir.clone();
-        let lock = blocking(&state_dir, move || prepare(&dir)).await?;
+        let (dir, private) = (state_dir.clone(), config.url.is_none());
+        let lock = blocking(&state_dir, move || {
+            if private {
+                Cluster::check_user(&dir)?;
+            }
+            prepare(&dir)
+        })
+        .await?;
         let blobs = Blobs::open(&state_dir.join("blobs"))?;
         let (pg, cluster) = match &config.url {
             Some(url) => {
@@ -86,11 +95,17 @@ impl Store {
             None => {
                 let dir = state_dir.clone();
                 let cluster = blocking(&state_dir, move || Cluster::start(&dir)).await?;
-                postgres::create_database(cluster.options("postgres")).await?;
-                let pg = PgStore::open(cluster.options(postgres::DATABASE), config.connections).await?;
-                // Nobody else can use this database, so every lease in it is that of a daemon that is gone.
-                pg.release_all_leases().await?;
-                (pg, Some(Arc::new(cluster)))
+                let cluster = Arc::new(cluster);
+                match open_private(&cluster, config.connections).await {
+                    Ok(pg) => (pg, Some(cluster)),
+                    Err(error) => {
+                        // Nobody will close a store that did not open: the server must not outlive this.
+                        if let Err(error) = blocking(&state_dir, move || cluster.stop()).await {
+                            tracing::error!(%error, "the private PostgreSQL server was left running");
+                        }
+                        return Err(error);
+                    }
+                }
             }
         };
         Ok(Self { pg, blobs, cluster, _lock: lock })
@@ -137,6 +152,15 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// The database on a private server that runs.
+async fn open_private(cluster: &Cluster, connections: u32) -> Result<PgStore, StoreError> {
+    postgres::create_database(cluster.options("postgres")).await?;
+    let pg = PgStore::open(cluster.options(postgres::DATABASE), connections).await?;
+    // Nobody else can use this database, so every lease in it is that of a daemon that is gone.
+    pg.release_all_leases().await?;
+    Ok(pg)
 }
 
 /// The state directory, its lock, and the directory of the files.

@@ -244,10 +244,12 @@ impl PgStore {
         let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
         let cases: Vec<Uuid> = sqlx::query_scalar(
             "select id from cases where id in (select case_id from outbox
-                                               where state = 'pending' and destination <> all($1))
+                                               where state = 'pending' and destination <> all($1)
+                                                 and last_error is distinct from $2)
              order by id for update",
         )
         .bind(configured)
+        .bind(reason)
         .fetch_all(&mut *tx)
         .await
         .map_err(failed(ACTION))?;
@@ -261,36 +263,6 @@ impl PgStore {
             settle_case(&mut tx, case).await?;
         }
         tx.commit().await.map_err(failed(ACTION))
-    }
-
-    /// Puts every delivery of a case that had failed for good back in the outbox, once the destination was put right.
-    /// What was accepted stays accepted. Answers how many there were.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn retry_deliveries(&self, case: Uuid) -> Result<u64, StoreError> {
-        const ACTION: &str = "put deliveries back";
-        let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
-        lock_case(&mut tx, case).await?;
-        let put_back = sqlx::query(
-            "update outbox set state = 'pending', attempts = 0, next_attempt_at = clock_timestamp()
-             where case_id = $1 and state = 'failed'",
-        )
-        .bind(case)
-        .execute(&mut *tx)
-        .await
-        .map_err(failed(ACTION))?
-        .rows_affected();
-        if put_back > 0 {
-            sqlx::query("update cases set state = 'delivering', finished_at = null where id = $1")
-                .bind(case)
-                .execute(&mut *tx)
-                .await
-                .map_err(failed(ACTION))?;
-            audit(&mut tx, "deliveries_put_back", Some(case), &json!({"objects": put_back})).await?;
-        }
-        tx.commit().await.map_err(failed(ACTION))?;
-        Ok(put_back)
     }
 }
 

@@ -113,7 +113,9 @@ impl From<JsonRejection> for ApiError {
         let what_to_do = match class {
             Class::TooLarge => "Send less, for example a shorter comment.",
             Class::MediaType => "Send JSON with the header content-type: application/json.",
-            _ => "Send JSON with rating, reviewer and, if you like, comment and seconds_spent.",
+            _ => {
+                "Send a JSON object: a review has rating, reviewer and, if you like, comment and seconds_spent; a retry is {}."
+            }
         };
         ApiError::new(class, rejection.body_text(), what_to_do)
     }

@@ -96,7 +96,7 @@ fn admit(method: &Method, headers: &HeaderMap, allowed_hosts: &[String]) -> Resu
         return Err(ApiError::new(
             Class::ForeignOrigin,
             "The request was sent by another web page.",
-            "Write reviews on contourd's own page.",
+            "Use contourd's own page.",
         ));
     }
     Ok(())

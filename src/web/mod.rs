@@ -6,6 +6,7 @@
 //! | `GET /health` | version, provider in force, models with digests, database, what waits |
 //! | `GET /api/cases?before={id}` | cases, newest first, a page at a time |
 //! | `GET /api/cases/{id}` | one case with reasons and deliveries |
+//! | `POST /api/cases/{id}/retry` | another attempt at what failed or waits |
 //! | `GET /api/cases/{id}/structures` | what was found and what was not, flags, effects of the rules, latest reviews |
 //! | `GET /api/cases/{id}/contours` | polygons in pixel index coordinates and in LPS mm |
 //! | `GET /api/cases/{id}/image` | size, spacing, orientation and window of the images under the contours |
@@ -14,8 +15,8 @@
 //! | `GET`, `POST /api/cases/{id}/structures/{name}/reviews` | what was said of a structure; say something |
 //! | `GET /api/statistics` | the table of the thesis's clinical review with this site's counts |
 //!
-//! Nobody logs in: the daemon listens on loopback only, answers under known host names only, and takes reviews from its
-//! own page (or from programs) only.
+//! Nobody logs in: the daemon listens on loopback only, answers under known host names only, and takes reviews
+//! and retries from its own page (or from programs) only.
 
 mod api;
 mod assets;

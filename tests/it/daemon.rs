@@ -1,5 +1,9 @@
 //! The daemon between real associations on both sides, with a real database; only the networks' place is taken by a
-//! known mask. Named by promise.
+//! known mask. Named by promise. The tests are in the files of their subject.
+
+mod delivering;
+mod receiving;
+mod working;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,11 +22,12 @@ use contourd::dicom::net::{
 };
 use contourd::geometry::{Grid, Lps, Mask, Shape, Vec3, Volume};
 use contourd::ids::{AeTitle, FrameOfReferenceUid, Phi, SeriesUid, StudyUid};
+use contourd::inference::{InferenceError, Plane};
 use contourd::service::{
     Daemon, DestinationConfig, Order, Report, RouteConfig, SegmentError, Segmentation, Segmenter, ServiceConfig,
     StructureReport,
 };
-use contourd::store::{Case, CaseState};
+use contourd::store::{Case, CaseState, OutboxState, Retried};
 use time::macros::datetime;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -40,10 +45,21 @@ struct Threshold {
     /// Holds on while set.
     stuck: AtomicBool,
     runs: AtomicUsize,
+    /// Attempts that end because the networks cannot run.
+    short_of_memory: AtomicUsize,
+    /// Faults of the worker itself, beside the segmentation.
+    worker_faults: AtomicUsize,
+}
+
+fn count_down(faults: &AtomicUsize) -> bool {
+    faults.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok()
 }
 
 impl Segmenter for Threshold {
     fn config_digest(&self) -> String {
+        if std::thread::current().name() != Some("segment") && count_down(&self.worker_faults) {
+            panic!("a fault of the worker for this test");
+        }
         "c".repeat(64)
     }
 
@@ -53,8 +69,11 @@ impl Segmenter for Threshold {
         while self.stuck.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(10));
         }
-        if self.panics.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok() {
+        if count_down(&self.panics) {
             panic!("a fault for this test");
+        }
+        if count_down(&self.short_of_memory) {
+            return Err(InferenceError::Network { plane: Plane::Axial, reason: "out of memory".into() }.into());
         }
         let meta = DerivedSeriesMeta {
             research: true,
@@ -138,9 +157,15 @@ impl Pacs {
         Self::new(|_, _| StoreVerdict::Stored)
     }
 
-    fn listen(self: &Arc<Self>, listener: TcpListener) {
-        let config = ScpConfig { ae_title: title("PACS"), ..ScpConfig::default() };
-        tokio::spawn(serve(listener, config, Arc::clone(self), CancellationToken::new()));
+    fn listen(self: &Arc<Self>, listener: TcpListener) -> CancellationToken {
+        self.listen_as("PACS", listener)
+    }
+
+    fn listen_as(self: &Arc<Self>, ae_title: &str, listener: TcpListener) -> CancellationToken {
+        let config = ScpConfig { ae_title: title(ae_title), ..ScpConfig::default() };
+        let shutdown = CancellationToken::new();
+        tokio::spawn(serve(listener, config, Arc::clone(self), shutdown.clone()));
+        shutdown
     }
 
     fn classes(&self) -> Vec<String> {
@@ -169,14 +194,15 @@ struct Running {
 }
 
 fn start(t: &TestStore, pacs_port: u16, segmenter: &Arc<Threshold>, listener: TcpListener) -> Running {
+    let route = |name: &str, from| RouteConfig {
+        name: name.into(),
+        called_ae: None,
+        calling_ae: Some(title(from)),
+        model: Some("bright".into()),
+        destinations: vec!["archive".into()],
+    };
     let mut config = ServiceConfig {
-        routes: vec![RouteConfig {
-            name: "head".into(),
-            called_ae: None,
-            calling_ae: Some(title("MR1")),
-            model: Some("bright".into()),
-            destinations: vec!["archive".into()],
-        }],
+        routes: vec![route("head", "MR1"), route("other", "MR3")],
         destinations: vec![DestinationConfig {
             name: "archive".into(),
             system: Destination::new("127.0.0.1", pacs_port, "PACS").unwrap(),
@@ -281,314 +307,4 @@ async fn until(t: &TestStore, wanted: CaseState) -> Case {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("no case became {wanted:?}: {:?}", cases(t).await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_series_comes_back_as_one_structure_set_however_often_it_is_routed() {
-    let t = TestStore::new().await;
-    let (pacs_listener, pacs_port) = listener().await;
-    let (own, _) = listener().await;
-    let pacs = Pacs::accepting();
-    pacs.listen(pacs_listener);
-    let segmenter = Arc::new(Threshold::default());
-    let running = start(&t, pacs_port, &segmenter, own);
-    let files = series("1.2.826.2", false);
-    send_all(&running.to, &objects(&files)).await;
-    let case = until(&t, CaseState::Delivered).await;
-    assert_eq!(pacs.classes(), [RTSTRUCT]);
-    let bytes: Vec<&[u8]> = files.iter().map(|f| f.bytes.as_slice()).collect();
-    let source = assemble(parse_instances(&bytes).unwrap()).unwrap();
-    let delivered = t.pg.deliveries_of(case.id).await.unwrap();
-    assert_eq!((delivered.len(), delivered[0].attempts), (1, 1));
-    assert_eq!((case.route.as_str(), case.model_name.as_deref()), ("head", Some("bright")));
-
-    // What the PACS got is, byte for byte, what was recorded, and reads as what was put in.
-    let result = {
-        let kept = pacs.kept.lock().unwrap();
-        ObjectToSend {
-            sop_class: kept[0].sop_class.clone(),
-            instance: kept[0].instance.clone(),
-            transfer_syntax: kept[0].transfer_syntax.clone(),
-            bytes: kept[0].dataset.clone(),
-        }
-    };
-    let (key, sha256): (String, String) =
-        sqlx::query_as("select blob_key, sha256 from results").fetch_one(&mut t.sql().await).await.unwrap();
-    let recorded = t.blobs.get(&key, &sha256).await.unwrap();
-    assert!(recorded.ends_with(&result.bytes));
-    let set = read_rtstruct(&recorded).unwrap();
-    let contours = set.roi("Brainstem").unwrap().plane_contours(&source).unwrap();
-    assert_eq!(contours.iter().map(|c| c.slice).collect::<Vec<_>>(), (2..9).collect::<Vec<_>>());
-
-    // The PACS routes everything back: images and result are acknowledged and nothing starts anew.
-    send_all(&running.to, &objects(&files)).await;
-    send_all(&running.to, &[result]).await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(cases(&t).await.len(), 1);
-    assert_eq!((pacs.asked.load(Ordering::SeqCst), segmenter.runs.load(Ordering::SeqCst)), (1, 1));
-    let ignored: i64 = sqlx::query_scalar("select count(*) from audit where event = 'own_object_ignored'")
-        .fetch_one(&mut t.sql().await)
-        .await
-        .unwrap();
-    assert_eq!(ignored, 1);
-    running.daemon.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_structure_set_follows_the_last_derived_slice_even_when_one_is_taken_late() {
-    let t = TestStore::new().await;
-    let (pacs_listener, pacs_port) = listener().await;
-    let (own, _) = listener().await;
-    let hiccups = AtomicUsize::new(0);
-    let pacs = Pacs::new(move |_, kept| {
-        if kept.len() == 3 && hiccups.fetch_add(1, Ordering::SeqCst) < 2 {
-            StoreVerdict::OutOfResources
-        } else {
-            StoreVerdict::Stored
-        }
-    });
-    pacs.listen(pacs_listener);
-    let running = start(&t, pacs_port, &Arc::new(Threshold::default()), own);
-    send_all(&running.to, &objects(&series("1.2.826.2", true))).await;
-    let case = until(&t, CaseState::Delivered).await;
-    let classes = pacs.classes();
-    assert!(classes.len() > 10);
-    assert_eq!(classes.iter().position(|c| c == RTSTRUCT), Some(classes.len() - 1));
-    let mut names = pacs.names();
-    names.sort();
-    names.dedup();
-    assert_eq!(names.len(), classes.len(), "an accepted object was sent again");
-    assert!(t.pg.deliveries_of(case.id).await.unwrap().iter().any(|d| d.attempts > 1));
-    running.daemon.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pacs_that_is_down_is_waited_for_in_sight() {
-    let t = TestStore::new().await;
-    let (down, pacs_port) = listener().await;
-    drop(down);
-    let (own, _) = listener().await;
-    let running = start(&t, pacs_port, &Arc::new(Threshold::default()), own);
-    send_all(&running.to, &objects(&series("1.2.826.2", false))).await;
-    let reason = loop {
-        if let Some(reason) = until(&t, CaseState::Delivering).await.reason {
-            break reason;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
-    assert!(reason.starts_with("archive: cannot connect to 127.0.0.1"), "{reason}");
-    let pacs = Pacs::accepting();
-    pacs.listen(TcpListener::bind(("127.0.0.1", pacs_port)).await.unwrap());
-    assert_eq!(until(&t, CaseState::Delivered).await.reason, None);
-    assert_eq!(pacs.classes(), [RTSTRUCT]);
-    running.daemon.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_destination_that_refuses_for_good_fails_the_case_and_keeps_the_result() {
-    let t = TestStore::new().await;
-    let (pacs_listener, pacs_port) = listener().await;
-    let (own, _) = listener().await;
-    let pacs = Pacs::new(|_, _| StoreVerdict::CannotUnderstand("unknown patient".into()));
-    pacs.listen(pacs_listener);
-    let running = start(&t, pacs_port, &Arc::new(Threshold::default()), own);
-    send_all(&running.to, &objects(&series("1.2.826.2", false))).await;
-    let case = until(&t, CaseState::Failed).await;
-    assert!(case.reason.unwrap().contains("unknown patient"));
-    assert_eq!(pacs.asked.load(Ordering::SeqCst), 1, "a refusal for good was repeated");
-    let (key, sha256): (String, String) =
-        sqlx::query_as("select blob_key, sha256 from results").fetch_one(&mut t.sql().await).await.unwrap();
-    assert!(t.blobs.get(&key, &sha256).await.is_ok());
-    running.daemon.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn while_the_database_is_away_nothing_is_acknowledged_and_then_all_resumes() {
-    let t = TestStore::new().await;
-    let (pacs_listener, pacs_port) = listener().await;
-    let (own, _) = listener().await;
-    let pacs = Pacs::accepting();
-    pacs.listen(pacs_listener);
-    let running = start(&t, pacs_port, &Arc::new(Threshold::default()), own);
-    let objects = objects(&series("1.2.826.2", false));
-    send_all(&running.to, &objects[..4]).await;
-    let pid = i32::try_from(t.cluster().unwrap().postmaster().unwrap()).unwrap();
-    let pid = rustix::process::Pid::from_raw(pid).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-    let mut acknowledged: Vec<String> = objects[..4].iter().map(|o| o.instance.to_string()).collect();
-    for object in &objects[4..] {
-        // As a scanner does: again until it is taken.
-        loop {
-            let outcome = send(&running.to, &title("MR1"), std::slice::from_ref(object)).await.unwrap().remove(0);
-            match outcome {
-                SendOutcome::Stored => break,
-                SendOutcome::Failed { status: Some(0xA700), .. } => tokio::time::sleep(Duration::from_millis(50)).await,
-                other => panic!("{other:?}"),
-            }
-        }
-        acknowledged.push(object.instance.to_string());
-    }
-    let case = until(&t, CaseState::Delivered).await;
-    let kept = t.pg.instances_of(&case.series_uid, case.revision).await.unwrap();
-    let mut kept: Vec<String> = kept.into_iter().map(|row| row.sop_instance_uid).collect();
-    kept.sort();
-    acknowledged.sort();
-    assert_eq!(kept, acknowledged);
-    assert_eq!((case.revision, pacs.classes()), (1, vec![RTSTRUCT.to_owned()]));
-    running.daemon.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_fit_is_refused_on_the_case_with_the_reason_of_the_command_line() {
-    let t = TestStore::new().await;
-    let (own, _) = listener().await;
-    let running = start(&t, 1, &Arc::new(Threshold::default()), own);
-    let mut files = series("1.2.826.2", false);
-    files.remove(5);
-    send_all(&running.to, &objects(&files)).await;
-    let case = until(&t, CaseState::Refused).await;
-    let bytes: Vec<&[u8]> = files.iter().map(|f| f.bytes.as_slice()).collect();
-    let expected = assemble(parse_instances(&bytes).unwrap()).unwrap_err();
-    assert_eq!(case.reason.as_deref(), Some(expected.to_string().as_str()));
-    assert_eq!(case.refusals, serde_json::to_value(&expected.0).unwrap());
-    assert_eq!(case.refusals[0]["code"], "missing_slice");
-
-    let mut cut = objects(&series("1.2.826.3", false));
-    let whole = cut[4].clone();
-    cut[4].bytes = cut[4].bytes.slice(..cut[4].bytes.len() - 100);
-    let outcomes = send(&running.to, &title("MR1"), &cut).await.unwrap();
-    let refused: Vec<usize> = (0..12).filter(|n| outcomes[*n] != SendOutcome::Stored).collect();
-    assert_eq!(refused, [4], "{outcomes:?}");
-    let case = until_series(&t, "1.2.826.3").await;
-    assert_eq!(case.refusals[0]["code"], "truncated", "{:?}", case.reason);
-    assert_eq!(case.refusals[0]["instance"], whole.instance.as_str());
-    send_all(&running.to, &[whole]).await;
-    while !cases(&t).await.iter().any(|c| c.series_uid == "1.2.826.3" && c.state == CaseState::Delivering) {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-
-    let mut ct = objects(&series("1.2.826.4", false));
-    for object in &mut ct {
-        let mut data = object.bytes.to_vec();
-        let at = data.windows(27).position(|w| w.starts_with(b"1.2.840.10008.5.1.4.1.1.4\0")).unwrap();
-        data[at..at + 26].copy_from_slice(b"1.2.840.10008.5.1.4.1.1.2\0");
-        (object.sop_class, object.bytes) = (CT.into(), data.into());
-    }
-    send_all(&running.to, &ct).await;
-    let case = until_series(&t, "1.2.826.4").await;
-    assert_eq!(case.refusals[0]["code"], "not_mr", "{:?}", case.reason);
-    running.daemon.stop().await;
-}
-
-async fn until_series(t: &TestStore, series: &str) -> Case {
-    for _ in 0..600 {
-        let refused = cases(t).await.into_iter().find(|c| c.series_uid == series && c.state == CaseState::Refused);
-        if let Some(case) = refused {
-            return case;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("{series} was not refused: {:?}", cases(t).await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn instances_that_contradict_themselves_or_what_is_known_are_refused_and_audited() {
-    let t = TestStore::new().await;
-    let (own, _) = listener().await;
-    let running = start(&t, 1, &Arc::new(Threshold::default()), own);
-    let good = objects(&series("1.2.826.2", false));
-    send_all(&running.to, &good[..1]).await;
-    let mut misnamed = good[1].clone();
-    misnamed.instance = good[2].instance.clone();
-    let mut altered = good[0].clone();
-    let mut data = altered.bytes.to_vec();
-    *data.last_mut().unwrap() ^= 1;
-    altered.bytes = data.into();
-    let mut unreadable = good[3].clone();
-    unreadable.bytes = unreadable.bytes.slice(..100);
-    let outcomes = send(&running.to, &title("MR1"), &[misnamed, altered, unreadable]).await.unwrap();
-    let status: Vec<u16> = outcomes
-        .iter()
-        .map(|o| match o {
-            SendOutcome::Failed { status: Some(status), .. } => *status,
-            other => panic!("{other:?}"),
-        })
-        .collect();
-    assert_eq!(status, [0xA900, 0xA900, 0xC000]);
-    let stranger = send(&running.to, &title("MR2"), &good[1..2]).await.unwrap();
-    assert!(matches!(&stranger[0], SendOutcome::Failed { status: Some(0xC000), .. }), "{stranger:?}");
-    let kinds: Vec<String> =
-        sqlx::query_scalar("select detail->>'kind' from audit where event = 'instance_refused' order by id")
-            .fetch_all(&mut t.sql().await)
-            .await
-            .unwrap();
-    assert_eq!(kinds, ["mismatch", "conflict", "unreadable", "no_route"]);
-    let case = cases(&t).await.remove(0);
-    assert_eq!(t.pg.instances_of(&case.series_uid, 1).await.unwrap().len(), 1);
-    running.daemon.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_panic_ends_one_attempt_and_too_many_end_the_case_in_sight() {
-    let t = TestStore::new().await;
-    let (pacs_listener, pacs_port) = listener().await;
-    let (own, _) = listener().await;
-    Pacs::accepting().listen(pacs_listener);
-    let segmenter = Arc::new(Threshold { panics: AtomicUsize::new(3), ..Threshold::default() });
-    let running = start(&t, pacs_port, &segmenter, own);
-    send_all(&running.to, &objects(&series("1.2.826.2", false))).await;
-    let case = until(&t, CaseState::Failed).await;
-    let reason = case.reason.unwrap();
-    assert!(reason.contains("2 attempts") && reason.contains("a fault for this test"), "{reason}");
-    send_all(&running.to, &objects(&series("1.2.826.3", false))).await;
-    until(&t, CaseState::Delivered).await;
-    assert_eq!(segmenter.runs.load(Ordering::SeqCst), 4);
-    running.daemon.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_shutdown_gives_the_job_back_and_the_next_start_finishes_it() {
-    let t = TestStore::new().await;
-    let (pacs_listener, pacs_port) = listener().await;
-    let pacs = Pacs::accepting();
-    pacs.listen(pacs_listener);
-    let stuck = Arc::new(Threshold { stuck: AtomicBool::new(true), ..Threshold::default() });
-    let running = start(&t, pacs_port, &stuck, listener().await.0);
-    send_all(&running.to, &objects(&series("1.2.826.2", false))).await;
-    until(&t, CaseState::Segmenting).await;
-    running.daemon.stop().await;
-    let case = cases(&t).await.remove(0);
-    assert_eq!(case.state, CaseState::Queued);
-    assert!(case.reason.unwrap().contains("stopped"));
-    stuck.stuck.store(false, Ordering::SeqCst);
-    let running = start(&t, pacs_port, &stuck, listener().await.0);
-    until(&t, CaseState::Delivered).await;
-    assert_eq!(pacs.classes(), [RTSTRUCT]);
-    running.daemon.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_late_slice_makes_a_second_structure_set_that_names_the_first() {
-    let t = TestStore::new().await;
-    let (pacs_listener, pacs_port) = listener().await;
-    let (own, _) = listener().await;
-    let pacs = Pacs::accepting();
-    pacs.listen(pacs_listener);
-    let running = start(&t, pacs_port, &Arc::new(Threshold::default()), own);
-    let objects = objects(&series("1.2.826.2", false));
-    send_all(&running.to, &objects[..11]).await;
-    until(&t, CaseState::Delivered).await;
-    send_all(&running.to, &objects[11..]).await;
-    while pacs.classes().len() < 2 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    until(&t, CaseState::Delivered).await;
-    let all = cases(&t).await;
-    let states: Vec<(i32, CaseState)> = all.iter().map(|c| (c.revision, c.state)).collect();
-    assert_eq!(states, [(1, CaseState::Superseded), (2, CaseState::Delivered)]);
-    let names = pacs.names();
-    assert_ne!(names[0], names[1]);
-    let (second, first) = (pacs.kept.lock().unwrap()[1].dataset.clone(), names[0].as_bytes());
-    assert!(second.windows(first.len()).any(|w| w == first), "the first structure set is not named");
-    running.daemon.stop().await;
 }

@@ -4,10 +4,12 @@
 mod site;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use contourd::anatomy::Structure;
 use contourd::geometry::{Grid, Index, Lps, Shape, Vec3, Volume};
 use contourd::ids::FrameOfReferenceUid;
+use contourd::store::Attempt;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -17,6 +19,16 @@ use site::{HOSTILE, NAME, Site, head, head_grid, images, structures};
 
 fn found<'a>(list: &'a Value, name: &str) -> &'a Value {
     list["structures"].as_array().unwrap().iter().find(|s| s["name"] == name).unwrap()
+}
+
+/// A destination that refuses everything of a case for good.
+async fn fail_delivery(site: &Site, case: Uuid, destination: &str) {
+    let holder = Uuid::new_v4();
+    let due = site.pg().claim_delivery(holder, destination, Duration::from_secs(60), 99).await.unwrap().unwrap();
+    assert_eq!(due.case, case);
+    let refused = |id| (id, Attempt::Refused { error: "unknown patient".into() });
+    let attempts: Vec<_> = due.items.iter().map(|item| refused(item.outbox_id)).collect();
+    site.pg().record_attempts(case, holder, &attempts).await.unwrap();
 }
 
 #[tokio::test]
@@ -226,6 +238,84 @@ async fn a_changed_mind_is_a_new_row_and_the_latest_counts() {
     assert_eq!(post(&[json_type, ("host", "evil.example")], &body).await, 421);
     let after = site.get(&path).await.json();
     assert_eq!(after["reviews"].as_array().unwrap().len(), 3, "what was refused left no row");
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn what_failed_is_tried_again_when_its_page_asks_and_nothing_else_is() {
+    let site = Site::start().await;
+    site.receive(NAME, &images(&head(), "1.2.840.77.10")).await;
+    let case = site.finish(structures(), &[], &["PACS".to_owned()]).await;
+    let path = format!("/api/cases/{case}/retry");
+    let json_type = ("content-type", "application/json");
+    let post = async |headers: &[(&str, &str)], body: &str| ask(site.address, "POST", &path, headers, body).await;
+    let offered = async || site.get(&format!("/api/cases/{case}")).await.json()["retry"].clone();
+    assert_eq!(offered().await, Value::Null);
+    let early = post(&[json_type], "{}").await;
+    assert_eq!(early.status, 409, "nothing has failed yet");
+    assert!(early.json()["error"].as_str().unwrap().contains("has failed or waits"), "{}", early.json());
+
+    fail_delivery(&site, case, "PACS").await;
+    assert_eq!(offered().await, "deliveries");
+    assert_eq!(post(&[json_type, ("origin", "http://evil.example")], "{}").await.status, 403);
+    assert_eq!(post(&[json_type, ("sec-fetch-site", "cross-site")], "{}").await.status, 403);
+    assert_eq!(post(&[json_type, ("host", "evil.example")], "{}").await.status, 421);
+    assert_eq!(post(&[("content-type", "text/plain")], "{}").await.status, 415);
+    assert_eq!(post(&[json_type], r#"{"case": 1}"#).await.status, 422);
+    assert_eq!(site.get(&path).await.status, 405);
+    let nobody = format!("/api/cases/{}/retry", Uuid::new_v4());
+    assert_eq!(ask(site.address, "POST", &nobody, &[json_type], "{}").await.status, 404);
+    assert_eq!(
+        site.get(&format!("/api/cases/{case}")).await.json()["state"],
+        "failed",
+        "a refused request did something"
+    );
+
+    let begun = post(&[json_type], "{}").await;
+    assert_eq!((begun.status, begun.json()), (200, json!({"retried": "deliveries", "objects": 1})));
+    let one = site.get(&format!("/api/cases/{case}")).await.json();
+    assert_eq!((&one["state"], &one["retry"]), (&json!("delivering"), &Value::Null));
+    assert_eq!(post(&[json_type], "{}").await.status, 409);
+
+    // A late slice takes the place of this case.
+    fail_delivery(&site, case, "PACS").await;
+    let (newer, refused_by) = {
+        let mut late = images(&head(), "1.2.840.77.10");
+        late.truncate(1);
+        late[0].instance = contourd::ids::InstanceUid::parse("1.2.840.77.10.999").unwrap();
+        (site.receive(NAME, &late).await, site.claim().await.1)
+    };
+    let replaced = post(&[json_type], "{}").await;
+    assert_eq!(replaced.status, 409);
+    assert!(replaced.json()["error"].as_str().unwrap().contains("later revision"), "{}", replaced.json());
+    site.pg().fail_job(newer, refused_by, "the memory is full").await.unwrap();
+    let answer = ask(site.address, "POST", &format!("/api/cases/{newer}/retry"), &[json_type], "{}").await;
+    assert_eq!((answer.status, answer.json()), (200, json!({"retried": "job"})));
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn the_page_offers_another_attempt_only_where_there_is_one() {
+    let site = Site::start().await;
+    site.receive(NAME, &images(&head(), "1.2.840.77.11")).await;
+    let well = site.finish(structures(), &[], &[]).await;
+    site.receive(NAME, &images(&head(), "1.2.840.77.12")).await;
+    let case = site.finish(structures(), &[], &["PACS".to_owned()]).await;
+    fail_delivery(&site, case, "PACS").await;
+    let browser = Browser::start().await;
+    let url = format!("http://{}", site.address);
+    browser.open(&format!("{url}/#/case/{well}")).await;
+    browser.until("document.querySelector('canvas')?.dataset.slice").await;
+    assert_eq!(browser.eval("document.querySelector('button.retry')").await, Value::Null);
+    browser.open(&format!("{url}/#/case/{case}")).await;
+    browser.until("document.querySelector('button.retry')?.innerText === 'Send again now'").await;
+    browser.until("document.querySelector('.state.failed')").await;
+    browser.click("button.retry").await;
+    browser.until("document.querySelector('.state.delivering') && !document.querySelector('button.retry')").await;
+    let objects = site.pg().claim_delivery(Uuid::new_v4(), "PACS", Duration::from_secs(60), 9).await.unwrap().unwrap();
+    assert_eq!((objects.case, objects.items.len()), (case, 1));
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+    browser.end().await;
     site.stop().await;
 }
 

@@ -16,6 +16,11 @@ const ORIENTATION_TOLERANCE: f64 = 1e-4;
 const SAME_POSITION: f64 = 0.01;
 /// A gap may differ from the median gap by this share of it, or by [`SAME_POSITION`] if that is more.
 const SPACING_TOLERANCE: f64 = 0.01;
+/// A slice may lie this share of the spacing away from where equal distances put it, or [`LEAST_DRIFT`] if that is
+/// more. Errors of single gaps, each too small to be refused, must not add up.
+const DRIFT_TOLERANCE: f64 = 0.1;
+/// Twice what positions rounded to 0.01 mm can make (mm).
+const LEAST_DRIFT: f64 = 0.02;
 /// Sideways shift (mm) of a slice against the stack's axis.
 const SHEAR_TOLERANCE: f64 = 0.05;
 
@@ -263,7 +268,34 @@ fn gaps(slices: &[Instance], along: impl Fn(&Instance) -> f64, refusals: &mut Ve
         );
     }
     let (first, last) = (slices.first()?, slices.last()?);
-    Some((along(last) - along(first)) / (slices.len() - 1) as f64)
+    let spacing = (along(last) - along(first)) / (slices.len() - 1) as f64;
+    if refusals.is_empty() {
+        refusals.extend(drift(slices, |slice| along(slice) - along(first), spacing));
+    }
+    Some(spacing)
+}
+
+/// Refuses slices that drift away from the uniform grid between the first and the last: the volume would show them, and
+/// take their outlines, where they are not. `along` counts from the first slice.
+fn drift(slices: &[Instance], along: impl Fn(&Instance) -> f64, spacing: f64) -> Option<Refusal> {
+    let off = |(k, slice): (usize, &Instance)| along(slice) - k as f64 * spacing;
+    let (k, worst) = slices.iter().enumerate().max_by(|a, b| off(*a).abs().total_cmp(&off(*b).abs()))?;
+    let distance = off((k, worst));
+    if distance.abs() <= (DRIFT_TOLERANCE * spacing).max(LEAST_DRIFT) {
+        return None;
+    }
+    let message = format!(
+        "slice {} of {} along the slice normal lies {:.2} mm from where equal distances of {spacing:.3} mm put it: the \
+         distances change through the stack; a volume needs equal distances",
+        k + 1,
+        slices.len(),
+        distance.abs()
+    );
+    Some(
+        Refusal::new(RefusalCode::IrregularSpacing, message)
+            .with_tag(tag_name(tags::IMAGE_POSITION_PATIENT))
+            .with_instance(worst.uid().clone()),
+    )
 }
 
 /// Refuses a stack whose slices drift sideways (a tilted gantry, or slices of two acquisitions).

@@ -9,7 +9,9 @@ use super::wire::WireError;
 pub enum FailureClass {
     /// Trouble that passes: try again later.
     Retry,
-    /// It will fail again until a person changes something.
+    /// A setting on one of both sides is wrong. People mend settings, so try again, but now and then only.
+    Setting,
+    /// These bytes will never be taken.
     Permanent,
 }
 
@@ -27,7 +29,7 @@ pub enum NetError {
     /// The peer refused the association.
     #[error("the remote system rejected the association: {reason}")]
     Rejected {
-        /// By result: permanent or transient.
+        /// By result: what the peer calls permanent is a setting, most often an AE title that it does not know.
         class: FailureClass,
         /// The reason it gave.
         reason: String,
@@ -35,7 +37,7 @@ pub enum NetError {
     /// The peer aborted.
     #[error("the remote system aborted the association ({by}); if it always does, it may not know our AE title")]
     Aborted {
-        /// Permanent when the peer named a fault in what we sent.
+        /// A setting when the peer named a fault in the protocol: it, or what is between, is another than configured.
         class: FailureClass,
         /// Which side of the peer, and its reason.
         by: String,
@@ -66,19 +68,23 @@ impl NetError {
         match self {
             Self::Connect { .. } | Self::Closed | Self::Io(_) | Self::TimedOut(_) => FailureClass::Retry,
             Self::Rejected { class, .. } | Self::Aborted { class, .. } => *class,
-            Self::Protocol(_) | Self::Refused(_) | Self::Unsendable(_) => FailureClass::Permanent,
+            Self::Protocol(_) | Self::Refused(_) => FailureClass::Setting,
+            Self::Unsendable(_) => FailureClass::Permanent,
         }
     }
 
     pub(super) fn rejected(rejection: &AssociationRJ) -> Self {
         let (class, lasting) = match rejection.result {
-            AssociationRJResult::Permanent => (FailureClass::Permanent, "permanently"),
+            AssociationRJResult::Permanent => (
+                FailureClass::Setting,
+                "which it calls permanent; mend the AE titles, here or there. It is tried again now and then",
+            ),
             AssociationRJResult::Transient => (FailureClass::Retry, "for the moment"),
         };
         Self::Rejected { class, reason: format!("{}, {lasting}", rejection.source) }
     }
 
-    /// A peer that names a fault in our PDUs will name it again; any other abort may pass.
+    /// A peer that names a fault in our PDUs will name it again until something is changed; any other abort may pass.
     pub(super) fn aborted(source: &AbortRQSource) -> Self {
         use AbortRQServiceProviderReason as Reason;
         let (class, by) = match source {
@@ -91,7 +97,7 @@ impl NetError {
                     | Reason::UnexpectedPdu
                     | Reason::UnrecognizedPduParameter
                     | Reason::UnexpectedPduParameter
-                    | Reason::InvalidPduParameter => FailureClass::Permanent,
+                    | Reason::InvalidPduParameter => FailureClass::Setting,
                 };
                 (class, format!("by its network layer: {reason}"))
             }
@@ -123,12 +129,13 @@ mod tests {
         let rejected = |result| NetError::rejected(&AssociationRJ { result, source: source() });
         assert_eq!(rejected(AssociationRJResult::Transient).class(), FailureClass::Retry);
         let lasting = rejected(AssociationRJResult::Permanent);
-        assert_eq!(lasting.class(), FailureClass::Permanent);
-        assert!(lasting.to_string().contains("called AE title not recognized, permanently"), "{lasting}");
+        assert_eq!(lasting.class(), FailureClass::Setting);
+        let said = lasting.to_string();
+        assert!(said.contains("called AE title not recognized") && said.contains("tried again now and then"), "{said}");
 
         let by_provider = |reason| NetError::aborted(&AbortRQSource::ServiceProvider(reason)).class();
         assert_eq!(NetError::aborted(&AbortRQSource::ServiceUser).class(), FailureClass::Retry);
         assert_eq!(by_provider(AbortRQServiceProviderReason::ReasonNotSpecified), FailureClass::Retry);
-        assert_eq!(by_provider(AbortRQServiceProviderReason::InvalidPduParameter), FailureClass::Permanent);
+        assert_eq!(by_provider(AbortRQServiceProviderReason::InvalidPduParameter), FailureClass::Setting);
     }
 }

@@ -84,7 +84,10 @@ pub(super) fn outcome(status: u16, comment: Option<&str>) -> SendOutcome {
         0x0110 => failed(FailureClass::Retry, "the remote system failed inside"),
         0x0112 | 0x0117 => failed(FailureClass::Permanent, "the remote system does not take this instance"),
         0x0122 => failed(FailureClass::Permanent, "the remote system does not store this SOP class"),
-        0x0124 | 0x0214 => failed(FailureClass::Permanent, "the remote system does not authorise us"),
+        0x0124 | 0x0214 => failed(
+            FailureClass::Setting,
+            "the remote system does not authorise us; allow it there. It is tried again now and then",
+        ),
         0x0210..=0x0212 => failed(FailureClass::Permanent, "the remote system does not know this operation"),
         _ => failed(FailureClass::Retry, "a status without a meaning for C-STORE"),
     }
@@ -132,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_peers_status_is_understood() {
-        use FailureClass::{Permanent, Retry};
+        use FailureClass::{Permanent, Retry, Setting};
         assert_eq!(outcome(0x0000, None), SendOutcome::Stored);
         assert_eq!(outcome(0x0111, None), SendOutcome::AlreadyThere);
         for status in [0xB000, 0xB006, 0xB007, 0xB123, 0x0107] {
@@ -148,7 +151,7 @@ mod tests {
             (0x0112, Permanent),
             (0x0117, Permanent),
             (0x0122, Permanent),
-            (0x0124, Permanent),
+            (0x0124, Setting),
             (0x0213, Retry),
             (0x0211, Permanent),
         ] {

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Path, Query, case_of};
-use crate::store::{CaseState, CaseView, DeliveryView};
+use crate::store::{CaseState, CaseView, DeliveryView, Retriable};
 use crate::web::WebState;
 use crate::web::error::ApiError;
 
@@ -58,6 +58,8 @@ pub(super) struct OneCase {
     case: CaseJson,
     refusals: serde_json::Value,
     deliveries: Vec<DeliveryView>,
+    /// What another attempt would begin with; none when there is nothing to retry.
+    retry: Option<Retriable>,
 }
 
 const fn in_words(state: CaseState) -> &'static str {
@@ -135,7 +137,8 @@ pub(super) async fn one(State(state): State<WebState>, Path(id): Path<Uuid>) -> 
     let view = case_of(&state, id).await?;
     let deliveries = state.store.delivery_progress(id).await?;
     let refusals = view.case.refusals.clone();
-    Ok(Json(OneCase { case: view.into(), refusals, deliveries }))
+    let retry = state.store.retriable(id).await?;
+    Ok(Json(OneCase { case: view.into(), refusals, deliveries, retry }))
 }
 
 #[cfg(test)]

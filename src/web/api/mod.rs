@@ -3,13 +3,14 @@
 mod cases;
 mod contours;
 mod health;
+mod retry;
 mod reviews;
 mod statistics;
 mod structures;
 
 use axum::Router;
 use axum::extract::{FromRequest, FromRequestParts};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use uuid::Uuid;
 
 use super::WebState;
@@ -38,6 +39,7 @@ pub(super) fn router() -> Router<WebState> {
         .route("/health", route(get(health::health)))
         .route("/api/cases", route(get(cases::list)))
         .route("/api/cases/{id}", route(get(cases::one)))
+        .route("/api/cases/{id}/retry", route(post(retry::retry)))
         .route("/api/cases/{id}/structures", route(get(structures::list)))
         .route("/api/cases/{id}/structures/{name}/reviews", route(get(reviews::history).post(reviews::record)))
         .route("/api/cases/{id}/contours", route(get(contours::contours)))
@@ -55,7 +57,8 @@ async fn no_such_method() -> ApiError {
     ApiError::new(
         Class::Method,
         "This address does not take that method.",
-        "Reading is GET; a review is recorded with POST to .../structures/{name}/reviews.",
+        "Reading is GET; a review is recorded with POST to .../structures/{name}/reviews, another attempt is begun \
+         with POST to /api/cases/{id}/retry.",
     )
 }
 

@@ -46,5 +46,11 @@ export const api = {
       headers: { "content-type": "application/json" },
       body: JSON.stringify(review),
     })).json(),
+  retry: async (id) =>
+    (await request(`/api/cases/${part(id)}/retry`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: "{}",
+    })).json(),
   statistics: async () => (await request("/api/statistics")).json(),
 };

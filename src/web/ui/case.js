@@ -23,6 +23,26 @@ function delivery(d) {
     d.accepted < d.total && d.last_error ? el("small", {}, d.last_error) : null);
 }
 
+/** The button for another attempt, where there is something to retry. */
+function retryBar(info) {
+  if (!info.retry) return null;
+  const [word, meaning] = info.retry === "job"
+    ? ["Contour again", "Queues the case again, once what its reason names was put right"]
+    : ["Send again now", "Sends what failed or waits, once the destination was put right; what was accepted is not sent twice"];
+  const message = el("div", { "aria-live": "polite" });
+  const button = el("button", { type: "button", class: "retry", title: meaning, on: { click: async () => {
+    button.disabled = true; // one click, one attempt
+    try {
+      await api.retry(info.id);
+      window.dispatchEvent(new Event("hashchange")); // the page is shown anew, with the new state
+    } catch (error) {
+      fill(message, failure(error));
+      button.disabled = false;
+    }
+  } } }, word);
+  return el("div", {}, button, message);
+}
+
 function structureRow(s, onToggle, onSelect) {
   const name = el("button", { type: "button", class: "name", on: { click: onSelect } }, s.name);
   const box = el("input", { type: "checkbox", checked: s.found, "aria-label": `Show ${s.name}`, disabled: !s.found,
@@ -47,7 +67,7 @@ export async function caseView(node, id) {
     ["Model", info.model_name ? `${info.model_name} ${(info.model_digest ?? "").slice(0, 12)}` : "none yet"],
   ].map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value))));
   fill(node, el("h1", {}, el("a", { href: "#/", title: "All cases" }, "Cases"), " / ", info.patient_name || "no name"), facts,
-    info.reason ? el("p", { class: "notice reason" }, info.reason) : null);
+    info.reason ? el("p", { class: "notice reason" }, info.reason) : null, retryBar(info));
   if (!listed.structures.length) {
     node.append(el("p", { class: "notice" }, "There are no contours to review."));
     return () => {};

@@ -102,7 +102,7 @@ async fn a_syntax_that_the_pacs_does_not_take_fails_alone_and_for_good() {
 async fn an_unwilling_pacs_is_understood() {
     let refusing = StoreScp::start(&["--refuse"]).await;
     let error = echo(&destination(refusing.port), &us()).await.unwrap_err();
-    assert!(matches!(error, NetError::Rejected { class: FailureClass::Permanent, .. }), "{error}");
+    assert!(matches!(error, NetError::Rejected { class: FailureClass::Setting, .. }), "{error}");
 
     let aborting = StoreScp::start(&["--abort-after"]).await;
     let objects = [object(SAMPLES.file("explicit"), "1.2.1"), object(SAMPLES.file("explicit"), "1.2.2")];
@@ -141,7 +141,7 @@ async fn our_own_scp_tells_its_reasons_and_its_longest_pdu_is_kept() {
     let wrong = Destination { ae_title: AeTitle::parse("OTHER").unwrap(), ..destination(scp.port) };
     let error = send(&wrong, &us(), &objects).await.unwrap_err();
     assert!(error.to_string().contains("called AE title not recognized"), "{error}");
-    assert_eq!(error.class(), FailureClass::Permanent);
+    assert_eq!(error.class(), FailureClass::Setting);
 }
 
 /// What the hand-written SCP does with a C-STORE.
@@ -234,7 +234,7 @@ async fn read_store(raw: &mut Raw) -> (u8, u16) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_has_its_outcome() {
-    use FailureClass::{Permanent, Retry};
+    use FailureClass::{Permanent, Retry, Setting};
     assert_eq!(outcome_of(Act::Status(0x0000)).await, SendOutcome::Stored);
     assert_eq!(outcome_of(Act::Status(0x0111)).await, SendOutcome::AlreadyThere);
     for warning in [0xB000, 0xB006, 0xB007] {
@@ -248,12 +248,13 @@ async fn every_answer_has_its_outcome() {
         ("mismatch", Act::Status(0xA900), Permanent, Some(0xA900)),
         ("cannot understand", Act::Status(0xC001), Permanent, Some(0xC001)),
         ("class not supported", Act::Status(0x0122), Permanent, Some(0x0122)),
-        ("another message", Act::WrongId, Permanent, None),
+        ("not authorised", Act::Status(0x0124), Setting, Some(0x0124)),
+        ("another message", Act::WrongId, Setting, None),
         ("abort by its user", Act::Say(Pdu::AbortRQ { source: AbortRQSource::ServiceUser }), Retry, None),
-        ("abort for a fault", abort(AbortRQServiceProviderReason::InvalidPduParameter), Permanent, None),
+        ("abort for a fault", abort(AbortRQServiceProviderReason::InvalidPduParameter), Setting, None),
         ("abort for no reason", abort(AbortRQServiceProviderReason::ReasonNotSpecified), Retry, None),
-        ("a release in between", Act::Say(Pdu::ReleaseRQ), Permanent, None),
-        ("garbage", Act::Babble, Permanent, None),
+        ("a release in between", Act::Say(Pdu::ReleaseRQ), Setting, None),
+        ("garbage", Act::Babble, Setting, None),
         ("closed", Act::Close, Retry, None),
         ("silence", Act::Sleep, Retry, None),
     ] {

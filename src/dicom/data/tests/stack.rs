@@ -113,6 +113,36 @@ fn irregular_distances_are_refused() {
     assert!(put(files).is_ok());
 }
 
+/// 121 slices along z, slice k at `at(k)` mm as a header would say it, to `digits` after the point.
+fn stacked(at: impl Fn(usize) -> f64, digits: usize) -> Vec<Vec<u8>> {
+    let grid = Grid::axis_aligned(frame(), Shape::new(4, 5, 121), Lps::new(3.0, -7.0, 0.0), [1.0, 1.5, 1.2]).unwrap();
+    let objects = encoded(Arc::new(grid)).into_iter().enumerate();
+    let moved =
+        |bytes: &[u8], z: f64| with(bytes, tags::IMAGE_POSITION_PATIENT, VR::DS, &format!("3\\-7\\{z:.digits$}"));
+    objects.map(|(k, object)| moved(&object.bytes, at(k))).collect()
+}
+
+#[test]
+fn distances_that_drift_slowly_are_refused_with_the_worst_slice() {
+    // Each distance is within 1 % of the median of 1.2 mm, from 0.7 % too short to 0.7 % too long.
+    let at = |k: usize| (0..k).map(|n| 1.2 * (1.0 + 0.007 * (n as f64 / 60.0 - 1.0))).sum::<f64>();
+    let refusal = only(stacked(at, 6));
+    assert_eq!(refusal.code, RefusalCode::IrregularSpacing);
+    assert!(refusal.message.starts_with("slice 61 of 121 "), "{}", refusal.message);
+    assert!(refusal.message.contains("lies 0.25 mm from where equal distances of 1.2"), "{}", refusal.message);
+    assert!(refusal.instance.is_some());
+    // A third of that stays below a tenth of the spacing.
+    assert!(put(stacked(|k| 1.2 * k as f64 + (at(k) - 1.2 * k as f64) / 3.0, 6)).is_ok());
+}
+
+#[test]
+fn rounded_positions_are_no_drift() {
+    // A spacing that two digits cannot express: positions are off by up to 0.005 mm, distances by 0.01 mm.
+    for spacing in [0.9375, 1.203_33, 0.546_9] {
+        assert!(put(stacked(|k| -71.337 + spacing * k as f64, 2)).is_ok(), "{spacing}");
+    }
+}
+
 #[test]
 fn a_sheared_stack_is_refused() {
     let all = files();

@@ -1,0 +1,189 @@
+//! What is acknowledged, refused, and when a series is complete.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_database_is_away_nothing_is_acknowledged_and_then_all_resumes() {
+    let t = TestStore::new().await;
+    let (pacs_listener, pacs_port) = listener().await;
+    let (own, _) = listener().await;
+    let pacs = Pacs::accepting();
+    pacs.listen(pacs_listener);
+    let running = start(&t, pacs_port, &Arc::new(Threshold::default()), own);
+    let objects = objects(&series("1.2.826.2", false));
+    send_all(&running.to, &objects[..4]).await;
+    let pid = i32::try_from(t.cluster().unwrap().postmaster().unwrap()).unwrap();
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let mut acknowledged: Vec<String> = objects[..4].iter().map(|o| o.instance.to_string()).collect();
+    for object in &objects[4..] {
+        // As a scanner does: again until it is taken.
+        loop {
+            let outcome = send(&running.to, &title("MR1"), std::slice::from_ref(object)).await.unwrap().remove(0);
+            match outcome {
+                SendOutcome::Stored => break,
+                SendOutcome::Failed { status: Some(0xA700), .. } => tokio::time::sleep(Duration::from_millis(50)).await,
+                other => panic!("{other:?}"),
+            }
+        }
+        acknowledged.push(object.instance.to_string());
+    }
+    let case = until(&t, CaseState::Delivered).await;
+    let kept = t.pg.instances_of(&case.series_uid, case.revision).await.unwrap();
+    let mut kept: Vec<String> = kept.into_iter().map(|row| row.sop_instance_uid).collect();
+    kept.sort();
+    acknowledged.sort();
+    assert_eq!(kept, acknowledged);
+    assert_eq!((case.revision, pacs.classes()), (1, vec![RTSTRUCT.to_owned()]));
+    running.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_fit_is_refused_on_the_case_with_the_reason_of_the_command_line() {
+    let t = TestStore::new().await;
+    let (own, _) = listener().await;
+    let running = start(&t, 1, &Arc::new(Threshold::default()), own);
+    let mut files = series("1.2.826.2", false);
+    files.remove(5);
+    send_all(&running.to, &objects(&files)).await;
+    let case = until(&t, CaseState::Refused).await;
+    let bytes: Vec<&[u8]> = files.iter().map(|f| f.bytes.as_slice()).collect();
+    let expected = assemble(parse_instances(&bytes).unwrap()).unwrap_err();
+    assert_eq!(case.reason.as_deref(), Some(expected.to_string().as_str()));
+    assert_eq!(case.refusals, serde_json::to_value(&expected.0).unwrap());
+    assert_eq!(case.refusals[0]["code"], "missing_slice");
+
+    let mut cut = objects(&series("1.2.826.3", false));
+    let whole = cut[4].clone();
+    cut[4].bytes = cut[4].bytes.slice(..cut[4].bytes.len() - 100);
+    let outcomes = send(&running.to, &title("MR1"), &cut).await.unwrap();
+    let refused: Vec<usize> = (0..12).filter(|n| outcomes[*n] != SendOutcome::Stored).collect();
+    assert_eq!(refused, [4], "{outcomes:?}");
+    let case = until_series(&t, "1.2.826.3").await;
+    assert_eq!(case.refusals[0]["code"], "truncated", "{:?}", case.reason);
+    assert_eq!(case.refusals[0]["instance"], whole.instance.as_str());
+    send_all(&running.to, &[whole]).await;
+    while !cases(&t).await.iter().any(|c| c.series_uid == "1.2.826.3" && c.state == CaseState::Delivering) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
+    let mut ct = objects(&series("1.2.826.4", false));
+    for object in &mut ct {
+        let mut data = object.bytes.to_vec();
+        let at = data.windows(27).position(|w| w.starts_with(b"1.2.840.10008.5.1.4.1.1.4\0")).unwrap();
+        data[at..at + 26].copy_from_slice(b"1.2.840.10008.5.1.4.1.1.2\0");
+        (object.sop_class, object.bytes) = (CT.into(), data.into());
+    }
+    send_all(&running.to, &ct).await;
+    let case = until_series(&t, "1.2.826.4").await;
+    assert_eq!(case.refusals[0]["code"], "not_mr", "{:?}", case.reason);
+    running.daemon.stop().await;
+}
+
+async fn until_series(t: &TestStore, series: &str) -> Case {
+    for _ in 0..600 {
+        let refused = cases(t).await.into_iter().find(|c| c.series_uid == series && c.state == CaseState::Refused);
+        if let Some(case) = refused {
+            return case;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{series} was not refused: {:?}", cases(t).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_that_contradict_themselves_or_what_is_known_are_refused_and_audited() {
+    let t = TestStore::new().await;
+    let (own, _) = listener().await;
+    let running = start(&t, 1, &Arc::new(Threshold::default()), own);
+    let good = objects(&series("1.2.826.2", false));
+    send_all(&running.to, &good[..1]).await;
+    let mut misnamed = good[1].clone();
+    misnamed.instance = good[2].instance.clone();
+    let mut altered = good[0].clone();
+    let mut data = altered.bytes.to_vec();
+    *data.last_mut().unwrap() ^= 1;
+    altered.bytes = data.into();
+    let mut unreadable = good[3].clone();
+    unreadable.bytes = unreadable.bytes.slice(..100);
+    let outcomes = send(&running.to, &title("MR1"), &[misnamed, altered, unreadable]).await.unwrap();
+    let status: Vec<u16> = outcomes
+        .iter()
+        .map(|o| match o {
+            SendOutcome::Failed { status: Some(status), .. } => *status,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(status, [0xA900, 0xA900, 0xC000]);
+    let stranger = send(&running.to, &title("MR2"), &good[1..2]).await.unwrap();
+    assert!(matches!(&stranger[0], SendOutcome::Failed { status: Some(0xC000), .. }), "{stranger:?}");
+    let kinds: Vec<String> =
+        sqlx::query_scalar("select detail->>'kind' from audit where event = 'instance_refused' order by id")
+            .fetch_all(&mut t.sql().await)
+            .await
+            .unwrap();
+    assert_eq!(kinds, ["mismatch", "conflict", "unreadable", "no_route"]);
+    let case = cases(&t).await.remove(0);
+    assert_eq!(t.pg.instances_of(&case.series_uid, 1).await.unwrap().len(), 1);
+    running.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_series_that_cannot_be_taken_holds_up_no_other() {
+    let t = TestStore::new().await;
+    let (pacs_listener, pacs_port) = listener().await;
+    Pacs::accepting().listen(pacs_listener);
+    let running = start(&t, pacs_port, &Arc::new(Threshold::default()), listener().await.0);
+    let unlucky = objects(&series("1.2.826.2", false));
+    send_all(&running.to, &unlucky[..1]).await;
+    // Where its next files belong is something else: nothing more of this series can be kept.
+    let folder = t.blobs_dir().join("instances/1.2.826.2");
+    std::fs::rename(&folder, folder.with_extension("aside")).unwrap();
+    std::fs::write(&folder, b"").unwrap();
+    send_all(&running.to, &objects(&series("1.2.826.3", false))).await;
+    let state_of = async |series: &str| cases(&t).await.into_iter().find(|c| c.series_uid == series).unwrap().state;
+    loop {
+        // Its sender comes again and again, more often than the quiet period.
+        let outcome = send(&running.to, &title("MR1"), &unlucky[1..2]).await.unwrap().remove(0);
+        assert!(matches!(outcome, SendOutcome::Failed { status: Some(0xA700), .. }), "{outcome:?}");
+        assert_eq!(state_of("1.2.826.2").await, CaseState::Receiving, "it was taken as complete");
+        if state_of("1.2.826.3").await == CaseState::Delivered {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    running.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_again_is_told_when_it_came_another_way_and_is_kept_again_when_its_file_is_lost() {
+    let t = TestStore::new().await;
+    let running = start(&t, 1, &Arc::new(Threshold::default()), listener().await.0);
+    let objects = objects(&series("1.2.826.2", false));
+    send_all(&running.to, &objects[..2]).await;
+    let told = async || -> Vec<serde_json::Value> {
+        sqlx::query_scalar("select detail from audit where event = 'instance_sent_another_way'")
+            .fetch_all(&mut t.sql().await)
+            .await
+            .unwrap()
+    };
+    send_all(&running.to, &objects[..2]).await;
+    assert_eq!(told().await.len(), 0, "it came the same way");
+    let outcomes = send(&running.to, &title("MR3"), &objects[..1]).await.unwrap();
+    assert_eq!(outcomes, [SendOutcome::Stored]);
+    let told = told().await;
+    assert_eq!(told.len(), 1);
+    let way = [&told[0]["calling"], &told[0]["route"], &told[0]["first_route"]];
+    assert_eq!(way, ["MR3", "other", "head"]);
+    assert!(!told[0].to_string().contains("Doe"), "{}", told[0]);
+
+    let rows = t.pg.instances_of("1.2.826.2", 1).await.unwrap();
+    let files: Vec<_> = rows.iter().map(|row| t.blobs_dir().join(&row.blob_key)).collect();
+    std::fs::remove_file(&files[0]).unwrap();
+    std::fs::write(&files[1], b"cut").unwrap();
+    send_all(&running.to, &objects[..2]).await;
+    for row in t.pg.instances_of("1.2.826.2", 1).await.unwrap() {
+        assert!(t.blobs.get(&row.blob_key, &row.sha256).await.is_ok(), "{}", row.blob_key);
+    }
+    running.daemon.stop().await;
+}
