@@ -2,20 +2,23 @@
 //!
 //! What is in which file:
 //! - [`PgStore`] (`postgres`): the pool, the migrations, the checks of a server's durability.
-//! - `cluster`: the private PostgreSQL server of a daemon without a configured database.
+//! - `cluster`: the private PostgreSQL server of a daemon without a configured database; `owner`: as whom it runs.
 //! - `blobs`: pixel data and results as files, durable before they are named anywhere.
 //! - `rows`: what a row is in Rust; `error`: what can go wrong.
-//! - `intake`: acknowledged instances and when a series is complete; `jobs`: leases and results; `outbox`: deliveries.
+//! - `intake`: acknowledged instances and when a series is complete; `damaged`: those that were refused;
+//!   `jobs`: leases and results; `outbox`: deliveries.
 //! - `retry`: another attempt when a person asks for it.
 //! - `review`, `view`: what the web shows and records.
 
 mod blobs;
 mod cluster;
 mod config;
+mod damaged;
 mod error;
 mod intake;
 mod jobs;
 mod outbox;
+mod owner;
 mod postgres;
 mod retry;
 mod review;
@@ -78,7 +81,7 @@ impl Store {
         let (dir, private) = (state_dir.clone(), config.url.is_none());
         let lock = blocking(&state_dir, move || {
             if private {
-                Cluster::check_user(&dir)?;
+                owner::check_user(&dir)?;
             }
             prepare(&dir)
         })

@@ -76,11 +76,10 @@ impl PgStore {
         .execute(&mut *tx)
         .await
         .map_err(failed(ACTION))?;
-        if newer_revision(&mut tx, case).await? {
-            return Ok(Retried::Superseded);
-        }
+        let superseded = newer_revision(&mut tx, case).await?;
         let retried = match what_waits(&mut tx, case).await? {
-            None => return Ok(Retried::Nothing),
+            _ if superseded => Retried::Superseded,
+            None => Retried::Nothing,
             Some(Retriable::Job) => {
                 queue_again(&mut tx, case).await?;
                 audit(&mut tx, "retry_requested", Some(case), &json!({"what": Retriable::Job})).await?;
