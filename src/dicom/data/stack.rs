@@ -14,8 +14,10 @@ const MIN_SLICES: usize = 10;
 const ORIENTATION_TOLERANCE: f64 = 1e-4;
 /// Two positions closer than this (mm) are the same position.
 const SAME_POSITION: f64 = 0.01;
-/// A gap may differ from the median gap by this share of it, or by [`SAME_POSITION`] if that is more.
+/// A gap may differ from the median gap by this share of it, or by [`LEAST_GAP`] if that is more.
 const SPACING_TOLERANCE: f64 = 0.01;
+/// What positions rounded to 0.01 mm make of equal gaps (mm), with room for binary fractions.
+const LEAST_GAP: f64 = 0.0101;
 /// A slice may lie this share of the spacing away from where equal distances put it, or [`LEAST_DRIFT`] if that is
 /// more. Errors of single gaps, each too small to be refused, must not add up.
 const DRIFT_TOLERANCE: f64 = 0.1;
@@ -235,7 +237,7 @@ fn gaps(slices: &[Instance], along: impl Fn(&Instance) -> f64, refusals: &mut Ve
     }
     let middle = (sorted.len() - 1) / 2;
     let median = *sorted.select_nth_unstable_by(middle, f64::total_cmp).1;
-    let tolerance = (SPACING_TOLERANCE * median).max(SAME_POSITION);
+    let tolerance = (SPACING_TOLERANCE * median).max(LEAST_GAP);
     for pair in slices.windows(2) {
         let [before, after] = pair else { continue };
         let gap = distance(pair);
