@@ -6,7 +6,6 @@ use std::sync::Mutex;
 use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use time::PrimitiveDateTime;
 
 use super::Failure;
 use super::files::{write_file, write_series};
@@ -15,7 +14,7 @@ use crate::config::Config;
 use crate::contour::picture::contact_sheet;
 use crate::dicom::data::{assemble, read_folder};
 use crate::inference::Runtime;
-use crate::service::{Order, Report, SegmentError, Segmentation, Stage, segment_series};
+use crate::service::{Order, Report, SegmentError, Segmentation, Stage, local_time, segment_series};
 
 /// Segment one MR series in a folder and write an RT Structure Set.
 #[derive(Debug, Args)]
@@ -45,19 +44,21 @@ pub struct SegmentArgs {
 /// [`Failure::Refused`] when the folder does not hold one usable series.
 pub fn run(args: SegmentArgs) -> Result<(), Failure> {
     let config = Config::read(args.config.as_deref())?;
-    let folder = derived_folder(&args.output);
-    if std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
-        let folder = folder.display();
-        return Err(Failure::Usage(format!(
-            "{folder} holds files of an earlier run; remove it, or choose another --output"
-        )));
+    for path in [Some(&args.output), args.report.as_ref(), args.picture.as_ref()].into_iter().flatten() {
+        writable(path)?;
     }
     let instances = read_folder(&args.dir).map_err(|e| Failure::Refused(e.to_string()))?;
     let series = assemble(instances).map_err(|e| Failure::Refused(e.to_string()))?;
     let runtime = Runtime::load(&config.inference).map_err(anyhow::Error::from)?;
     let recipe = config.recipe(&runtime, args.model.as_deref())?;
-    let now = time::OffsetDateTime::now_utc();
-    let order = Order { revision: 1, predecessor: None, created: PrimitiveDateTime::new(now.date(), now.time()) };
+    let folder = derived_folder(&args.output);
+    if recipe.derives(&series) && std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        let folder = folder.display();
+        return Err(Failure::Usage(format!(
+            "{folder} holds files of an earlier run; remove it, or choose another --output"
+        )));
+    }
+    let order = Order { revision: 1, predecessor: None, created: local_time(time::OffsetDateTime::now_utc()) };
     let bar = Bar::new();
     let result = segment_series(&series, &recipe, &order, &|stage, share| bar.tell(stage, share));
     bar.finish();
@@ -76,6 +77,21 @@ pub fn run(args: SegmentArgs) -> Result<(), Failure> {
     }
     print_table(&result.report);
     Ok(())
+}
+
+/// Said now, not after minutes of work.
+fn writable(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if path.is_dir() {
+        return Err(Failure::Usage(format!("{} is a folder; name a file", path.display())));
+    }
+    let probe = folder.join(format!(".contourd-{}", std::process::id()));
+    std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(|e| {
+        Failure::Usage(format!(
+            "cannot write {}: {e}; give a path in a folder that is there and can be written",
+            path.display()
+        ))
+    })
 }
 
 /// Where a derived series goes.

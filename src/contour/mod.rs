@@ -99,8 +99,9 @@ impl ContourConfig {
         if !(0.0..=MAX_TOLERANCE).contains(&self.tolerance_pixels) {
             return fault("tolerance_pixels", self.tolerance_pixels.to_string(), "between 0 and 0.3");
         }
-        if self.max_points < 16 {
-            return fault("max_points", self.max_points.to_string(), "at least 16");
+        // More would not fit the 64 KiB of an attribute with explicit VR, which a receiver may convert to.
+        if !(16..=2400).contains(&self.max_points) {
+            return fault("max_points", self.max_points.to_string(), "between 16 and 2400");
         }
         Ok(())
     }

@@ -148,6 +148,8 @@ impl Runtime {
                     .build()
                     .error_on_failure();
                 builder = builder.with_execution_providers([cuda]).map_err(|e| provider(e.to_string()))?;
+                // A node without a CUDA kernel would run on the processor, and nobody would be told.
+                builder = builder.with_disable_cpu_fallback().map_err(|e| provider(e.to_string()))?;
             }
             Execution::Cpu => {
                 let threads = match self.config.threads {

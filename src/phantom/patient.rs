@@ -208,6 +208,7 @@ fn attributes(names: SeriesNames) -> MrSeriesAttributes {
             patient_position: names.acquisition.patient_position().into(),
             ..MrAcquisition::default()
         },
+        lossy: false,
         position_reference_indicator: String::new(),
         created: CREATED,
         derivation: None,

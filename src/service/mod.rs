@@ -6,6 +6,7 @@
 //! - `receive`: the inbox; `complete`: when a series is complete; `work`: jobs; `deliver`: the outbox.
 //! - `config`: what can be configured about them.
 
+mod clock;
 mod complete;
 mod config;
 mod daemon;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub use clock::local_time;
 pub use config::{DestinationConfig, JobsConfig, ReceiveConfig, RouteConfig, SendingConfig, ServiceConfig};
 pub use daemon::Daemon;
 pub use segment::{

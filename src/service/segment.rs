@@ -19,7 +19,7 @@ use crate::dicom::data::{
     StructureSetMeta, derived_axial_series, read_rtstruct, validate_rtstruct, write_rtstruct,
 };
 use crate::evaluation::dice;
-use crate::geometry::{GeometryError, resample_mask, working_volume};
+use crate::geometry::{GeometryError, Mask, resample_mask, working_volume};
 use crate::ids::InstanceUid;
 use crate::inference::{InferenceError, Model, Vote};
 
@@ -80,6 +80,13 @@ pub struct Recipe {
     pub planes: PlanesConfig,
     /// Digest of the three sections above; part of the result's UIDs.
     pub config_digest: String,
+}
+
+impl Recipe {
+    /// Whether contours of this series go on an axial series derived from it, not on its own planes.
+    pub fn derives(&self, series: &Series) -> bool {
+        self.planes.planes != Planes::Acquired && !series.near_axial(self.planes.near_axial)
+    }
 }
 
 /// What names one result among the results of a series.
@@ -317,7 +324,7 @@ fn delivered_planes<'a>(
     recipe: &Recipe,
     order: &Order,
 ) -> Result<(Cow<'a, Series>, Vec<EncodedInstance>), SegmentError> {
-    if recipe.planes.planes == Planes::Acquired || series.near_axial(recipe.planes.near_axial) {
+    if !recipe.derives(series) {
         return Ok((Cow::Borrowed(series), Vec::new()));
     }
     let meta = DerivedSeriesMeta {
@@ -338,7 +345,16 @@ fn on_planes(
     vote: Option<&Vote>,
     config: &ContourConfig,
 ) -> Result<(Vec<PlaneContour>, StructureReport), SegmentError> {
-    let outlines = outline(&resample_mask(&finding.mask, planes.volume.grid()), config)?;
+    let mask = resample_mask(&finding.mask, planes.volume.grid());
+    let mut flags = finding.flags.clone();
+    let outlines = outline(&mask, config).or_else(|e| match e {
+        // One outline that cannot be written does not keep the other eleven from the planner.
+        ContourError::TooManyPoints { .. } | ContourError::Changed { .. } => {
+            flags.push(Flag::NotDrawn { reason: e.to_string() });
+            outline(&Mask::empty(Arc::clone(mask.grid())), config)
+        }
+        other => Err(other),
+    })?;
     let report = StructureReport {
         structure,
         found: !outlines.contours.is_empty(),
@@ -348,7 +364,7 @@ fn on_planes(
         voxels_filled: outlines.voxels_filled,
         voxels_dropped: outlines.voxels_dropped,
         effects: finding.effects.clone(),
-        flags: finding.flags.clone(),
+        flags,
     };
     Ok((outlines.contours, report))
 }

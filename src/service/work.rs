@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
-use time::PrimitiveDateTime;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::clock::local_time;
 use super::config::{JobsConfig, RouteConfig};
 use super::segment::{Order, Recipe, SegmentError, Segmentation, segment_series};
 use super::{AFTER_FAULT, POLL, pause, persist};
@@ -324,7 +324,7 @@ fn order_of(job: &ClaimedJob) -> Result<Order, Trouble> {
     Ok(Order {
         revision: u32::try_from(job.case.revision).unwrap_or(1),
         predecessor: predecessor.map_err(|e| Trouble::Fail(e.to_string()))?,
-        created: PrimitiveDateTime::new(job.created_at.date(), job.created_at.time()),
+        created: local_time(job.created_at),
     })
 }
 

@@ -145,15 +145,17 @@ impl PgStore {
         .map_err(failed("list reviews"))
     }
 
-    /// How often each structure got each rating. Pairs that never occurred are left out.
+    /// How often each structure got each rating; of a series' revisions, the latest that a person judged counts. Pairs
+    /// that never occurred are left out.
     ///
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn review_tally(&self) -> Result<Vec<Tally>, StoreError> {
         sqlx::query_as(
             "select structure, verdict, count(*) as count from (
-                 select distinct on (case_id, structure, reviewer) structure, verdict from reviews
-                 order by case_id, structure, reviewer, id desc
+                 select distinct on (c.series_uid, r.structure, r.reviewer) r.structure, r.verdict
+                 from reviews r join cases c on c.id = r.case_id
+                 order by c.series_uid, r.structure, r.reviewer, c.revision desc, r.id desc
              ) latest group by structure, verdict",
         )
         .fetch_all(&self.pool)
@@ -161,14 +163,17 @@ impl PgStore {
         .map_err(failed("count reviews"))
     }
 
-    /// How many cases were reviewed, by how many people.
+    /// How many series were reviewed (in whatever revision), by how many people.
     ///
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn review_totals(&self) -> Result<ReviewTotals, StoreError> {
-        sqlx::query_as("select count(distinct case_id) as cases, count(distinct reviewer) as reviewers from reviews")
-            .fetch_one(&self.pool)
-            .await
-            .map_err(failed("count reviews"))
+        sqlx::query_as(
+            "select count(distinct c.series_uid) as cases, count(distinct r.reviewer) as reviewers
+             from reviews r join cases c on c.id = r.case_id",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(failed("count reviews"))
     }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::error::{ApiError, Class};
 use crate::dicom::data::{Refusals, Series, assemble, parse_instances};
 use crate::geometry::{Vec3, quantile};
-use crate::store::{Blobs, Case, PgStore};
+use crate::store::{Blobs, Case, CaseState, PgStore};
 
 /// Which values are shown: black at `centre - width / 2` and below, white at `centre + width / 2` and above.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -122,6 +122,14 @@ impl Pictures {
     /// # Errors
     /// The store, or files that do not make a series.
     pub(super) async fn of(self: &Arc<Self>, case: Case) -> Result<Arc<Picture>, ApiError> {
+        if matches!(case.state, CaseState::Receiving | CaseState::Queued | CaseState::Segmenting) {
+            // What is there now may be a part of the series: kept, it would lie under the contours of the whole.
+            return Err(ApiError::new(
+                Class::Conflict,
+                "This case has no pictures yet: its series is being received or contoured.",
+                "Ask again when it is delivering or delivered.",
+            ));
+        }
         let id = case.id;
         let cell = {
             let mut kept = self.kept.lock().await;

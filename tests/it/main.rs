@@ -7,6 +7,7 @@ mod browser;
 mod cli;
 mod conformance;
 mod daemon;
+mod delivery;
 mod doctor;
 mod durability;
 mod faults;

@@ -72,6 +72,9 @@ async fn cases_are_listed_newest_first_with_state_and_reason() {
         (format!("/api/cases?before={}", Uuid::new_v4()), 404),
         ("/api/nothing".to_owned(), 404),
         (format!("/api/cases/{}/slices/0.jpg", ids[0]), 400),
+        // A series that may still grow has no picture that could be kept.
+        (format!("/api/cases/{}/image", ids[3]), 409),
+        (format!("/api/cases/{}/sheet.png", ids[0]), 409),
     ] {
         let answer = site.get(&path).await;
         assert_eq!(answer.status, status, "{path}");

@@ -91,6 +91,11 @@ pub enum Flag {
         /// Voxels that the networks had predicted.
         predicted: usize,
     },
+    /// It was found, but its outline cannot be written, so that it is not in the structure set.
+    NotDrawn {
+        /// Why.
+        reason: String,
+    },
     /// The structure touches the border of the working grid, so that a part may be missing.
     Truncated {
         /// The faces it touches.
@@ -133,7 +138,8 @@ impl Flag {
     /// How much it should worry the reader.
     pub const fn severity(&self) -> Severity {
         match self {
-            Flag::SideUncertain { .. }
+            Flag::NotDrawn { .. }
+            | Flag::SideUncertain { .. }
             | Flag::SideAgainstPlane { .. }
             | Flag::SidesWithoutBrain
             | Flag::AxesUncertain { .. } => Severity::Red,
@@ -152,6 +158,7 @@ impl fmt::Display for Flag {
             Flag::NotFound { predicted } => {
                 write!(f, "not found: the rules removed all of the {predicted} voxels that the networks marked")
             }
+            Flag::NotDrawn { reason } => write!(f, "not in the structure set: {reason}"),
             Flag::Truncated { faces } => {
                 let names: Vec<&str> = faces.iter().map(|face| face.name()).collect();
                 write!(f, "touches the {} border of the working grid: a part may be missing", names.join(" and "))

@@ -34,11 +34,7 @@ pub fn derived_axial_series(
     meta: &DerivedSeriesMeta,
 ) -> Result<(Series, Vec<EncodedInstance>), DataError> {
     let grid = axial_grid(source.volume.grid())?;
-    let mut volume = resample_linear(&downsample_filter(&source.volume, &grid)?, &grid, 0.0);
-    // Rounded as they are stored; MR values below zero do not come from interpolating values above it.
-    for value in volume.data_mut() {
-        *value = value.round();
-    }
+    let volume = resample_linear(&downsample_filter(&source.volume, &grid)?, &grid, 0.0);
     let attrs = attributes(source, meta, &grid);
     let objects = write_mr_series(&volume, &attrs)?;
     let bytes: Vec<&[u8]> = objects.iter().map(|o| o.bytes.as_slice()).collect();
@@ -72,6 +68,7 @@ fn attributes(source: &Series, meta: &DerivedSeriesMeta, grid: &Grid) -> MrSerie
         model_name: MODEL_NAME.to_owned(),
         software_versions: vec![env!("CARGO_PKG_VERSION").to_owned()],
         acquisition: a.acquisition.clone(),
+        lossy: source.lossy,
         position_reference_indicator: a.position_reference_indicator.clone(),
         created: meta.created,
         derivation: Some(format!(

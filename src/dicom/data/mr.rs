@@ -32,6 +32,8 @@ pub struct MrSeriesAttributes {
     pub software_versions: Vec<String>,
     /// Sequence parameters.
     pub acquisition: MrAcquisition,
+    /// The pixels were once compressed with loss: said for ever (Lossy Image Compression, PS3.3 C.7.6.1.1.5).
+    pub lossy: bool,
     /// Position Reference Indicator.
     pub position_reference_indicator: String,
     /// Series, acquisition and creation time.
@@ -42,8 +44,8 @@ pub struct MrSeriesAttributes {
     pub sources: Vec<SliceRef>,
 }
 
-/// Writes a volume as classic MR images, one a slice in the order of k, explicit VR little endian, 16 bit unsigned or
-/// signed. Values are rounded to integers; a volume whose values do not fit 16 bits, or span fewer than 256 steps
+/// Writes a volume as classic MR images, one a slice in the order of k, 16 bit unsigned or signed, implicit VR little
+/// endian (the one syntax that every receiver takes, PS3.5 section 10.1). Values are rounded to integers; a volume whose values do not fit 16 bits, or span fewer than 256 steps
 /// without being integers, is scaled first (MR intensities have no unit).
 ///
 /// # Errors
@@ -135,7 +137,10 @@ fn common(
         .optional(tags::FLIP_ANGLE, VR::DS, &a.flip_angle);
     // Allowed for inversion recovery only (PS3.3 C.8.3.1).
     if a.scanning_sequence.iter().any(|s| s == "IR") {
-        b.optional(tags::INVERSION_TIME, VR::DS, &a.inversion_time);
+        b.known(tags::INVERSION_TIME, VR::DS, &a.inversion_time);
+    }
+    if attrs.lossy {
+        b.text(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, "01");
     }
     if let Some(derivation) = &attrs.derivation {
         b.checked(tags::DERIVATION_DESCRIPTION, VR::ST, "DerivationDescription", derivation)?;
@@ -192,7 +197,7 @@ fn slice(
         .decimals(tags::IMAGE_POSITION_PATIENT, "ImagePositionPatient", &grid.centre(0, 0, k).to_array())?
         .pixels(volume.slice(k).iter().map(|v| scale.word(*v)).collect());
     let series = attrs.series.clone();
-    part10::encode(&b.finish(), uids::MR_IMAGE_STORAGE, instance, series, uids::EXPLICIT_VR_LITTLE_ENDIAN)
+    part10::encode(&b.finish(), uids::MR_IMAGE_STORAGE, instance, series, uids::IMPLICIT_VR_LITTLE_ENDIAN)
 }
 
 #[cfg(test)]

@@ -19,7 +19,8 @@ pub(super) struct Image {
     pub rows: usize,
     /// Row after row, rescaled.
     pub values: Vec<f32>,
-    pub warnings: Vec<String>,
+    /// Once compressed with loss, now or before.
+    pub lossy: bool,
 }
 
 /// How a stored pixel is laid out in its word.
@@ -108,10 +109,7 @@ pub(super) fn decode(object: InMemDicomObject, transfer_syntax: &str) -> Result<
     }
     let padding = padding(&object, &word)?;
 
-    let mut warnings = Vec::new();
-    if lossless(transfer_syntax) == Some(false) || text(&object, tags::LOSSY_IMAGE_COMPRESSION) == "01" {
-        warnings.push("the images were compressed with loss; small structures may suffer".to_owned());
-    }
+    let lossy = lossless(transfer_syntax) == Some(false) || text(&object, tags::LOSSY_IMAGE_COMPRESSION) == "01";
     let bytes = stored_bytes(object, transfer_syntax, columns, rows)?;
     let count = columns * rows;
     // Some encoders write samples of at most 8 bits as bytes, whatever Bits Allocated says.
@@ -139,7 +137,7 @@ pub(super) fn decode(object: InMemDicomObject, transfer_syntax: &str) -> Result<
     let background = stored.iter().filter(|v| !is_padding(**v)).map(|v| rescaled(*v)).fold(f32::INFINITY, f32::min);
     let background = if background.is_finite() { background } else { 0.0 };
     let values = stored.into_iter().map(|v| if is_padding(v) { background } else { rescaled(v) }).collect();
-    Ok(Image { columns, rows, values, warnings })
+    Ok(Image { columns, rows, values, lossy })
 }
 
 fn one_number(object: &InMemDicomObject, tag: Tag, default: f64) -> Result<f64, Refusal> {

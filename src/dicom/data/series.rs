@@ -1,6 +1,5 @@
 //! Checked slices of one series, and the volume they make.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use dicom_dictionary_std::tags;
@@ -49,6 +48,8 @@ pub struct Series {
     pub slices: Vec<SliceRef>,
     /// The acquired grid: i counts columns, j rows, k slices along the normal (row direction x column direction).
     pub volume: Volume<f32>,
+    /// Some slice was once compressed with loss; what is derived from it says so too.
+    pub lossy: bool,
     /// What is odd about the series without being a reason to refuse it.
     pub warnings: Vec<String>,
 }
@@ -103,8 +104,12 @@ pub fn assemble(instances: Vec<Instance>) -> Result<Series, Refusals> {
     if differing > 0 {
         warnings.push(format!("{differing} slices describe patient or study differently in minor attributes"));
     }
-    let (slices, volume) = volume(stack.slices, stack.normal, stack.spacing, &mut warnings)?;
-    Ok(Series { attributes, slices, volume, warnings })
+    let lossy = stack.slices.iter().any(|i| i.image.lossy);
+    if lossy {
+        warnings.push("the images were compressed with loss; small structures may suffer".to_owned());
+    }
+    let (slices, volume) = volume(stack.slices, stack.normal, stack.spacing)?;
+    Ok(Series { attributes, slices, volume, lossy, warnings })
 }
 
 /// Refuses instances of several series, patients, studies or frames of reference.
@@ -141,12 +146,7 @@ fn belongs_together(first: &Instance, instances: &[Instance]) -> Vec<Refusal> {
 }
 
 /// The slices' references and their volume.
-fn volume(
-    instances: Vec<Instance>,
-    normal: Vec3,
-    spacing: f64,
-    warnings: &mut Vec<String>,
-) -> Result<(Vec<SliceRef>, Volume<f32>), Refusals> {
+fn volume(instances: Vec<Instance>, normal: Vec3, spacing: f64) -> Result<(Vec<SliceRef>, Volume<f32>), Refusals> {
     let Some(first) = instances.first() else {
         return Err(Refusal::new(RefusalCode::NoImages, "there are no MR images").into());
     };
@@ -160,14 +160,11 @@ fn volume(
     let mut slices = Vec::with_capacity(instances.len());
     for instance in instances {
         values.extend_from_slice(&instance.image.values);
-        warnings.extend(instance.image.warnings);
         slices.push(SliceRef {
             sop_class: instance.header.sop_class,
             instance: instance.header.instance,
             position: instance.position,
         });
     }
-    let mut seen = HashSet::new();
-    warnings.retain(|w| seen.insert(w.clone()));
     Ok((slices, Volume::new(grid, values).map_err(impossible)?))
 }

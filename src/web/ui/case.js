@@ -131,8 +131,8 @@ export async function caseView(node, id) {
   } catch (error) {
     fill(left, failure(error));
   }
-  const first = listed.structures.find((s) => s.found) ?? listed.structures[0];
-  select(first);
+  // Reading the images takes seconds: a structure that was chosen meanwhile stays chosen.
+  select(panel.structure ?? listed.structures.find((s) => s.found) ?? listed.structures[0]);
   return () => {
     panel.end();
     viewer?.end();

@@ -29,14 +29,15 @@ export async function casesView(node) {
       body),
     more);
 
-  let older = []; // cases of the pages after the first: they change rarely and are not asked for again
+  const known = new Map(); // every case that was seen, by id: new arrivals push none off the list
   let next = null;
+  let paged = false; // "Older cases" was used
 
   const draw = (first) => {
-    const shown = new Set(first.cases.map((c) => c.id));
-    const all = [...first.cases, ...older.filter((c) => !shown.has(c.id))];
+    for (const c of first.cases) known.set(c.id, c);
+    const all = [...known.values()].sort((a, b) => new Date(b.received_at) - new Date(a.received_at) || b.id.localeCompare(a.id));
     fill(body, all.map(row));
-    if (!older.length) next = first.next;
+    if (!paged) next = first.next;
     more.hidden = !next;
     fill(count, all.length ? `${all.length} of ${first.total} shown, newest first` : "No case has arrived yet.");
   };
@@ -46,8 +47,9 @@ export async function casesView(node) {
   more.addEventListener("click", async () => {
     try {
       const page = await api.cases(next);
-      older = [...older, ...page.cases];
+      for (const c of page.cases) known.set(c.id, c);
       next = page.next;
+      paged = true;
       draw(first);
     } catch (error) {
       fill(trouble, failure(error));

@@ -245,6 +245,7 @@ pub fn images(volume: &Volume<f32>, series: &str) -> Vec<EncodedInstance> {
             patient_position: "HFS".into(),
             ..MrAcquisition::default()
         },
+        lossy: false,
         position_reference_indicator: String::new(),
         created: datetime!(2025-03-04 05:06:07),
         derivation: None,

@@ -80,3 +80,26 @@ fn it_says_what_it_is_and_keeps_its_identity() {
     let again = derived_axial_series(&source, &meta(2)).unwrap().1;
     assert!(again[0].series != objects[0].series && again[0].instance != objects[0].instance);
 }
+
+#[test]
+fn small_intensities_keep_their_steps() {
+    let mut source = series(sagittal_grid());
+    let largest = source.volume.data().iter().copied().fold(0f32, f32::max);
+    for v in source.volume.data_mut() {
+        *v /= largest; // as a Rescale Slope of 0.0003 would give
+    }
+    let (axial, _) = derived_axial_series(&source, &meta(1)).unwrap();
+    let mut steps: Vec<i32> = axial.volume.data().iter().map(|v| *v as i32).collect();
+    steps.sort_unstable();
+    steps.dedup();
+    assert!(steps.len() > 200, "{} different values are left", steps.len());
+}
+
+#[test]
+fn every_receiver_can_take_a_derived_slice_and_a_loss_is_never_forgotten() {
+    let mut source = series(sagittal_grid());
+    source.lossy = true;
+    let (axial, objects) = derived_axial_series(&source, &meta(1)).unwrap();
+    assert!(objects.iter().all(|o| o.transfer_syntax == "1.2.840.10008.1.2"), "implicit VR little endian");
+    assert!(axial.lossy && axial.warnings.iter().any(|w| w.contains("with loss")), "{:?}", axial.warnings);
+}

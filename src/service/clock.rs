@@ -1,0 +1,42 @@
+//! The site's clock.
+
+use chrono::{Local, Offset, TimeZone};
+use time::{Duration, OffsetDateTime, PrimitiveDateTime};
+
+/// An instant as the site's wall clock shows it. DICOM dates and times without Timezone Offset From UTC (0008,0201) are
+/// local (PS3.3 C.12.1.1): a result made after midnight must not carry yesterday's date.
+pub fn local_time(at: OffsetDateTime) -> PrimitiveDateTime {
+    let utc = chrono::DateTime::from_timestamp(at.unix_timestamp(), 0).unwrap_or_default().naive_utc();
+    shifted(at, i64::from(Local.offset_from_utc_datetime(&utc).fix().local_minus_utc()))
+}
+
+fn shifted(at: OffsetDateTime, seconds_east: i64) -> PrimitiveDateTime {
+    let local = at.to_offset(time::UtcOffset::UTC).saturating_add(Duration::seconds(seconds_east));
+    PrimitiveDateTime::new(local.date(), local.time())
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn the_date_is_the_sites_own() {
+        let instant = datetime!(2026-03-04 22:30:15 UTC);
+        assert_eq!(shifted(instant, 2 * 3600), datetime!(2026-03-05 00:30:15));
+        assert_eq!(shifted(instant, -5 * 3600 - 1800), datetime!(2026-03-04 17:00:15));
+        assert_eq!(shifted(datetime!(2026-03-05 02:30 +4), 0), datetime!(2026-03-04 22:30));
+    }
+
+    #[test]
+    fn the_zone_is_that_of_the_machine() {
+        let instant = datetime!(2026-07-01 12:00 UTC);
+        let expected = Local.timestamp_opt(instant.unix_timestamp(), 0).unwrap().naive_local();
+        let ours = local_time(instant);
+        assert_eq!(
+            expected.to_string(),
+            format!("{} {}", ours.date(), &ours.time().to_string()[..8].replace(".", "0"))
+        );
+    }
+}
