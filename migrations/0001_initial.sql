@@ -1,5 +1,11 @@
 -- Everything contourd knows that is not pixels. Times are the database's own clock.
 
+-- The state directory that holds the files of this database: one row.
+create table binding (
+    one boolean primary key default true check (one),
+    identity uuid not null
+);
+
 -- One revision of one series. A slice that comes after the series was taken as complete opens the next revision.
 create table cases (
     id uuid primary key,

@@ -48,6 +48,15 @@ pub enum StoreError {
         /// The state directory.
         dir: PathBuf,
     },
+    /// A database whose files lie elsewhere.
+    #[error(
+        "the database belongs to another state directory than {}: its images are not there; set the store.state_dir \
+         that it was used with, or give this one a database of its own", dir.display()
+    )]
+    OtherDirectory {
+        /// The state directory.
+        dir: PathBuf,
+    },
     /// The private server could not be made or started.
     #[error("the private PostgreSQL server in {}: {message}", dir.display())]
     Cluster {
@@ -115,6 +124,7 @@ impl StoreError {
             | StoreError::UnknownName(_)
             | StoreError::LeaseLost(_)
             | StoreError::InUse { .. }
+            | StoreError::OtherDirectory { .. }
             | StoreError::Cluster { .. }
             | StoreError::DamagedBlob { .. } => ErrorClass::Permanent,
         }

@@ -3,6 +3,7 @@
 //! What is in which file:
 //! - [`PgStore`] (`postgres`): the pool, the migrations, the checks of a server's durability.
 //! - `cluster`: the private PostgreSQL server of a daemon without a configured database; `owner`: as whom it runs.
+//! - `binding`: which state directory a database belongs to.
 //! - `blobs`: pixel data and results as files, durable before they are named anywhere.
 //! - `rows`: what a row is in Rust; `error`: what can go wrong.
 //! - `intake`: acknowledged instances and when a series is complete; `damaged`: those that were refused;
@@ -10,6 +11,7 @@
 //! - `retry`: another attempt when a person asks for it.
 //! - `review`, `view`: what the web shows and records.
 
+mod binding;
 mod blobs;
 mod cluster;
 mod config;
@@ -33,6 +35,7 @@ use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 pub use blobs::{BlobKey, Blobs};
 pub use cluster::Cluster;
@@ -47,7 +50,7 @@ pub use review::{NewReview, Rating, Review, ReviewTotals, Tally};
 pub use rows::{
     Case, CaseState, InstanceRow, OutboxRow, OutboxState, PatientText, ResultKind, ResultRow, StructureRow, UnknownName,
 };
-pub use view::{Backlog, CaseView, DeliveryView, ImageFile, ImageFiles};
+pub use view::{Backlog, CaseView, DeliveryView, ImageFile, ImageFiles, RefusedOnReceipt};
 
 use blobs::make_durable_directory;
 
@@ -87,19 +90,34 @@ impl Store {
         })
         .await?;
         let blobs = Blobs::open(&state_dir.join("blobs"))?;
+        let dir = state_dir.clone();
+        let identity = blocking(&state_dir, move || match binding::of_directory(&dir)? {
+            Some(identity) => Ok(identity),
+            None => {
+                let identity = Uuid::new_v4();
+                binding::mark_directory(&dir, identity).map(|()| identity)
+            }
+        })
+        .await?;
         let (pg, cluster) = match &config.url {
             Some(url) => {
                 let options = url
                     .reveal()
                     .parse()
                     .map_err(|source| StoreError::Database { action: "be named by store.url", source })?;
-                (PgStore::open(options, config.connections).await?, None)
+                let pg = PgStore::open(options, config.connections).await?;
+                pg.bind(identity, &state_dir).await?;
+                (pg, None)
             }
             None => {
                 let dir = state_dir.clone();
                 let cluster = blocking(&state_dir, move || Cluster::start(&dir)).await?;
                 let cluster = Arc::new(cluster);
-                match open_private(&cluster, config.connections).await {
+                let opened = match open_private(&cluster, config.connections).await {
+                    Ok(pg) => pg.bind(identity, &state_dir).await.map(|()| pg),
+                    Err(error) => Err(error),
+                };
+                match opened {
                     Ok(pg) => (pg, Some(cluster)),
                     Err(error) => {
                         // Nobody will close a store that did not open: the server must not outlive this.

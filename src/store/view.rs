@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use sqlx::FromRow;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::postgres::failed;
@@ -71,6 +72,22 @@ const CASE_VIEW: &str = "select c.*,
     (select count(*) from structures s where s.case_id = c.id and s.found) as structures_found,
     (select count(distinct r.structure) from reviews r where r.case_id = c.id) as structures_reviewed
     from cases c";
+
+/// Instances that were refused on receipt for one reason.
+#[derive(Debug, Clone, PartialEq, Serialize, FromRow)]
+pub struct RefusedOnReceipt {
+    /// AE title of the sender.
+    pub calling: String,
+    /// AE title that it called.
+    pub called: String,
+    /// The reason, as the sender was told.
+    pub why: String,
+    /// How many different instances.
+    pub instances: i64,
+    /// When it last happened.
+    #[serde(with = "time::serde::rfc3339")]
+    pub latest: OffsetDateTime,
+}
 
 impl PgStore {
     /// At most `limit` cases, newest first; with `before`, those older than that case.
@@ -187,5 +204,23 @@ impl PgStore {
         .fetch_one(&self.pool)
         .await
         .map_err(failed("count waiting deliveries"))
+    }
+
+    /// What was refused on receipt in the last seven days without being on a case, by sender and reason, the latest first:
+    /// at most 20 reasons. (A damaged instance is on the case of its series.)
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn refused_on_receipt(&self) -> Result<Vec<RefusedOnReceipt>, StoreError> {
+        sqlx::query_as(
+            "select detail->>'calling' as calling, detail->>'called' as called, detail->>'why' as why,
+                    count(distinct detail->>'instance') as instances, max(at) as latest
+             from audit
+             where event = 'instance_refused' and detail->>'kind' <> 'damaged' and at > now() - interval '7 days'
+             group by 1, 2, 3 order by latest desc limit 20",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed("list what was refused on receipt"))
     }
 }

@@ -85,6 +85,23 @@ async fn cases_are_listed_newest_first_with_state_and_reason() {
     assert_eq!(answer.status, 409, "a refused case has nothing to review");
     assert_eq!(ask(site.address, "DELETE", "/api/cases", &[], "").await.status, 405);
 
+    // What was refused at the door is on no case, and still in sight: by sender and reason.
+    assert_eq!(site.get("/api/refusals").await.json(), json!({"refusals": []}));
+    for (instance, kind) in
+        [("1.2.3.1", "no_route"), ("1.2.3.2", "no_route"), ("1.2.3.2", "no_route"), ("1.2.3.3", "damaged")]
+    {
+        let detail =
+            json!({"instance": instance, "calling": "SCANNER", "called": "WRONG", "kind": kind, "why": "no route"});
+        site.pg().audit("instance_refused", None, &detail).await.unwrap();
+    }
+    let refused = site.get("/api/refusals").await.json();
+    let [refused] = &refused["refusals"].as_array().unwrap()[..] else { panic!("{refused}") };
+    assert_eq!(
+        (&refused["calling"], &refused["called"], &refused["why"]),
+        (&json!("SCANNER"), &json!("WRONG"), &json!("no route"))
+    );
+    assert_eq!(refused["instances"], 2);
+
     let health = site.get("/health").await.json();
     assert_eq!(health["status"], "live");
     assert_eq!(health["provider"], "CPUExecutionProvider");

@@ -3,6 +3,7 @@
 mod cases;
 mod contours;
 mod health;
+mod refusals;
 mod retry;
 mod reviews;
 mod statistics;
@@ -46,6 +47,7 @@ pub(super) fn router() -> Router<WebState> {
         .route("/api/cases/{id}/image", route(get(contours::image)))
         .route("/api/cases/{id}/slices/{file}", route(get(contours::slice)))
         .route("/api/cases/{id}/sheet.png", route(get(contours::sheet)))
+        .route("/api/refusals", route(get(refusals::list)))
         .route("/api/statistics", route(get(statistics::table)))
 }
 

@@ -31,6 +31,7 @@ const part = encodeURIComponent;
 export const api = {
   health: async () => (await request("/health")).json(),
   cases: async (before) => (await request(`/api/cases${before ? `?before=${part(before)}` : ""}`)).json(),
+  refusals: async () => (await request("/api/refusals")).json(),
   case: async (id) => (await request(`/api/cases/${part(id)}`)).json(),
   structures: async (id) => (await request(`/api/cases/${part(id)}/structures`)).json(),
   contours: async (id) => (await request(`/api/cases/${part(id)}/contours`)).json(),

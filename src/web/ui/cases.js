@@ -17,12 +17,20 @@ function row(c) {
     el("td", { class: "number", title: when(c.received_at) }, duration(c.age_seconds)));
 }
 
+/** What was refused on receipt and so is on no case: somebody may be waiting for it. */
+function refused(list) {
+  return list.length ? el("details", { class: "notice", id: "refused" },
+    el("summary", {}, `Refused on receipt in the last seven days: ${list.reduce((n, r) => n + r.instances, 0)} images`),
+    list.map((r) => el("p", {}, `${when(r.latest)}  ${r.calling} to ${r.called}, ${r.instances} images: ${r.why}`))) : null;
+}
+
 export async function casesView(node) {
   const body = el("tbody");
   const more = el("button", { type: "button", class: "more" }, "Older cases");
   const count = el("p", { class: "muted", id: "count" });
   const trouble = el("div");
-  fill(node, el("h1", {}, "Cases"), count, trouble,
+  const door = el("div");
+  fill(node, el("h1", {}, "Cases"), count, trouble, door,
     el("table", { class: "list" },
       el("thead", {}, el("tr", {}, el("th", {}, "Patient"), el("th", {}, "Series"), el("th", {}, "State"),
         el("th", { class: "number" }, "Found"), el("th", { class: "number" }, "Reviewed"), el("th", { class: "number" }, "Age"))),
@@ -42,8 +50,16 @@ export async function casesView(node) {
     fill(count, all.length ? `${all.length} of ${first.total} shown, newest first` : "No case has arrived yet.");
   };
 
+  const atTheDoor = async () => {
+    const { refusals } = await api.refusals();
+    const open = door.querySelector("details")?.open;
+    fill(door, refused(refusals));
+    if (open) door.querySelector("details")?.setAttribute("open", "");
+  };
+
   let first = await api.cases();
   draw(first);
+  await atTheDoor();
   more.addEventListener("click", async () => {
     try {
       const page = await api.cases(next);
@@ -61,6 +77,7 @@ export async function casesView(node) {
     try {
       first = await api.cases();
       draw(first);
+      await atTheDoor();
       fill(trouble);
     } catch (error) {
       fill(trouble, failure(error));

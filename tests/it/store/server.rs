@@ -205,3 +205,20 @@ async fn no_name_of_a_patient_reaches_log_audit_or_error() {
         sqlx::query_scalar("select string_agg(detail::text, '') from audit").fetch_one(&mut sql).await.unwrap();
     assert!(!audit.contains("Doe") && audit.contains("1.2.1"), "{audit}");
 }
+
+#[tokio::test]
+async fn a_database_belongs_to_one_state_directory() {
+    let mut t = TestStore::new().await;
+    // The private server's own socket as a configured database.
+    let options = t.cluster().unwrap().options("contourd");
+    let socket = options.get_socket().unwrap().display().to_string().replace('/', "%2F");
+    let url = format!("postgres://{}@localhost:{}/contourd?host={socket}", options.get_username(), options.get_port());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = StoreConfig { url: Some(Phi::new(url)), ..config(&elsewhere.path().join("state")) };
+    let error = Store::open(&other).await.unwrap_err();
+    assert!(matches!(error, StoreError::OtherDirectory { .. }), "{error}");
+    assert!(error.to_string().contains("set the store.state_dir"), "{error}");
+    // Its own directory goes on being its own.
+    t.killed_and_opened_again().await;
+    t.pg.ping().await.unwrap();
+}
