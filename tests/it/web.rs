@@ -204,7 +204,9 @@ async fn contours_on_a_derived_series_are_shown_on_it() {
 #[tokio::test]
 async fn a_changed_mind_is_a_new_row_and_the_latest_counts() {
     let site = Site::start().await;
-    site.receive(NAME, &images(&head(), "1.2.840.77.6")).await;
+    let objects = images(&head(), "1.2.840.77.6");
+    let (late, most) = objects.split_last().unwrap();
+    site.receive(NAME, most).await;
     let case = site.finish(structures(), &[], &[]).await;
     let said = [
         ("Eye_L", json!({"rating": "major", "reviewer": "Dr A", "comment": "too small", "seconds_spent": 41.4})),
@@ -258,6 +260,17 @@ async fn a_changed_mind_is_a_new_row_and_the_latest_counts() {
     assert_eq!(post(&[json_type, ("host", "evil.example")], &body).await, 421);
     let after = site.get(&path).await.json();
     assert_eq!(after["reviews"].as_array().unwrap().len(), 3, "what was refused left no row");
+
+    // A late slice makes a new revision: who judges it again has judged the series once, not twice.
+    let second = site.receive(NAME, std::slice::from_ref(late)).await;
+    assert_ne!(second, case);
+    assert_eq!(site.finish(structures(), &[], &[]).await, second);
+    let answer = site.review(second, "Eye_L", &json!({"rating": "reject", "reviewer": "Dr A"})).await;
+    assert_eq!(answer.status, 201, "{}", answer.json());
+    let table = site.get("/api/statistics").await.json();
+    assert_eq!([&table["reviews"], &table["cases"], &table["reviewers"]], [3, 1, 2]);
+    let counts = json!({"accept": 1, "minor": 0, "major": 0, "reject": 1, "not_assigned": 0});
+    assert_eq!(found(&table, "Eye_L")["counts"], counts);
     site.stop().await;
 }
 
