@@ -3,47 +3,73 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use contourd::dicom::data::read_rtstruct;
+use contourd::anatomy::Structure;
+use contourd::anatomy::rules::{self, Flag, RuleEffect};
+use contourd::contour::rasterise;
+use contourd::dicom::data::{assemble, read_folder, read_header, read_rtstruct};
+use contourd::geometry::working_volume;
+use contourd::service::Report;
 
-use crate::support::{contourd, phantom_series, run};
-use crate::system::coarse_model;
+use crate::support::{contourd, open_folder, phantom_series, recipe_of, run};
+use crate::system::{Pacs, coarse_model, free_port};
 
 fn segment(folder: &Path, output: &Path, more: &[&str]) -> Output {
     contourd().arg("segment").arg(folder).arg("--output").arg(output).args(more).output().unwrap()
 }
 
-/// Exit 2, nothing written, and each of these words in the reason.
-fn refused(folder: &Path, words: &[&str]) {
+/// Exit 2, nothing written, and one reason with each of these phrases in it.
+fn refused(folder: &Path, phrases: &[&str]) {
     let output = folder.join("must-not-exist.dcm");
     let out = segment(folder, &output, &[]);
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     assert_eq!(out.status.code(), Some(2), "{said}");
-    for word in words {
-        assert!(said.contains(word), "{word:?} is missing from: {said}");
+    assert!(said.starts_with("contourd: ") && said.trim_end().lines().count() == 1, "{said}");
+    for phrase in phrases {
+        assert!(said.contains(phrase), "{phrase:?} is missing from: {said}");
     }
     assert!(!output.exists());
+    assert!(out.stdout.is_empty(), "a refusal is no result: {}", String::from_utf8_lossy(&out.stdout));
 }
 
 fn thick(seed: u64, folder: &Path) -> Vec<PathBuf> {
     phantom_series(seed, &["--spacing", "2,2,4"], folder)
 }
 
+/// A configuration with the coarse model as the only one, and more; in `folder`, beside the model.
+fn coarse_config(folder: &Path, more: &str) -> PathBuf {
+    let name = coarse_model(folder);
+    let file = folder.join("contourd.toml");
+    std::fs::write(&file, format!("[models]\ndir = {folder:?}\ndefault = {name:?}\n{more}")).unwrap();
+    file
+}
+
+/// One bit of one of the networks is another.
+fn damage(models: &Path) {
+    let network = models.join("coarse/coronal.onnx");
+    let mut bytes = std::fs::read(&network).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&network, bytes).unwrap();
+}
+
 #[test]
 fn a_folder_without_images_is_refused_in_words() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("notes.txt"), "no image").unwrap();
-    refused(folder.path(), &["the folder holds no DICOM images"]);
+    refused(folder.path(), &["the folder holds no DICOM images; name the folder of the T1 MR series"]);
 }
 
 #[test]
 fn a_ct_is_refused_in_words() {
     let folder = tempfile::tempdir().unwrap();
-    for file in thick(5, &folder.path().join("ct")) {
+    let files = thick(5, &folder.path().join("ct"));
+    for file in &files {
         run(std::process::Command::new("dcmodify")
             .args(["-nb", "-m", "0008,0060=CT", "-m", "0008,0016=1.2.840.10008.5.1.4.1.1.2"])
             .arg(file));
     }
-    refused(folder.path(), &["CT"]);
+    let found = format!("the folder holds no MR images but {} of modality CT", files.len());
+    refused(folder.path(), &[&found, "contours are made on a T1 MR series only"]);
 }
 
 #[test]
@@ -52,15 +78,25 @@ fn a_truncated_file_is_refused_in_words() {
     let files = thick(6, &folder.path().join("mr"));
     let bytes = std::fs::read(&files[7]).unwrap();
     std::fs::write(&files[7], &bytes[..bytes.len() - 1000]).unwrap();
-    refused(folder.path(), &["cut short", "fetch it again"]);
+    let path = files[7].display().to_string();
+    refused(folder.path(), &[&path, "cut short", "fetch it again", "(7FE0,0010) PixelData"]);
 }
 
 #[test]
 fn a_series_with_a_missing_slice_is_refused_in_words() {
     let folder = tempfile::tempdir().unwrap();
     let files = thick(7, &folder.path().join("mr"));
+    let place = |file: &PathBuf| {
+        let header = read_header(&std::fs::read(file).unwrap()).unwrap();
+        let series = assemble(read_folder(&folder.path().join("mr")).unwrap()).unwrap();
+        let slice = series.slices.into_iter().find(|slice| slice.instance == header.instance).unwrap();
+        (slice.instance, slice.position.z)
+    };
+    let ((below, lower), (above, upper)) = (place(&files[10]), place(&files[12]));
     std::fs::remove_file(&files[11]).unwrap();
-    refused(folder.path(), &["missing", "mm apart"]);
+    let gap = format!("a slice is missing between the slices at {lower:.2} mm and {upper:.2} mm");
+    let names = format!("(instances {below} and {above})");
+    refused(folder.path(), &[&gap, &names, "4.000 mm apart", "send the whole series again"]);
 }
 
 #[test]
@@ -84,9 +120,7 @@ fn bad_usage_and_bad_configuration_end_with_64() {
 #[test]
 fn a_research_result_says_so_everywhere() {
     let folder = tempfile::tempdir().unwrap();
-    coarse_model(folder.path());
-    let config = folder.path().join("contourd.toml");
-    std::fs::write(&config, format!("[models]\ndir = {:?}\ndefault = \"coarse\"\n", folder.path())).unwrap();
+    let config = coarse_config(folder.path(), "");
     thick(8, &folder.path().join("mr"));
     let (output, report) = (folder.path().join("rtss.dcm"), folder.path().join("report.json"));
     let picture = folder.path().join("sheet.png");
@@ -115,26 +149,149 @@ fn a_research_result_says_so_everywhere() {
         assert_eq!((roi.algorithm.as_str(), roi.interpreted_type.as_deref()), ("AUTOMATIC", Some("ORGAN")));
     }
     let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
-    assert_eq!(report["structures"].as_array().unwrap().len(), 12, "every structure is named, found or not");
+    assert_eq!(report["structures"].as_array().unwrap().len(), Structure::ALL.len());
     assert_eq!(report["notice"], "Research use only, not reviewed");
+}
+
+/// Volume, agreement, what the rules did and flags of each structure: the same in the report, the table and the file,
+/// and the same as the stages give one by one.
+#[test]
+fn the_report_says_what_was_found_and_what_was_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = coarse_config(folder.path(), "");
+    let images = folder.path().join("mr");
+    phantom_series(8, &["--spacing", "2,2,4", "--missing-eye", "right"], &images);
+    let (output, report) = (folder.path().join("rtss.dcm"), folder.path().join("report.json"));
+    let more = ["--config", config.to_str().unwrap(), "--report", report.to_str().unwrap()];
+    let out = segment(&images, &output, &more);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let table = String::from_utf8_lossy(&out.stdout).into_owned();
+    let report: Report = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+    let set = read_rtstruct(&std::fs::read(&output).unwrap()).unwrap();
+    let series = assemble(read_folder(&images).unwrap()).unwrap();
+
+    let recipe = recipe_of(&config);
+    let working = working_volume(&series.volume, &recipe.model.card().working).unwrap();
+    let vote = recipe.model.run(&working.image, &|_| ()).unwrap();
+    let found = rules::apply(&vote.labels(), &recipe.rules).unwrap().structures;
+
+    let names: Vec<Structure> = report.structures.iter().map(|s| s.structure).collect();
+    assert_eq!(names, Structure::ALL, "every structure is named once, found or not");
+    for entry in &report.structures {
+        let (name, finding) = (entry.structure.name(), &found[&entry.structure]);
+        let line = table.lines().find(|l| l.split_whitespace().next() == Some(name)).expect(name);
+        let roi = set.roi(name);
+        assert_eq!(roi.is_some(), entry.found, "{name}");
+        let not_found = entry.flags.iter().any(|flag| matches!(flag, Flag::NotFound { .. }));
+        assert_eq!(not_found, !entry.found, "{name}: {:?}", entry.flags);
+        for flag in &entry.flags {
+            assert!(line.contains(&flag.to_string()), "{flag} is missing from: {line}");
+        }
+        assert_eq!((&entry.flags, &entry.effects), (&finding.flags, &finding.effects), "{name}");
+        assert_eq!(entry.agreement, vote.agreement(entry.structure.class(), &finding.mask), "{name}");
+        let count = |pick: fn(&RuleEffect) -> usize| entry.effects.iter().map(pick).sum::<usize>();
+        let left = (finding.predicted + count(|e| e.added)).checked_sub(count(|e| e.removed));
+        assert_eq!(left, Some(finding.mask.count()), "{name}: predicted, added and removed make what is left");
+        let Some(roi) = roi else {
+            assert_eq!((entry.volume_cc, entry.contours), (0.0, 0), "{name}");
+            assert!(line.contains("NOT FOUND"), "{line}");
+            continue;
+        };
+        let drawn = rasterise(&roi.plane_contours(&series).unwrap(), series.volume.grid());
+        assert!((drawn.cc() - entry.volume_cc).abs() < 1e-6, "{name}: {} cm3 drawn", drawn.cc());
+        assert_eq!(roi.contours.len(), entry.contours, "{name}");
+        assert!(line.contains(&format!(" {:.2} ", entry.volume_cc)) && !line.contains("NOT"), "{line}");
+    }
+    let changed = report.structures.iter().flat_map(|s| &s.effects).filter(|e| e.added + e.removed > 0).count();
+    assert!(changed > 0, "no rule did anything: this head is too easy for the test");
+    assert!(report.structures.iter().any(|s| !s.found), "all was found: this head is too easy for the test");
 }
 
 #[test]
 fn a_damaged_network_is_not_run() {
     let folder = tempfile::tempdir().unwrap();
-    coarse_model(folder.path());
-    let network = folder.path().join("coarse/coronal.onnx");
-    let mut bytes = std::fs::read(&network).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    std::fs::write(&network, bytes).unwrap();
-    let config = folder.path().join("contourd.toml");
-    std::fs::write(&config, format!("[models]\ndir = {:?}\ndefault = \"coarse\"\n", folder.path())).unwrap();
+    let config = coarse_config(folder.path(), "");
+    damage(folder.path());
     thick(9, &folder.path().join("mr"));
     let out = segment(&folder.path().join("mr"), &folder.path().join("x.dcm"), &["--config", config.to_str().unwrap()]);
     assert_eq!(out.status.code(), Some(1));
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(said.contains("coronal.onnx") && said.contains("SHA-256"), "{said}");
+}
+
+/// `contourd doctor`: its status, its lines, and what it says on standard error.
+fn doctor(config: &Path) -> (Option<i32>, String, String) {
+    let out = contourd().args(["doctor", "--config"]).arg(config).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (out.status.code(), text(&out.stdout), text(&out.stderr))
+}
+
+/// A line that begins so and goes on so.
+fn has_line(lines: &str, start: &str, rest: &str) -> bool {
+    lines.lines().any(|line| line.strip_prefix(start).is_some_and(|end| end.contains(rest)))
+}
+
+/// State directory and one destination.
+fn site(state: &Path, port: u16) -> String {
+    format!(
+        "[store]\nstate_dir = {state:?}\n[receive]\nmin_free_mebibytes = 64\n\
+         [[destination]]\nname = \"pacs\"\nhost = \"127.0.0.1\"\nport = {port}\nae_title = \"PACS\"\n\
+         [[route]]\nname = \"all\"\ndestinations = [\"pacs\"]\n"
+    )
+}
+
+#[test]
+fn doctor_finds_a_healthy_installation_in_order() {
+    let folder = open_folder();
+    let pacs = Pacs::start(free_port(), None);
+    let config = folder.path().join("contourd.toml");
+    let state = folder.path().join("state");
+    // The shipped models, which lie where the default configuration looks.
+    std::fs::write(&config, site(&state, pacs.dicom)).unwrap();
+    let (status, lines, said) = doctor(&config);
+    assert_eq!(status, Some(0), "{lines}{said}");
+    for (check, words) in [
+        ("configuration", "no faults"),
+        ("library", "onnxruntime"),
+        ("model oar-head-v1", "card sha256"),
+        ("golden case of oar-head-v1", "Brain 0.9"),
+        ("database and disk", "private server"),
+        ("destination pacs", "answers C-ECHO"),
+    ] {
+        assert!(has_line(&lines, &format!("ok    {check}: "), words), "{check} is missing from:\n{lines}");
+    }
+    assert!(!lines.contains("FAIL") && lines.ends_with("everything is in order\n"), "{lines}");
+    assert!(!state.join("postgres/data/postmaster.pid").exists(), "the database of the check was stopped again");
+}
+
+#[test]
+fn doctor_names_everything_that_is_broken() {
+    let folder = open_folder();
+    let config = coarse_config(folder.path(), &site(&folder.path().join("state"), free_port()));
+    damage(folder.path());
+    let (status, lines, said) = doctor(&config);
+    assert_eq!(status, Some(1), "{lines}{said}");
+    assert!(has_line(&lines, "FAIL  model coarse: ", "coronal.onnx"), "{lines}");
+    assert!(has_line(&lines, "FAIL  destination pacs: ", "cannot connect"), "{lines}");
+    // One fault hides no other check.
+    for check in ["configuration", "library", "database and disk"] {
+        assert!(has_line(&lines, &format!("ok    {check}: "), ""), "{check} is missing from:\n{lines}");
+    }
+    assert!(!lines.contains("golden case") && !lines.contains("in order"), "{lines}");
+    assert!(said.contains("2 of the checks failed"), "{said}");
+}
+
+#[test]
+fn doctor_checks_nothing_by_a_configuration_that_it_cannot_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let absent = folder.path().join("absent.toml");
+    let faulty = folder.path().join("faulty.toml");
+    std::fs::write(&faulty, "[store]\nstate_folder = \"/x\"\n").unwrap();
+    for (file, words) in [(absent, "cannot be read"), (faulty, "store.state_folder")] {
+        let (status, lines, said) = doctor(&file);
+        assert_eq!((status, lines.as_str()), (Some(64), ""), "{said}");
+        assert!(said.contains(words) && said.contains(file.to_str().unwrap()), "{said}");
+    }
 }
 
 #[test]

@@ -1,12 +1,17 @@
 //! What several test modules need.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use contourd::config::Config;
+use contourd::dicom::data::{EncodedInstance, MrAcquisition, MrSeriesAttributes, PatientStudy, write_mr_series};
+use contourd::geometry::Volume;
+use contourd::ids::{Phi, SeriesUid, StudyUid};
 use contourd::inference::Runtime;
 use contourd::service::Recipe;
+use time::macros::datetime;
 
 /// The program under test, run from the repository's root.
 pub fn contourd() -> Command {
@@ -29,10 +34,32 @@ pub fn recipe() -> &'static Recipe {
     static RECIPE: OnceLock<Recipe> = OnceLock::new();
     RECIPE.get_or_init(|| {
         let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-        let config = Config::parse(&format!("[models]\ndir = {models:?}\n")).unwrap();
-        let runtime = Runtime::load(&config.inference).unwrap();
-        config.recipe(&runtime, None).unwrap()
+        recipe_by(&Config::parse(&format!("[models]\ndir = {models:?}\n")).unwrap())
     })
+}
+
+/// The default model of a configuration file.
+pub fn recipe_of(config: &Path) -> Recipe {
+    recipe_by(&Config::read(Some(config)).unwrap())
+}
+
+fn recipe_by(config: &Config) -> Recipe {
+    let runtime = Runtime::load(&config.inference).unwrap();
+    config.recipe(&runtime, None).unwrap()
+}
+
+/// A temporary folder that PostgreSQL, which runs as another user, can pass through.
+pub fn open_folder() -> tempfile::TempDir {
+    let folder = tempfile::Builder::new().prefix("contourd-it-").tempdir_in("/tmp").unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+/// The files of a folder in the order of their names.
+pub fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    files
 }
 
 /// A synthetic patient's series in a folder; its files in the order of their names. The true structure set that comes
@@ -41,15 +68,53 @@ pub fn phantom_series(seed: u64, more: &[&str], folder: &Path) -> Vec<PathBuf> {
     let made = tempfile::tempdir().unwrap();
     run(contourd().arg("phantom").arg(made.path()).args(["--seed", &seed.to_string()]).args(more));
     std::fs::create_dir_all(folder).unwrap();
-    let mut files: Vec<PathBuf> = std::fs::read_dir(made.path().join("mr"))
-        .unwrap()
-        .map(|entry| {
-            let from = entry.unwrap().path();
-            let to = folder.join(from.file_name().unwrap());
-            std::fs::copy(&from, &to).unwrap();
-            to
-        })
-        .collect();
-    files.sort();
-    files
+    for from in files_in(&made.path().join("mr")) {
+        std::fs::copy(&from, folder.join(from.file_name().unwrap())).unwrap();
+    }
+    files_in(folder)
+}
+
+/// A volume as an MR series of a patient of this name.
+pub fn mr_series(volume: &Volume<f32>, series: &str, patient_name: &str) -> Vec<EncodedInstance> {
+    let phi = |text: &str| Phi::new(text.to_owned());
+    let patient = PatientStudy {
+        study: StudyUid::parse("1.2.840.77.1").unwrap(),
+        patient_name: phi(patient_name),
+        patient_id: phi("P-0815"),
+        issuer_of_patient_id: phi(""),
+        birth_date: phi(""),
+        sex: "O".into(),
+        age: phi(""),
+        size: phi(""),
+        weight: phi(""),
+        study_date: "20250102".into(),
+        study_time: "101112".into(),
+        study_id: phi("1"),
+        accession_number: phi(""),
+        referring_physician: phi(""),
+        study_description: "Head".into(),
+    };
+    let attributes = MrSeriesAttributes {
+        patient,
+        series: SeriesUid::parse(series).unwrap(),
+        series_number: 3,
+        series_description: "T1 MPRAGE post".into(),
+        image_type: vec!["ORIGINAL".into(), "PRIMARY".into(), "OTHER".into()],
+        manufacturer: "Test".into(),
+        model_name: "Scanner".into(),
+        software_versions: vec!["1".into()],
+        acquisition: MrAcquisition {
+            scanning_sequence: vec!["GR".into()],
+            sequence_variant: vec!["SP".into()],
+            acquisition_type: "3D".into(),
+            patient_position: "HFS".into(),
+            ..MrAcquisition::default()
+        },
+        lossy: false,
+        position_reference_indicator: String::new(),
+        created: datetime!(2025-03-04 05:06:07),
+        derivation: None,
+        sources: Vec::new(),
+    };
+    write_mr_series(volume, &attributes).unwrap()
 }

@@ -1,14 +1,15 @@
 //! The whole system as a site runs it: the real daemon, a real PACS (Orthanc), real senders (DCMTK).
 
 use std::fs::File;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{contourd, run};
+use crate::support::{contourd, open_folder, run};
 
 /// How long anything may take on a slow machine before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -62,9 +63,7 @@ pub struct Setup<'a> {
 
 impl Daemon {
     pub fn start(setup: &Setup) -> Self {
-        // PostgreSQL runs as another user, who must be able to pass through.
-        let folder = tempfile::Builder::new().prefix("contourd-it-").tempdir_in("/tmp").unwrap();
-        run(Command::new("chmod").arg("755").arg(folder.path()));
+        let folder = open_folder();
         let (dicom, web) = (free_port(), free_port());
         let (models, model) = setup.models;
         let text = format!(
@@ -128,6 +127,11 @@ impl Daemon {
 
     pub fn log_file(&self) -> PathBuf {
         self.folder.path().join("log")
+    }
+
+    /// How often the daemon said this, over all its lives.
+    pub fn logged(&self, words: &str) -> usize {
+        std::fs::read_to_string(self.log_file()).unwrap_or_default().matches(words).count()
     }
 
     pub fn api(&self, path: &str) -> Option<Value> {
@@ -230,6 +234,17 @@ impl Pacs {
         found.as_array().unwrap().iter().map(|v| v.as_str().unwrap().to_owned()).collect()
     }
 
+    /// SOP Instance UIDs of everything of a modality, sorted.
+    pub fn instance_uids(&self, modality: &str) -> Vec<String> {
+        let uid = |id: String| {
+            let instance = self.rest(&format!("instances/{id}"), None).unwrap();
+            instance["MainDicomTags"]["SOPInstanceUID"].as_str().unwrap().to_owned()
+        };
+        let mut uids: Vec<String> = self.find("Instance", modality).into_iter().map(uid).collect();
+        uids.sort();
+        uids
+    }
+
     /// The referenced series of every structure set that is stored, sorted.
     pub fn structure_sets(&self) -> Vec<String> {
         let mut series: Vec<String> = self
@@ -250,6 +265,42 @@ impl Drop for Pacs {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A network line that carries only so many bytes a second in each direction: forwards what comes to a port of its own.
+pub struct SlowLine {
+    pub port: u16,
+}
+
+impl SlowLine {
+    pub fn to(port: u16, bytes_a_second: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let line = Self { port: listener.local_addr().unwrap().port() };
+        std::thread::spawn(move || {
+            for here in listener.incoming().flatten() {
+                let Ok(there) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+                for (from, to) in [(&here, &there), (&there, &here)] {
+                    let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    std::thread::spawn(move || Self::carry(from, to, bytes_a_second));
+                }
+            }
+        });
+        line
+    }
+
+    fn carry(mut from: TcpStream, mut to: TcpStream, bytes_a_second: usize) {
+        const TICKS: u32 = 20;
+        let mut piece = vec![0; bytes_a_second / TICKS as usize];
+        while let Ok(length @ 1..) = from.read(&mut piece) {
+            if to.write_all(&piece[..length]).is_err() {
+                break;
+            }
+            std::thread::sleep(Duration::from_secs(1) / TICKS);
+        }
+        // The end of one side is the end of the other.
+        let _ = to.shutdown(Shutdown::Both);
+        let _ = from.shutdown(Shutdown::Both);
     }
 }
 

@@ -1,7 +1,6 @@
 //! A running web side over a real store, and a small lopsided head to put into it.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,21 +8,21 @@ use bytes::Bytes;
 use contourd::anatomy::Structure;
 use contourd::anatomy::rules::{Flag, Rule, RuleEffect};
 use contourd::contour::{ContourConfig, contours_of};
-use contourd::dicom::data::{EncodedInstance, MrAcquisition, MrSeriesAttributes, PatientStudy, write_mr_series};
+use contourd::dicom::data::EncodedInstance;
 use contourd::geometry::{Grid, Lps, Mask, Shape, Vec3, Volume};
 use contourd::ids::{AeTitle, FrameOfReferenceUid, InstanceUid, Phi, SeriesUid, StudyUid, sha256_hex};
 use contourd::store::{
-    Arrival, BlobKey, CaseResult, NewInstance, NewResult, NewStructure, PatientText, PgStore, ResultKind, Store,
-    StoreConfig,
+    Arrival, BlobKey, CaseResult, NewInstance, NewResult, NewStructure, PatientText, PgStore, ResultKind,
 };
 use contourd::web::{ModelInForce, ServiceFacts, WebConfig, WebState, serve};
 use serde_json::{Value, json};
-use time::macros::datetime;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::http::{Answer, ask};
+use crate::store::TestStore;
+use crate::support::mr_series;
 
 pub const NAME: &str = "Muster^Erika";
 /// What a hostile sender could put into a header: shown as it is, never run.
@@ -31,20 +30,15 @@ pub const HOSTILE: &str = "<b>Evil</b>^<img>";
 
 /// A running daemon's web side, with everything below it.
 pub struct Site {
-    pub store: Store,
+    store: TestStore,
     pub address: SocketAddr,
     shutdown: CancellationToken,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
-    _directory: tempfile::TempDir,
 }
 
 impl Site {
     pub async fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        // The database's own user has to get through.
-        std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let config = StoreConfig { state_dir: directory.path().join("state"), ..StoreConfig::default() };
-        let store = Store::open(&config).await.unwrap();
+        let store = TestStore::new().await;
         let facts = ServiceFacts {
             version: "0.0-test".into(),
             provider: "CPUExecutionProvider".into(),
@@ -57,13 +51,12 @@ impl Site {
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let server = tokio::spawn(serve(listener, state, shutdown.clone()));
-        Self { store, address, shutdown, server, _directory: directory }
+        Self { store, address, shutdown, server }
     }
 
     pub async fn stop(self) {
         self.shutdown.cancel();
         self.server.await.unwrap().unwrap();
-        self.store.close().await.unwrap();
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -211,47 +204,7 @@ pub fn head() -> Volume<f32> {
 }
 
 pub fn images(volume: &Volume<f32>, series: &str) -> Vec<EncodedInstance> {
-    let phi = |text: &str| Phi::new(text.to_owned());
-    let patient = PatientStudy {
-        study: StudyUid::parse("1.2.840.77.1").unwrap(),
-        patient_name: phi(NAME),
-        patient_id: phi("P-0815"),
-        issuer_of_patient_id: phi(""),
-        birth_date: phi(""),
-        sex: "O".into(),
-        age: phi(""),
-        size: phi(""),
-        weight: phi(""),
-        study_date: "20250102".into(),
-        study_time: "101112".into(),
-        study_id: phi(""),
-        accession_number: phi(""),
-        referring_physician: phi(""),
-        study_description: "Head".into(),
-    };
-    let attributes = MrSeriesAttributes {
-        patient,
-        series: SeriesUid::parse(series).unwrap(),
-        series_number: 3,
-        series_description: "T1 MPRAGE post".into(),
-        image_type: vec!["ORIGINAL".into(), "PRIMARY".into(), "OTHER".into()],
-        manufacturer: "Test".into(),
-        model_name: "Scanner".into(),
-        software_versions: vec!["1".into()],
-        acquisition: MrAcquisition {
-            scanning_sequence: vec!["GR".into()],
-            sequence_variant: vec!["SP".into()],
-            acquisition_type: "3D".into(),
-            patient_position: "HFS".into(),
-            ..MrAcquisition::default()
-        },
-        lossy: false,
-        position_reference_indicator: String::new(),
-        created: datetime!(2025-03-04 05:06:07),
-        derivation: None,
-        sources: Vec::new(),
-    };
-    write_mr_series(volume, &attributes).unwrap()
+    mr_series(volume, series, NAME)
 }
 
 /// What the daemon would store of the truth: all twelve structures, those that are absent said so.

@@ -1,0 +1,144 @@
+//! Other people's programs as judges of a result: dciodvfy, dcentvfy, plastimatch.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use contourd::anatomy::Structure;
+use contourd::anatomy::rules::Finding;
+use contourd::contour::outline;
+use contourd::dicom::data::Series;
+use contourd::evaluation::dice;
+use contourd::geometry::{Grid, Mask, resample_mask};
+use contourd::service::Segmentation;
+
+use crate::support::{files_in, recipe, run};
+
+/// Everything dciodvfy says of a file as Error or Warning; it must also end with status 0.
+pub fn dciodvfy(file: &Path) -> Vec<String> {
+    let out = Command::new("dciodvfy").arg("-new").arg(file).output().expect("dciodvfy (dicom3tools) is needed");
+    let text = String::from_utf8_lossy(&out.stderr).into_owned();
+    let mut complaints: Vec<String> =
+        text.lines().filter(|l| l.starts_with("Error") || l.starts_with("Warning")).map(str::to_owned).collect();
+    if !out.status.success() {
+        complaints.push(format!("exit status {:?}", out.status.code()));
+    }
+    complaints
+}
+
+fn dcentvfy(files: &[PathBuf]) {
+    let out = Command::new("dcentvfy").args(files).output().expect("dcentvfy (dicom3tools) is needed");
+    let said = String::from_utf8_lossy(&out.stderr).into_owned() + &String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success() && said.trim().is_empty(), "dcentvfy complains:\n{said}");
+}
+
+/// What plastimatch makes of a structure set: one mask a structure, on the images' grid.
+fn plastimatch(structure_set: &Path, images: &Path, planes: &Series, scratch: &Path) -> BTreeMap<String, Mask> {
+    let prefix = scratch.join("plastimatch");
+    // plastimatch ends with status 0 even when it read nothing: what counts is the files.
+    run(Command::new("plastimatch")
+        .arg("convert")
+        .arg("--input")
+        .arg(structure_set)
+        .arg("--referenced-ct")
+        .arg(images)
+        .arg("--output-prefix")
+        .arg(&prefix)
+        .args(["--prefix-format", "mha"]));
+    let mut masks = BTreeMap::new();
+    for entry in std::fs::read_dir(&prefix).expect("plastimatch wrote nothing").flatten() {
+        let path = entry.path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        masks.insert(name, read_mha(&path, planes.volume.grid()));
+    }
+    masks
+}
+
+/// A MetaImage of unsigned bytes, not compressed, whose grid must be `grid` (columns, rows and slices the same way).
+fn read_mha(path: &Path, grid: &Arc<Grid>) -> Mask {
+    let bytes = std::fs::read(path).unwrap();
+    let marker = b"ElementDataFile = LOCAL\n";
+    let at = bytes.windows(marker.len()).position(|w| w == marker).expect("a MetaImage header") + marker.len();
+    let header = String::from_utf8_lossy(&bytes[..at]).into_owned();
+    let field = |key: &str| -> Vec<f64> {
+        let line = header.lines().find(|l| l.starts_with(key)).unwrap_or_else(|| panic!("{key} in {header}"));
+        line.split('=').nth(1).unwrap().split_whitespace().filter_map(|v| v.parse().ok()).collect()
+    };
+    assert!(header.contains("ElementType = MET_UCHAR") && !header.contains("CompressedData = True"), "{header}");
+    let shape = grid.shape();
+    assert_eq!(field("DimSize"), [shape.cols as f64, shape.rows as f64, shape.slices as f64], "{header}");
+    let offset = field("Offset");
+    let origin = grid.origin().to_array();
+    // Slices may be stored from the other end.
+    let far = grid.centre(0, 0, shape.slices - 1).to_array();
+    let near = |a: [f64; 3]| (0..3).all(|n| (a[n] - offset[n]).abs() < 0.01);
+    assert!(near(origin) || near(far), "plastimatch places the volume at {offset:?}, we at {origin:?}");
+    let slab = shape.cols * shape.rows;
+    let mut data: Vec<bool> = bytes[at..].iter().map(|v| *v != 0).collect();
+    if !near(origin) {
+        data = data.chunks_exact(slab).rev().flatten().copied().collect();
+    }
+    Mask::new(Arc::clone(grid), data).unwrap()
+}
+
+/// A finished case on disk, as another system would get it.
+struct Delivered {
+    folder: tempfile::TempDir,
+    structure_set: PathBuf,
+    images: PathBuf,
+}
+
+fn write_out(result: &Segmentation, source: &Path) -> Delivered {
+    let folder = tempfile::tempdir().unwrap();
+    let structure_set = folder.path().join("rtss.dcm");
+    std::fs::write(&structure_set, &result.structure_set.bytes).unwrap();
+    let images = if result.derived.is_empty() {
+        source.to_owned()
+    } else {
+        let images = folder.path().join("derived");
+        std::fs::create_dir(&images).unwrap();
+        for (n, object) in result.derived.iter().enumerate() {
+            std::fs::write(images.join(format!("{n:04}.dcm")), &object.bytes).unwrap();
+        }
+        images
+    };
+    Delivered { folder, structure_set, images }
+}
+
+/// The checks that hold for every result. Returns what plastimatch read.
+pub fn judge(
+    result: &Segmentation,
+    found: &BTreeMap<Structure, Finding>,
+    series: &Series,
+    source: &Path,
+) -> BTreeMap<Structure, Mask> {
+    let planes = result.derived_series.as_ref().unwrap_or(series);
+    let delivered = write_out(result, source);
+    assert_eq!(dciodvfy(&delivered.structure_set), Vec::<String>::new(), "dciodvfy on the structure set");
+    let images = files_in(&delivered.images);
+    if !result.derived.is_empty() {
+        // Every slice is written by the same code: the first, the last and one between.
+        for file in [&images[0], &images[images.len() / 3], images.last().unwrap()] {
+            assert_eq!(dciodvfy(file), Vec::<String>::new(), "dciodvfy on a derived slice");
+        }
+    }
+    dcentvfy(&[images, vec![delivered.structure_set.clone()]].concat());
+
+    let mut read = plastimatch(&delivered.structure_set, &delivered.images, planes, delivered.folder.path());
+    let mut by_structure = BTreeMap::new();
+    for report in &result.report.structures {
+        let name = report.structure.name();
+        let theirs = read.remove(name);
+        assert_eq!(theirs.is_some(), report.found, "{name}: plastimatch has it: {}", theirs.is_some());
+        let Some(theirs) = theirs else { continue };
+        // The mask on the delivered planes, less the specks and with the holes filled that are reported as such.
+        let ours = outline(&resample_mask(&found[&report.structure].mask, planes.volume.grid()), &recipe().contours);
+        let ours = ours.unwrap().mask;
+        let likeness = dice(&ours, &theirs).unwrap().unwrap();
+        assert!(likeness >= 0.99, "{name}: Dice {likeness:.4} between our mask and plastimatch's reading");
+        by_structure.insert(report.structure, theirs);
+    }
+    assert!(read.is_empty(), "plastimatch read structures that are not ours: {:?}", read.keys());
+    by_structure
+}
