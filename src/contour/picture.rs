@@ -318,6 +318,20 @@ mod tests {
     }
 
     #[test]
+    fn the_legend_says_what_was_not_found() {
+        let volume = head(Shape::new(180, 105, 30), [1.0, 2.0, 2.5]);
+        let brain = (Structure::Brain, discs(volume.grid(), [1.0, 20.0], 55.0, 3..9));
+        // Pixels in the colour of a warning, below the statement at the top that has it always.
+        let warned = |eye: Vec<PlaneContour>| {
+            let sheet = decode(&contact_sheet(&volume, &[brain.clone(), (Structure::Eye_R, eye)]).unwrap());
+            let samples = sheet.samples.chunks_exact(3).skip(HEADER * sheet.width);
+            samples.filter(|colour| *colour == WARNING).count()
+        };
+        assert_eq!(warned(discs(volume.grid(), [-30.0, -61.0], 12.0, 4..7)), 0);
+        assert!(warned(Vec::new()) > "Eye_R not found".len() * 20, "its name and the words are written as a warning");
+    }
+
+    #[test]
     fn every_structure_is_on_a_chosen_plane() {
         let volume = head(Shape::new(180, 105, 60), [1.0, 2.0, 2.5]);
         let grid = volume.grid();
