@@ -10,8 +10,8 @@ use contourd::dicom::data::{assemble, read_folder, read_header, read_rtstruct};
 use contourd::geometry::working_volume;
 use contourd::service::Report;
 
-use crate::support::{contourd, open_folder, phantom_series, recipe_of, run};
-use crate::system::{Pacs, coarse_model, free_port};
+use crate::support::{contourd, phantom_series, recipe_of, run};
+use crate::system::{coarse_config, damage};
 
 fn segment(folder: &Path, output: &Path, more: &[&str]) -> Output {
     contourd().arg("segment").arg(folder).arg("--output").arg(output).args(more).output().unwrap()
@@ -33,23 +33,6 @@ fn refused(folder: &Path, phrases: &[&str]) {
 
 fn thick(seed: u64, folder: &Path) -> Vec<PathBuf> {
     phantom_series(seed, &["--spacing", "2,2,4"], folder)
-}
-
-/// A configuration with the coarse model as the only one, and more; in `folder`, beside the model.
-fn coarse_config(folder: &Path, more: &str) -> PathBuf {
-    let name = coarse_model(folder);
-    let file = folder.join("contourd.toml");
-    std::fs::write(&file, format!("[models]\ndir = {folder:?}\ndefault = {name:?}\n{more}")).unwrap();
-    file
-}
-
-/// One bit of one of the networks is another.
-fn damage(models: &Path) {
-    let network = models.join("coarse/coronal.onnx");
-    let mut bytes = std::fs::read(&network).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    std::fs::write(&network, bytes).unwrap();
 }
 
 #[test]
@@ -217,84 +200,6 @@ fn a_damaged_network_is_not_run() {
     assert_eq!(out.status.code(), Some(1));
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(said.contains("coronal.onnx") && said.contains("SHA-256"), "{said}");
-}
-
-/// `contourd doctor`: its status, its lines, and what it says on standard error.
-fn doctor(config: &Path) -> (Option<i32>, String, String) {
-    let out = contourd().args(["doctor", "--config"]).arg(config).output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (out.status.code(), text(&out.stdout), text(&out.stderr))
-}
-
-/// A line that begins so and goes on so.
-fn has_line(lines: &str, start: &str, rest: &str) -> bool {
-    lines.lines().any(|line| line.strip_prefix(start).is_some_and(|end| end.contains(rest)))
-}
-
-/// State directory and one destination.
-fn site(state: &Path, port: u16) -> String {
-    format!(
-        "[store]\nstate_dir = {state:?}\n[receive]\nmin_free_mebibytes = 64\n\
-         [[destination]]\nname = \"pacs\"\nhost = \"127.0.0.1\"\nport = {port}\nae_title = \"PACS\"\n\
-         [[route]]\nname = \"all\"\ndestinations = [\"pacs\"]\n"
-    )
-}
-
-#[test]
-fn doctor_finds_a_healthy_installation_in_order() {
-    let folder = open_folder();
-    let pacs = Pacs::start(free_port(), None);
-    let config = folder.path().join("contourd.toml");
-    let state = folder.path().join("state");
-    // The shipped models, which lie where the default configuration looks.
-    std::fs::write(&config, site(&state, pacs.dicom)).unwrap();
-    let (status, lines, said) = doctor(&config);
-    assert_eq!(status, Some(0), "{lines}{said}");
-    for (check, words) in [
-        ("configuration", "no faults"),
-        ("library", "onnxruntime"),
-        ("model oar-head-v1", "card sha256"),
-        ("golden case of oar-head-v1", "every class found"),
-        ("database and disk", "private server"),
-        ("destination pacs", "answers C-ECHO"),
-    ] {
-        assert!(has_line(&lines, &format!("ok    {check}: "), words), "{check} is missing from:\n{lines}");
-    }
-    for structure in Structure::ALL {
-        assert!(has_line(&lines, "      ", structure.name()), "{} is not in the table:\n{lines}", structure.name());
-    }
-    assert!(!lines.contains("FAIL") && lines.ends_with("everything is in order\n"), "{lines}");
-    assert!(!state.join("postgres/data/postmaster.pid").exists(), "the database of the check was stopped again");
-}
-
-#[test]
-fn doctor_names_everything_that_is_broken() {
-    let folder = open_folder();
-    let config = coarse_config(folder.path(), &site(&folder.path().join("state"), free_port()));
-    damage(folder.path());
-    let (status, lines, said) = doctor(&config);
-    assert_eq!(status, Some(1), "{lines}{said}");
-    assert!(has_line(&lines, "FAIL  model coarse: ", "coronal.onnx"), "{lines}");
-    assert!(has_line(&lines, "FAIL  destination pacs: ", "cannot connect"), "{lines}");
-    // One fault hides no other check.
-    for check in ["configuration", "library", "database and disk"] {
-        assert!(has_line(&lines, &format!("ok    {check}: "), ""), "{check} is missing from:\n{lines}");
-    }
-    assert!(!lines.contains("golden case") && !lines.contains("in order"), "{lines}");
-    assert!(said.contains("2 of the checks failed"), "{said}");
-}
-
-#[test]
-fn doctor_checks_nothing_by_a_configuration_that_it_cannot_read() {
-    let folder = tempfile::tempdir().unwrap();
-    let absent = folder.path().join("absent.toml");
-    let faulty = folder.path().join("faulty.toml");
-    std::fs::write(&faulty, "[store]\nstate_folder = \"/x\"\n").unwrap();
-    for (file, words) in [(absent, "cannot be read"), (faulty, "store.state_folder")] {
-        let (status, lines, said) = doctor(&file);
-        assert_eq!((status, lines.as_str()), (Some(64), ""), "{said}");
-        assert!(said.contains(words) && said.contains(file.to_str().unwrap()), "{said}");
-    }
 }
 
 #[test]

@@ -341,3 +341,20 @@ pub fn coarse_model(models: &Path) -> &'static str {
     }
     NAME
 }
+
+/// A configuration with the coarse model as the only one, and more; in `folder`, beside the model.
+pub fn coarse_config(folder: &Path, more: &str) -> PathBuf {
+    let name = coarse_model(folder);
+    let file = folder.join("contourd.toml");
+    std::fs::write(&file, format!("[models]\ndir = {folder:?}\ndefault = {name:?}\n{more}")).unwrap();
+    file
+}
+
+/// One bit of one of the networks is another.
+pub fn damage(models: &Path) {
+    let network = models.join("coarse/coronal.onnx");
+    let mut bytes = std::fs::read(&network).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&network, bytes).unwrap();
+}
