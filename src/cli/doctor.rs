@@ -143,12 +143,12 @@ fn golden(recipe: &Recipe) -> anyhow::Result<Golden> {
     let grid = Arc::new(Acquisition::Axial.grid(frame, &head.field_of_view(120.0), None)?);
     let acquired = image(&head, &grid, &ImageOptions::draw(GOLDEN_SEED));
     let working = working_volume(&acquired, &recipe.model.card().working)?;
-    let vote = recipe.model.run(&working.image, &|_| ())?;
+    let vote = recipe.model.run(&working, &|_| ())?;
     let found = rules::apply(&vote.labels(), &recipe.rules)?.structures;
     let mut golden = Golden { structures: Vec::new(), classes: BTreeMap::new() };
-    let truth = truth(&head, working.image.grid());
+    let truth = truth(&head, working.grid());
     for class in &recipe.model.card().classes {
-        let nothing = || Mask::empty(Arc::clone(working.image.grid()));
+        let nothing = || Mask::empty(Arc::clone(working.grid()));
         let (mut ours, mut theirs) = (nothing(), nothing());
         for structure in class.structures() {
             golden.structures.push(compare(structure, &found[&structure].mask, &truth[&structure])?);

@@ -194,7 +194,7 @@ fn training_case(
     let field = head.field_of_view(rng.within(95.0, 150.0));
     let grid = Arc::new(draw_grid(&mut rng, frame, &field)?);
     let acquired = image(&head, &grid, &ImageOptions::draw(seed));
-    let working_image = working_volume(&acquired, working)?.image;
+    let working_image = working_volume(&acquired, working)?;
     let labelled = class_labels(&head, working_image.grid());
     Ok(TrainingCase {
         id,

@@ -9,7 +9,6 @@
 //! millimetres asks the grid.
 
 mod canvas;
-mod check;
 mod contact;
 mod keyhole;
 mod outline;
@@ -22,12 +21,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::geometry::GeometryError;
 
-pub use check::{Check, Defect, check};
 pub use outline::{Outlines, contours_of, outline};
 pub use rasterise::rasterise;
 
 /// A corner (i, j) in continuous voxel indices.
 type Point = [f64; 2];
+
+/// The first two of some polygons of one plane (or one and itself) that cross, as positions in `polygons`. Where a
+/// polygon touches itself, as along the bridge of a keyhole, it does not cross.
+pub fn crossing(polygons: &[&[[f64; 2]]]) -> Option<(usize, usize)> {
+    contact::find_contact(polygons, contact::Contact::Cross).map(|(a, b)| (a.min(b), a.max(b)))
+}
 
 /// Area of a polygon in pixels; positive when it turns from +i towards +j.
 fn enclosed(p: &[Point]) -> f64 {

@@ -20,9 +20,7 @@ pub struct Outlines {
     /// What the contours enclose, pixel for pixel: the mask less the islands dropped, its holes filled. Volumes that are
     /// reported beside the contours are volumes of this.
     pub mask: Mask,
-    /// Islands (within a plane) that were too small and are not among the contours.
-    pub islands_dropped: usize,
-    /// Their voxels.
+    /// Voxels of islands (within a plane) that were too small and are not among the contours.
     pub voxels_dropped: usize,
     /// Voxels of holes that were filled.
     pub voxels_filled: usize,
@@ -45,8 +43,7 @@ pub fn contours_of(mask: &Mask, cfg: &ContourConfig) -> Result<Vec<PlaneContour>
 /// [`ContourError`]: settings out of range, an outline that cannot be written within the allowed number of points.
 pub fn outline(mask: &Mask, cfg: &ContourConfig) -> Result<Outlines, ContourError> {
     cfg.validate()?;
-    let mut out =
-        Outlines { contours: Vec::new(), mask: mask.clone(), islands_dropped: 0, voxels_dropped: 0, voxels_filled: 0 };
+    let mut out = Outlines { contours: Vec::new(), mask: mask.clone(), voxels_dropped: 0, voxels_filled: 0 };
     let Some(extent) = mask.extent() else { return Ok(out) };
     let plane_grid = plane_grid(mask.grid(), extent)?;
     let planes: Vec<Plane> = (extent.lo[2]..=extent.hi[2])
@@ -54,7 +51,6 @@ pub fn outline(mask: &Mask, cfg: &ContourConfig) -> Result<Outlines, ContourErro
         .map(|k| outline_plane(mask, extent, k, &plane_grid, cfg))
         .collect::<Result<_, _>>()?;
     for plane in planes {
-        out.islands_dropped += plane.islands_dropped;
         out.voxels_dropped += plane.voxels_dropped;
         out.voxels_filled += plane.voxels_filled;
         for polygon in plane.polygons {
@@ -74,7 +70,6 @@ struct Plane {
     k: usize,
     mask: Mask,
     polygons: Vec<Vec<Point>>,
-    islands_dropped: usize,
     voxels_dropped: usize,
     voxels_filled: usize,
 }
@@ -103,10 +98,9 @@ fn outline_plane(
     let mut plane = Mask::new(Arc::clone(grid), data)?;
     let voxels_filled = if cfg.holes == Holes::Fill { fill_holes(&mut plane) } else { 0 };
     let islands = components(&plane, Connectivity::Corners);
-    let islands_dropped = islands.list.iter().filter(|c| c.voxels < cfg.min_island_voxels).count();
     let voxels_dropped = islands.retain(&mut plane, |c| c.voxels >= cfg.min_island_voxels);
     let polygons = polygons(&plane, k, cfg)?;
-    Ok(Plane { k, mask: plane, polygons, islands_dropped, voxels_dropped, voxels_filled })
+    Ok(Plane { k, mask: plane, polygons, voxels_dropped, voxels_filled })
 }
 
 /// Fills what no way through background, corners included, joins to the border of the plane; returns the voxels.

@@ -1,5 +1,7 @@
 //! A picture to look at: a sheet of planes with the contours drawn on them.
 
+use serde::Serialize;
+
 use super::canvas::{Canvas, Colour, LETTER};
 use super::{ContourError, PlaneContour, Point, enclosed};
 use crate::anatomy::Structure;
@@ -26,28 +28,29 @@ const BACKGROUND: Colour = [18, 18, 22];
 const TEXT: Colour = [230, 230, 230];
 const WARNING: Colour = [255, 90, 90];
 
-/// Which intensities become black and white.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Window {
-    /// Black from here down.
-    low: f32,
-    /// White from here up.
-    high: f32,
+/// Which intensities are shown: black at `centre - width / 2` and below, white at `centre + width / 2` and above.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Window {
+    /// The intensity that becomes middle grey.
+    pub centre: f32,
+    /// From black to white, above zero.
+    pub width: f32,
 }
 
 impl Window {
     /// From 1 % to 99.5 % of the intensities above zero (air reads as zero), looked up in at most a million voxels.
-    fn of(volume: &Volume<f32>) -> Self {
+    pub fn of(volume: &Volume<f32>) -> Self {
         let step = volume.data().len().div_ceil(1_000_000).max(1);
         let bright = || volume.data().iter().copied().step_by(step).filter(|v| *v > 0.0);
         let (low, high) = (quantile(bright(), 0.01), quantile(bright(), 0.995));
-        Self { low, high: if high > low { high } else { low + 1.0 } }
+        let width = if high > low { high - low } else { 1.0 };
+        Self { centre: low + width / 2.0, width }
     }
 
     /// The grey level of an intensity.
-    fn grey(self, value: f32) -> u8 {
+    pub fn grey(self, value: f32) -> u8 {
         // What is not a number becomes black: the cast saturates and takes NaN to 0.
-        ((value - self.low) / (self.high - self.low) * 255.0).clamp(0.0, 255.0) as u8
+        (((value - self.centre) / self.width + 0.5) * 255.0).round().clamp(0.0, 255.0) as u8
     }
 }
 
@@ -123,7 +126,7 @@ struct View {
     step: Point,
     height: usize,
     /// Letters at the left, right, upper and lower border.
-    letters: [char; 4],
+    letters: [String; 4],
 }
 
 impl View {
@@ -150,7 +153,8 @@ impl View {
         let start: Point = std::array::from_fn(|a| if flips[a] { shown[a].1 } else { shown[a].0 } + step[a] / 2.0);
         let right = if flips[0] { i * -1.0 } else { i };
         let down = if flips[1] { j * -1.0 } else { j };
-        Self { start, step, height, letters: [right * -1.0, right, down * -1.0, down].map(letter) }
+        let main = |direction: Vec3| direction.sides().chars().take(1).collect();
+        Self { start, step, height, letters: [right * -1.0, right, down * -1.0, down].map(main) }
     }
 
     fn draw(
@@ -185,11 +189,11 @@ impl View {
             sheet.polygons([left, top, TILE_WIDTH, self.height], polygons, LINE_WIDTH, structure.colour());
         }
         let (middle_x, middle_y) = (left + TILE_WIDTH / 2 - LETTER, top + self.height / 2 - LETTER);
-        let [l, r, u, d] = self.letters.map(String::from);
-        sheet.label(left + 4, middle_y, 2, &l, TEXT);
-        sheet.label(left + TILE_WIDTH - 4 - 2 * LETTER, middle_y, 2, &r, TEXT);
-        sheet.label(middle_x, top + 4, 2, &u, TEXT);
-        sheet.label(middle_x, (top + self.height).saturating_sub(4 + 2 * LETTER), 2, &d, TEXT);
+        let [l, r, u, d] = &self.letters;
+        sheet.label(left + 4, middle_y, 2, l, TEXT);
+        sheet.label(left + TILE_WIDTH - 4 - 2 * LETTER, middle_y, 2, r, TEXT);
+        sheet.label(middle_x, top + 4, 2, u, TEXT);
+        sheet.label(middle_x, (top + self.height).saturating_sub(4 + 2 * LETTER), 2, d, TEXT);
         let shape = volume.grid().shape();
         let centre = volume.grid().centre(shape.cols / 2, shape.rows / 2, k).to_array();
         let (axis, _) = main_axis(volume.grid().axes()[2]);
@@ -216,12 +220,6 @@ fn main_axis(v: Vec3) -> (usize, f64) {
     let parts = v.to_array();
     let axis = (0..3).max_by(|a, b| parts[*a].abs().total_cmp(&parts[*b].abs())).unwrap_or(0);
     (axis, parts[axis])
-}
-
-/// The side of the patient that a direction points to (PS3.3 C.7.6.1.1.1).
-fn letter(v: Vec3) -> char {
-    let (axis, part) = main_axis(v);
-    [['R', 'L'], ['A', 'P'], ['F', 'H']][axis][usize::from(part > 0.0)]
 }
 
 #[cfg(test)]
@@ -353,19 +351,18 @@ mod tests {
 
     #[test]
     fn letters_follow_the_axes() {
-        assert_eq!(letter(Vec3::new(0.9, 0.3, 0.1)), 'L');
-        assert_eq!(letter(Vec3::new(0.1, -0.9, 0.3)), 'A');
-        assert_eq!(letter(Vec3::new(0.1, 0.2, -0.9)), 'F');
         let view = View::of(head(Shape::new(90, 80, 2), [2.0, 2.5, 3.0]).grid(), &[]);
-        assert_eq!(view.letters, ['R', 'L', 'A', 'P']);
+        assert_eq!(view.letters, ["R", "L", "A", "P"]);
     }
 
     #[test]
     fn the_window_spans_what_is_bright_and_never_vanishes() {
         let volume = head(Shape::new(90, 80, 3), [2.0, 2.5, 20.0]);
         let window = Window::of(&volume);
-        assert!(window.low > 0.0 && window.high < 500.0 && window.low < window.high);
+        let (low, high) = (window.centre - window.width / 2.0, window.centre + window.width / 2.0);
+        assert!(low > 0.0 && high < 500.0 && low < high);
+        assert_eq!((window.grey(low), window.grey(window.centre), window.grey(high)), (0, 128, 255));
         assert_eq!((window.grey(0.0), window.grey(1e6), window.grey(f32::NAN)), (0, 255, 0));
-        assert!(Window::of(&volume.map(|_| 0.0)).high > 0.0);
+        assert!(Window::of(&volume.map(|_| 0.0)).width > 0.0);
     }
 }

@@ -1,144 +1,11 @@
-//! Patient points, voxel indices and the grid that ties one to the other.
+//! The grid that ties voxel indices to patient points.
 
 use std::fmt;
-use std::ops::{Add, Mul, Sub};
 
 use sha2::{Digest, Sha256};
 
-use super::GeometryError;
+use super::{GeometryError, Index, Lps, Vec3};
 use crate::ids::FrameOfReferenceUid;
-
-/// A direction or displacement in LPS millimetres (or a unit vector).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Vec3 {
-    /// Towards the patient's left.
-    pub x: f64,
-    /// Posterior.
-    pub y: f64,
-    /// Superior.
-    pub z: f64,
-}
-
-impl Vec3 {
-    /// From components in LPS.
-    pub const fn new(x: f64, y: f64, z: f64) -> Self {
-        Self { x, y, z }
-    }
-
-    /// Scalar product.
-    pub fn dot(self, other: Self) -> f64 {
-        self.x * other.x + self.y * other.y + self.z * other.z
-    }
-
-    /// Vector product.
-    pub fn cross(self, o: Self) -> Self {
-        Self::new(self.y * o.z - self.z * o.y, self.z * o.x - self.x * o.z, self.x * o.y - self.y * o.x)
-    }
-
-    /// Length.
-    pub fn norm(self) -> f64 {
-        self.dot(self).sqrt()
-    }
-
-    /// The unit vector in this direction; `None` for a vector shorter than 1e-9.
-    pub fn unit(self) -> Option<Self> {
-        let norm = self.norm();
-        (norm > 1e-9).then(|| self * (1.0 / norm))
-    }
-
-    /// Components x, y, z.
-    pub const fn to_array(self) -> [f64; 3] {
-        [self.x, self.y, self.z]
-    }
-}
-
-impl Add for Vec3 {
-    type Output = Self;
-    fn add(self, o: Self) -> Self {
-        Self::new(self.x + o.x, self.y + o.y, self.z + o.z)
-    }
-}
-
-impl Sub for Vec3 {
-    type Output = Self;
-    fn sub(self, o: Self) -> Self {
-        Self::new(self.x - o.x, self.y - o.y, self.z - o.z)
-    }
-}
-
-impl Mul<f64> for Vec3 {
-    type Output = Self;
-    fn mul(self, s: f64) -> Self {
-        Self::new(self.x * s, self.y * s, self.z * s)
-    }
-}
-
-/// A point of patient space, LPS millimetres.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Lps {
-    /// Towards the patient's left.
-    pub x: f64,
-    /// Posterior.
-    pub y: f64,
-    /// Superior.
-    pub z: f64,
-}
-
-impl Lps {
-    /// From millimetres.
-    pub const fn new(x: f64, y: f64, z: f64) -> Self {
-        Self { x, y, z }
-    }
-
-    /// Components x, y, z in millimetres.
-    pub const fn to_array(self) -> [f64; 3] {
-        [self.x, self.y, self.z]
-    }
-
-    /// Distance in millimetres.
-    pub fn distance(self, other: Self) -> f64 {
-        (self - other).norm()
-    }
-}
-
-impl Sub for Lps {
-    type Output = Vec3;
-    fn sub(self, o: Self) -> Vec3 {
-        Vec3::new(self.x - o.x, self.y - o.y, self.z - o.z)
-    }
-}
-
-impl Add<Vec3> for Lps {
-    type Output = Self;
-    fn add(self, v: Vec3) -> Self {
-        Self::new(self.x + v.x, self.y + v.y, self.z + v.z)
-    }
-}
-
-impl Sub<Vec3> for Lps {
-    type Output = Self;
-    fn sub(self, v: Vec3) -> Self {
-        Self::new(self.x - v.x, self.y - v.y, self.z - v.z)
-    }
-}
-
-/// A place in a grid in voxels: integers are voxel centres, halves are the borders between voxels.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Index {
-    /// Column.
-    pub i: f64,
-    /// Row.
-    pub j: f64,
-    /// Slice.
-    pub k: f64,
-}
-
-impl Index {
-    /// From columns, rows, slices.
-    pub const fn new(i: f64, j: f64, k: f64) -> Self {
-        Self { i, j, k }
-    }
-}
 
 /// Extents of a grid in voxels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -331,6 +198,16 @@ impl Grid {
             ))
         })
     }
+
+    /// The box along the patient axes that holds the whole grid: smallest and largest x, y, z in mm.
+    pub fn bounds(&self) -> ([f64; 3], [f64; 3]) {
+        let corners = self.corners().map(Lps::to_array);
+        let pick = |a: usize, f: fn(f64, f64) -> f64, start: f64| corners.iter().map(|c| c[a]).fold(start, f);
+        (
+            std::array::from_fn(|a| pick(a, f64::min, f64::INFINITY)),
+            std::array::from_fn(|a| pick(a, f64::max, f64::NEG_INFINITY)),
+        )
+    }
 }
 
 #[cfg(test)]
@@ -375,6 +252,17 @@ mod tests {
             assert_ne!(other.unwrap().id(), g.id());
         }
         assert_eq!(oblique().id(), g.id());
+    }
+
+    #[test]
+    fn the_bounds_reach_half_a_voxel_beyond_the_centres() {
+        let (lo, hi) = oblique().bounds();
+        // j runs down: 7 rows of 0.8 mm. i and k span a turned rectangle of 2.5 x 7.5 mm.
+        assert!((hi[2] - 88.4).abs() < 1e-9 && (lo[2] - (88.4 - 5.6)).abs() < 1e-9);
+        let (s, c) = 0.4f64.sin_cos();
+        assert!((hi[0] - lo[0] - (2.5 * c + 7.5 * s)).abs() < 1e-9);
+        assert!((hi[1] - lo[1] - (2.5 * s + 7.5 * c)).abs() < 1e-9);
+        assert!((lo[1] - (12.5 - 0.25 * s - 1.25 * c)).abs() < 1e-9);
     }
 
     #[test]

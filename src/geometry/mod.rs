@@ -6,16 +6,18 @@
 
 mod components;
 mod grid;
+mod point;
 mod resample;
 mod volume;
 mod working;
 
 pub use components::{Component, Components, Connectivity, components};
-pub use grid::{Grid, GridId, Index, Lps, Shape, Vec3};
+pub use grid::{Grid, GridId, Shape};
+pub use point::{Index, Lps, Vec3};
 pub use resample::{downsample_filter, resample_linear, resample_mask};
 pub use volume::{Extent, Mask, Volume};
 pub(crate) use working::quantile;
-pub use working::{IntensityRule, WorkingSpec, WorkingVolume, working_grid_for, working_volume};
+pub use working::{IntensityRule, WorkingSpec, working_grid_for, working_volume};
 
 /// What can be wrong with a grid or with two things put together.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

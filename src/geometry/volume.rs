@@ -28,16 +28,6 @@ impl Extent {
     pub fn size(&self) -> [usize; 3] {
         std::array::from_fn(|a| self.hi[a] - self.lo[a] + 1)
     }
-
-    /// The box grown by `margin` voxels on every side, inside the grid.
-    pub fn grown(&self, margin: usize, grid: &Grid) -> Self {
-        let s = grid.shape();
-        let last = [s.cols - 1, s.rows - 1, s.slices - 1];
-        Self {
-            lo: self.lo.map(|v| v.saturating_sub(margin)),
-            hi: std::array::from_fn(|a| (self.hi[a] + margin).min(last[a])),
-        }
-    }
 }
 
 impl<T> Volume<T> {
@@ -222,7 +212,6 @@ mod tests {
         assert_eq!(m.extent().unwrap(), Extent { lo: [1, 2, 3], hi: [3, 2, 4] });
         assert!((m.cc() - 2.0 * 3.0 / 1000.0).abs() < 1e-12);
         assert_eq!(m.barycentre().unwrap(), Lps::new(11.0, 2.0, 17.5));
-        assert_eq!(m.extent().unwrap().grown(9, m.grid()), Extent { lo: [0, 0, 0], hi: [3, 2, 4] });
     }
 
     #[test]

@@ -47,15 +47,6 @@ impl Default for WorkingSpec {
     }
 }
 
-/// An image on the working grid, scaled, and what scaled it.
-#[derive(Debug, Clone)]
-pub struct WorkingVolume {
-    /// Scaled intensities.
-    pub image: Volume<f32>,
-    /// The divisor that the intensity rule gave, in the units of the acquired image.
-    pub divisor: f32,
-}
-
 /// Spacing of the coarse look at the whole field of view, in mm.
 const COARSE: f64 = 3.0;
 /// A slice, a column plane or a row plane belongs to the head from this much tissue on, in cm2.
@@ -67,7 +58,7 @@ const HEAD_AREA_CM2: f64 = 4.0;
 /// # Errors
 /// [`GeometryError::NoHead`] when nothing the size of a head stands out from the background.
 pub fn working_grid_for(image: &Volume<f32>, spec: &WorkingSpec) -> Result<Arc<Grid>, GeometryError> {
-    let (lo, hi) = bounds(image.grid());
+    let (lo, hi) = image.grid().bounds();
     let shape: [usize; 3] = std::array::from_fn(|a| (((hi[a] - lo[a]) / COARSE).floor() as usize).max(1));
     let coarse = Arc::new(Grid::axis_aligned(
         image.grid().frame().clone(),
@@ -117,7 +108,7 @@ pub fn working_grid_for(image: &Volume<f32>, spec: &WorkingSpec) -> Result<Arc<G
 ///
 /// # Errors
 /// As [`working_grid_for`]; [`GeometryError::NoHead`] also for an image without a positive voxel.
-pub fn working_volume(image: &Volume<f32>, spec: &WorkingSpec) -> Result<WorkingVolume, GeometryError> {
+pub fn working_volume(image: &Volume<f32>, spec: &WorkingSpec) -> Result<Volume<f32>, GeometryError> {
     let grid = working_grid_for(image, spec)?;
     let mut out = resample_linear(&downsample_filter(image, &grid)?, &grid, 0.0);
     let divisor = match spec.intensity_rule {
@@ -131,17 +122,7 @@ pub fn working_volume(image: &Volume<f32>, spec: &WorkingSpec) -> Result<Working
     for v in out.data_mut() {
         *v *= factor;
     }
-    Ok(WorkingVolume { image: out, divisor })
-}
-
-/// Patient-axis box of a grid, mm.
-fn bounds(grid: &Grid) -> ([f64; 3], [f64; 3]) {
-    let corners = grid.corners().map(Lps::to_array);
-    let pick = |a: usize, f: fn(f64, f64) -> f64, start: f64| corners.iter().map(|c| c[a]).fold(start, f);
-    (
-        std::array::from_fn(|a| pick(a, f64::min, f64::INFINITY)),
-        std::array::from_fn(|a| pick(a, f64::max, f64::NEG_INFINITY)),
-    )
+    Ok(out)
 }
 
 /// The largest connected bright body: everything above 15 % of the bright end (98 % quantile of what is not zero).
@@ -198,14 +179,14 @@ mod tests {
     fn check(image: &Volume<f32>, centre: Lps) {
         let spec = WorkingSpec::default();
         let w = working_volume(image, &spec).unwrap();
-        let grid = w.image.grid();
+        let grid = w.grid();
         let middle = grid.to_lps(super::super::Index::new(159.5, 182.0, 0.0));
         assert!((middle.x - centre.x).abs() < 2.5 && (middle.y - centre.y).abs() < 2.5, "{middle:?}");
         let top = grid.centre(0, 0, 199).z - (centre.z + 110.0);
         assert!((0.0..9.0).contains(&top), "the top slice lies {top} mm above the head");
-        let max = w.image.data().iter().copied().fold(0.0f32, f32::max);
+        let max = w.data().iter().copied().fold(0.0f32, f32::max);
         assert!((max - 1000.0).abs() < 0.1);
-        assert_eq!(w.image.at(0, 0, 199), 0.0);
+        assert_eq!(w.at(0, 0, 199), 0.0);
     }
 
     #[test]

@@ -74,7 +74,8 @@ impl Default for InferenceConfig {
     }
 }
 
-/// ONNX Runtime with its library loaded and its provider proven by a network that ran on it.
+/// ONNX Runtime with its library loaded. That the provider works is proven by [`super::Model::load`], which runs each
+/// network once.
 pub struct Runtime {
     environment: Environment,
     config: InferenceConfig,
@@ -85,8 +86,8 @@ pub struct Runtime {
 static LIVE: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
 impl Runtime {
-    /// Loads the library. Whether the provider works shows when the first network is loaded: registration failures
-    /// are errors, never a fallback.
+    /// Loads the library. Whether the provider works shows when the first network is loaded and run once: failures to
+    /// register it are errors, never a fallback.
     ///
     /// # Errors
     /// [`InferenceError::LibraryMissing`], [`InferenceError::Library`].

@@ -82,10 +82,7 @@ impl Acquisition {
         if let Some(order) = native.then(|| reordering(image.grid(), self.axes())).flatten() {
             return reorder(image, order);
         }
-        let corners = image.grid().corners().map(Lps::to_array);
-        let pick = |a: usize, f: fn(f64, f64) -> f64, start: f64| corners.iter().map(|c| c[a]).fold(start, f);
-        let lo: [f64; 3] = std::array::from_fn(|a| pick(a, f64::min, f64::INFINITY));
-        let hi: [f64; 3] = std::array::from_fn(|a| pick(a, f64::max, f64::NEG_INFINITY));
+        let (lo, hi) = image.grid().bounds();
         let field = FieldOfView {
             centre: Lps::new((lo[0] + hi[0]) / 2.0, (lo[1] + hi[1]) / 2.0, (lo[2] + hi[2]) / 2.0),
             size: std::array::from_fn(|a| hi[a] - lo[a]),

@@ -46,8 +46,8 @@ impl Daemon {
         let routes: Arc<[RouteConfig]> = config.routes.into();
         let presence = Arc::new(Presence::new());
         let calling = scp.ae_title.clone();
-        let receiver =
-            Receiver::new(Arc::clone(&store), config.receive.clone(), Arc::clone(&routes), Arc::clone(&presence));
+        let (receive, most) = (config.receive.clone(), scp.max_object_bytes());
+        let receiver = Receiver::new(Arc::clone(&store), receive, Arc::clone(&routes), Arc::clone(&presence), most);
         parts.spawn("the DICOM listener".into(), serve(listener, scp, Arc::new(receiver), shutdown.clone()));
         let watch = watch_series(Arc::clone(&store), config.receive, presence, shutdown.clone());
         parts.spawn("the watch over complete series".into(), watch);

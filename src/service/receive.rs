@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::json;
+use tokio::task::JoinError;
 
 use super::config::{ReceiveConfig, RouteConfig};
-use crate::dicom::data::{InstanceHeader, is_own_object, part10_file, read_damaged_header, read_header};
+use crate::dicom::data::{InstanceHeader, Refusal, is_own_object, part10_file, read_received_header};
 use crate::dicom::net::{Inbox, Received, StoreVerdict};
 use crate::ids::{InstanceUid, SeriesUid, sha256_hex};
 use crate::store::{Arrival, BlobKey, ErrorClass, Intake, KnownInstance, NewInstance, PatientText, Store, StoreError};
@@ -55,11 +56,18 @@ pub(super) struct Receiver {
     config: ReceiveConfig,
     routes: Arc<[RouteConfig]>,
     presence: Arc<Presence>,
+    max_object_bytes: usize,
 }
 
 impl Receiver {
-    pub fn new(store: Arc<Store>, config: ReceiveConfig, routes: Arc<[RouteConfig]>, presence: Arc<Presence>) -> Self {
-        Self { store, config, routes, presence }
+    pub fn new(
+        store: Arc<Store>,
+        config: ReceiveConfig,
+        routes: Arc<[RouteConfig]>,
+        presence: Arc<Presence>,
+        max_object_bytes: usize,
+    ) -> Self {
+        Self { store, config, routes, presence, max_object_bytes }
     }
 
     async fn take(&self, object: &Received) -> Result<StoreVerdict, StoreError> {
@@ -78,16 +86,15 @@ impl Receiver {
                 return self.refuse(object, "cannot_be_kept", &why, StoreVerdict::CannotUnderstand).await;
             }
         };
-        let (header, damage) = match read_header(&file) {
-            Ok(header) => (header, None),
-            Err(damage) => match read_damaged_header(&file) {
-                Some(header) => (header, Some(damage)),
-                None => {
-                    return self
-                        .refuse(object, "unreadable", &damage.to_string(), StoreVerdict::CannotUnderstand)
-                        .await;
-                }
-            },
+        let (header, damage) = match header_of(file.clone(), self.max_object_bytes).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(why)) => {
+                return self.refuse(object, "unreadable", &why.to_string(), StoreVerdict::CannotUnderstand).await;
+            }
+            Err(error) => {
+                tracing::error!(%error, instance = %object.instance, "an instance could not be looked at");
+                return Ok(StoreVerdict::Failure("internal fault, see the log of contourd".into()));
+            }
         };
         if header.instance != object.instance || header.sop_class != object.sop_class {
             let why = "SOP class or instance UID differ from the command's";
@@ -214,16 +221,26 @@ impl Inbox for Receiver {
             }
         });
         if matches!(verdict, StoreVerdict::OutOfResources | StoreVerdict::Failure(_)) {
-            self.presence.broken(series_of(&object));
+            self.presence.broken(series_of(&object, self.max_object_bytes).await);
         }
         verdict
     }
 }
 
 /// The series of an instance, as far as its header can be read.
-fn series_of(object: &Received) -> Option<SeriesUid> {
+async fn series_of(object: &Received, max_bytes: usize) -> Option<SeriesUid> {
     let file = part10_file(&object.sop_class, &object.instance, &object.transfer_syntax, &object.dataset).ok()?;
-    Some(read_header(&file).ok().or_else(|| read_damaged_header(&file))?.series)
+    let (header, _) = header_of(file.into(), max_bytes).await.ok()?.ok()?;
+    Some(header.series)
+}
+
+/// The header of a file and the damage behind it. Up to `max_bytes` may have to be inflated for it, which would keep other
+/// associations waiting; hence a thread of its own.
+async fn header_of(
+    file: Bytes,
+    max_bytes: usize,
+) -> Result<Result<(InstanceHeader, Option<Refusal>), Refusal>, JoinError> {
+    tokio::task::spawn_blocking(move || read_received_header(&file, max_bytes)).await
 }
 
 fn who(object: &Received) -> serde_json::Value {

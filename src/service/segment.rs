@@ -239,7 +239,7 @@ pub fn segment_series(
 ) -> Result<Segmentation, SegmentError> {
     let mut clock = Clock::new(progress);
     let working = clock.time(Stage::Preprocess, |_| working_volume(&series.volume, &recipe.model.card().working))?;
-    let vote = clock.time(Stage::Networks, |tell| recipe.model.run(&working.image, tell))?;
+    let vote = clock.time(Stage::Networks, |tell| recipe.model.run(&working, tell))?;
     drop(working);
     let found = clock.time(Stage::Rules, |_| rules::apply(&vote.labels(), &recipe.rules))?;
     finish(series, &found.structures, Some(&vote), recipe, order, clock)

@@ -48,7 +48,7 @@ pub use postgres::PgStore;
 pub use retry::{Retriable, Retried};
 pub use review::{NewReview, Rating, Review, ReviewTotals, Tally};
 pub use rows::{
-    Case, CaseState, InstanceRow, OutboxRow, OutboxState, PatientText, ResultKind, ResultRow, StructureRow, UnknownName,
+    Case, CaseState, InstanceRow, OutboxRow, OutboxState, PatientText, ResultKind, StructureRow, UnknownName,
 };
 pub use view::{Backlog, CaseView, DeliveryView, ImageFile, ImageFiles, RefusedOnReceipt};
 

@@ -193,32 +193,6 @@ pub struct StructureRow {
     pub contours: serde_json::Value,
 }
 
-/// An object that contourd made.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct ResultRow {
-    /// Key.
-    pub id: i64,
-    /// Case.
-    pub case_id: Uuid,
-    /// Slice or structure set.
-    #[sqlx(try_from = "String")]
-    pub kind: ResultKind,
-    /// Order of sending.
-    pub seq: i32,
-    /// SOP Instance UID.
-    pub sop_instance_uid: String,
-    /// SOP Class UID.
-    pub sop_class_uid: String,
-    /// Series Instance UID.
-    pub series_uid: String,
-    /// Where its Part 10 file lies.
-    pub blob_key: String,
-    /// SHA-256 of that file.
-    pub sha256: String,
-    /// Size of that file.
-    pub byte_count: i64,
-}
-
 /// A delivery: one result to one destination.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct OutboxRow {

@@ -7,16 +7,10 @@ use tokio::sync::{Mutex, OnceCell};
 use uuid::Uuid;
 
 use super::error::{ApiError, Class};
+use crate::contour::picture::Window;
 use crate::dicom::data::{Refusals, Series, assemble, parse_instances};
 use crate::geometry::{Vec3, quantile};
 use crate::store::{Blobs, Case, CaseState, PgStore};
-
-/// Which values are shown: black at `centre - width / 2` and below, white at `centre + width / 2` and above.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(super) struct Window {
-    pub(super) centre: f32,
-    pub(super) width: f32,
-}
 
 /// Where the patient's sides lie on the picture: R right, L left, A anterior, P posterior, H head, F feet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,16 +24,8 @@ pub(super) struct Edges {
 impl Edges {
     /// From the directions of growing columns, rows and slices. Columns grow to the right of the picture, rows down.
     pub(super) fn of([across, down, _]: [Vec3; 3]) -> Self {
-        Self { left: towards(across * -1.0), right: towards(across), top: towards(down * -1.0), bottom: towards(down) }
+        Self { left: (across * -1.0).sides(), right: across.sides(), top: (down * -1.0).sides(), bottom: down.sides() }
     }
-}
-
-/// A direction in letters, the main one first; a second one when it lies more than 17 degrees off the main one.
-fn towards(direction: Vec3) -> String {
-    let mut parts = [(direction.x, 'L', 'R'), (direction.y, 'P', 'A'), (direction.z, 'H', 'F')];
-    parts.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
-    let letter = |(size, plus, minus): (f64, char, char)| if size > 0.0 { plus } else { minus };
-    parts.into_iter().take(2).enumerate().filter(|(n, p)| *n == 0 || p.0.abs() > 0.3).map(|(_, p)| letter(p)).collect()
 }
 
 /// One case's images.
@@ -56,12 +42,10 @@ pub(super) struct Picture {
 impl Picture {
     fn new(series: Series, derived: bool) -> Self {
         let data = series.volume.data();
-        // A part of the voxels tells the window as well as all of them.
+        // A part of the voxels tells the range as well as all of them.
         let at = |q| quantile(data.iter().step_by((data.len() / 100_000).max(1)).copied(), q);
-        let (low, high) = (at(0.01), at(0.995));
-        let width = if high > low { high - low } else { 1.0 };
-        let window = Window { centre: (low + low + width) / 2.0, width };
-        Self { window, range: (at(0.0), at(0.9995).max(low + width)), series, derived }
+        let window = Window::of(&series.volume);
+        Self { window, range: (at(0.0), at(0.9995).max(window.centre + window.width / 2.0)), series, derived }
     }
 
     fn bytes(&self) -> usize {
@@ -71,14 +55,7 @@ impl Picture {
     /// Slice k as an 8-bit grey PNG, with the pixels' size in it.
     pub(super) fn png(&self, k: usize, window: Window) -> Result<Vec<u8>, ApiError> {
         let grid = self.series.volume.grid();
-        let low = window.centre - window.width / 2.0;
-        let grey: Vec<u8> = self
-            .series
-            .volume
-            .slice(k)
-            .iter()
-            .map(|v| ((v - low) / window.width * 255.0).round().clamp(0.0, 255.0) as u8)
-            .collect();
+        let grey: Vec<u8> = self.series.volume.slice(k).iter().map(|v| window.grey(*v)).collect();
         let [across, down, _] = grid.spacing();
         encode(grid.shape().cols, grid.shape().rows, [across, down], &grey).map_err(|e| {
             ApiError::new(Class::Internal, format!("The slice cannot be drawn: {e}."), "Look into the daemon's log.")

@@ -28,7 +28,7 @@ fn networks(series: &Series) -> (Segmentation, BTreeMap<Structure, Finding>) {
     let result = segment_series(series, recipe, &order(), &|_, _| ()).unwrap();
     // The result holds contours only, so the same stages once more.
     let working = working_volume(&series.volume, &recipe.model.card().working).unwrap();
-    let vote = recipe.model.run(&working.image, &|_| ()).unwrap();
+    let vote = recipe.model.run(&working, &|_| ()).unwrap();
     (result, rules::apply(&vote.labels(), &recipe.rules).unwrap().structures)
 }
 

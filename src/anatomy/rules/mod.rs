@@ -43,13 +43,6 @@ pub struct Finding {
     pub flags: Vec<Flag>,
 }
 
-impl Finding {
-    /// The worst flag's severity.
-    pub fn severity(&self) -> Option<Severity> {
-        self.flags.iter().map(Flag::severity).max()
-    }
-}
-
 /// An anatomically consistent segmentation.
 #[derive(Debug, Clone)]
 pub struct Consistent {

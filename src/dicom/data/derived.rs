@@ -82,10 +82,7 @@ fn attributes(source: &Series, meta: &DerivedSeriesMeta, grid: &Grid) -> MrSerie
 fn axial_grid(source: &Grid) -> Result<Arc<Grid>, GeometryError> {
     let finest = source.spacing().into_iter().fold(f64::INFINITY, f64::min);
     let spacing = [finest, finest, finest.max(1.0)];
-    let corners = source.corners().map(Lps::to_array);
-    let bound = |a: usize, pick: fn(f64, f64) -> f64, start: f64| corners.iter().map(|c| c[a]).fold(start, pick);
-    let lo: [f64; 3] = std::array::from_fn(|a| bound(a, f64::min, f64::INFINITY));
-    let hi: [f64; 3] = std::array::from_fn(|a| bound(a, f64::max, f64::NEG_INFINITY));
+    let (lo, hi) = source.bounds();
     // A thousandth of a voxel is left out rather than a voxel of nothing added.
     let [cols, rows, slices] = std::array::from_fn(|a| ((hi[a] - lo[a]) / spacing[a] - 1e-3).ceil().max(1.0) as usize);
     let [x, y, z] = std::array::from_fn(|a| ((lo[a] + spacing[a] / 2.0) * 1000.0).round() / 1000.0);

@@ -1,7 +1,8 @@
 //! The MR series in a folder.
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use dicom_dictionary_std::uids;
@@ -9,29 +10,34 @@ use rayon::prelude::*;
 
 use super::header::{InstanceHeader, is_own_object, read_header};
 use super::instance::{Instance, parse_instances};
+use super::part10::{FileMeta, Sniffed, lossless, sniff};
 use super::refusal::{Refusal, RefusalCode, Refusals};
 
 /// Folders inside folders are followed this deep.
 const MAX_DEPTH: usize = 16;
+/// So much of a file is read to see what it is.
+const HEAD: u64 = 16 << 10;
 
 /// A file of the folder and what its header says.
 enum Found {
     /// A DICOM object.
     Object(PathBuf, Box<InstanceHeader>),
+    /// An object that is no MR image, in a transfer syntax that is not read here: its kind in words.
+    Unread(String),
     /// Looks like DICOM but cannot be read.
     Damaged(Refusal),
     /// Something else.
     Foreign,
 }
 
-/// Reads the MR series in a folder, with folders inside and foreign files allowed. Objects that contourd made are
+/// Reads the MR series in a folder, with folders inside and foreign files allowed; links are followed. Objects that contourd made are
 /// passed over, so that results may lie beside their images.
 ///
 /// # Errors
 /// Nothing there, several MR series (named), or files that are damaged.
 pub fn read_folder(dir: &Path) -> Result<Vec<Instance>, Refusals> {
     let mut files = Vec::new();
-    collect(dir, 0, &mut files)?;
+    collect(dir, 0, &mut BTreeSet::new(), &mut files)?;
     files.sort();
     let found: Vec<Found> = files.par_iter().map(|path| look(path)).collect();
     let mut series: BTreeMap<String, (String, Vec<PathBuf>)> = BTreeMap::new();
@@ -40,6 +46,7 @@ pub fn read_folder(dir: &Path) -> Result<Vec<Instance>, Refusals> {
     for one in found {
         match one {
             Found::Foreign => {}
+            Found::Unread(kind) => *others.entry(kind).or_default() += 1,
             Found::Damaged(refusal) => damaged.push(refusal),
             Found::Object(_, header) if is_own_object(&header) => {}
             Found::Object(path, header) if header.sop_class == uids::MR_IMAGE_STORAGE => {
@@ -48,7 +55,7 @@ pub fn read_folder(dir: &Path) -> Result<Vec<Instance>, Refusals> {
             }
             Found::Object(_, header) => {
                 enhanced |= header.modality == "MR";
-                *others.entry(header.modality).or_default() += 1;
+                *others.entry(format!("of modality {}", header.modality)).or_default() += 1;
             }
         }
     }
@@ -80,7 +87,7 @@ fn nothing(others: &BTreeMap<String, usize>, enhanced: bool) -> Refusal {
             "the folder holds no DICOM images; name the folder of the T1 MR series",
         );
     }
-    let kinds: Vec<String> = others.iter().map(|(modality, count)| format!("{count} of modality {modality}")).collect();
+    let kinds: Vec<String> = others.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     let kinds = kinds.join(", ");
     if enhanced {
         let message = format!(
@@ -92,52 +99,64 @@ fn nothing(others: &BTreeMap<String, usize>, enhanced: bool) -> Refusal {
     Refusal::new(RefusalCode::NotMr, message)
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Refusal {
+fn unreadable(path: &Path, error: &io::Error) -> Refusal {
     Refusal::new(RefusalCode::Unreadable, format!("{} cannot be read: {error}", path.display()))
 }
 
-fn collect(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Refusal> {
+/// The files of a folder and of those in it. A folder that is reached twice over links is visited once.
+fn collect(dir: &Path, depth: usize, visited: &mut BTreeSet<PathBuf>, files: &mut Vec<PathBuf>) -> Result<(), Refusal> {
     if depth > MAX_DEPTH {
         let message = format!("{} is nested more than {MAX_DEPTH} folders deep", dir.display());
         return Err(Refusal::new(RefusalCode::Unreadable, message));
     }
+    if !visited.insert(fs::canonicalize(dir).map_err(|e| unreadable(dir, &e))?) {
+        return Ok(());
+    }
     for entry in fs::read_dir(dir).map_err(|e| unreadable(dir, &e))? {
         let path = entry.map_err(|e| unreadable(dir, &e))?.path();
-        let kind = fs::symlink_metadata(&path).map_err(|e| unreadable(&path, &e))?.file_type();
+        // Follows links; one that leads nowhere may have led to a slice.
+        let kind = fs::metadata(&path).map_err(|e| unreadable(&path, &e))?.file_type();
         if kind.is_dir() {
-            collect(&path, depth + 1, files)?;
-        } else if kind.is_file() || (kind.is_symlink() && path.is_file()) {
+            collect(&path, depth + 1, visited, files)?;
+        } else if kind.is_file() {
             files.push(path);
         }
     }
     Ok(())
 }
 
+/// What a file is. Only what may be an MR image or a result of ours is read whole.
 fn look(path: &Path) -> Found {
+    match head(path).map(|head| sniff(&head)) {
+        Err(error) => return Found::Damaged(unreadable(path, &error)),
+        Ok(Sniffed::Foreign) => return Found::Foreign,
+        Ok(Sniffed::Object(FileMeta { sop_class, transfer_syntax })) => {
+            if sop_class == uids::MEDIA_STORAGE_DIRECTORY_STORAGE {
+                return Found::Foreign;
+            }
+            if sop_class != uids::MR_IMAGE_STORAGE && lossless(&transfer_syntax).is_none() {
+                return Found::Unread(format!("of SOP class {sop_class} in transfer syntax {transfer_syntax}"));
+            }
+        }
+        Ok(Sniffed::Unclear) => {}
+    }
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) => return Found::Damaged(unreadable(path, &error)),
     };
     match read_header(&bytes) {
-        Ok(header) if header.sop_class == MEDIA_DIRECTORY => Found::Foreign,
         Ok(header) => Found::Object(path.to_owned(), Box::new(header)),
+        // Without the mark it is some other kind of file; a data set without any frame is taken only when whole.
+        Err(_) if bytes.get(128..132) != Some(b"DICM") => Found::Foreign,
         Err(refusal) => {
-            // Without the mark it is some other kind of file; a data set without any frame is taken only when whole.
-            let marked = bytes.get(128..132) == Some(b"DICM");
-            if !marked || is_directory(&bytes) {
-                return Found::Foreign;
-            }
             let message = format!("{}: {}", path.display(), refusal.message);
             Found::Damaged(Refusal { message, ..refusal })
         }
     }
 }
 
-/// Media Storage Directory Storage, the DICOMDIR of a disc.
-const MEDIA_DIRECTORY: &str = "1.2.840.10008.1.3.10";
-
-/// Whether the file meta information calls the file a DICOMDIR (which has no instance of its own).
-fn is_directory(bytes: &[u8]) -> bool {
-    let uid = MEDIA_DIRECTORY.as_bytes();
-    bytes.get(132..512.min(bytes.len())).is_some_and(|meta| meta.windows(uid.len()).any(|w| w == uid))
+fn head(path: &Path) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    File::open(path)?.take(HEAD).read_to_end(&mut head)?;
+    Ok(head)
 }

@@ -53,12 +53,18 @@ pub fn read_header(bytes: &[u8]) -> Result<InstanceHeader, Refusal> {
     header_of(&opened, &object)
 }
 
-/// The header of an object that [`read_header`] refuses, if the damage comes after it: it names the series that the
-/// refusal belongs to, and nothing more may be done with it.
-pub fn read_damaged_header(bytes: &[u8]) -> Option<InstanceHeader> {
-    let (opened, _) = part10::open_until_damage(bytes).ok()?;
-    let object = opened.parse(Some(tags::PIXEL_DATA)).ok()?;
-    header_of(&opened, &object).ok()
+/// The header of an object as it is received. Where the object is cut short or damaged behind its header, the damage
+/// comes beside it: the header names the series that the refusal belongs to, and nothing more may be done with it.
+/// A deflated data set may inflate to `max_bytes`.
+///
+/// # Errors
+/// A refusal for what is not DICOM, is too large, or does not name study, series and instance before its damage.
+pub fn read_received_header(bytes: &[u8], max_bytes: usize) -> Result<(InstanceHeader, Option<Refusal>), Refusal> {
+    let (opened, damage) = part10::open_until_damage(bytes, max_bytes)?;
+    match opened.parse(Some(tags::PIXEL_DATA)).and_then(|object| header_of(&opened, &object)) {
+        Ok(header) => Ok((header, damage)),
+        Err(unnamed) => Err(damage.unwrap_or(unnamed)),
+    }
 }
 
 /// The header of a parsed object.

@@ -27,7 +27,7 @@ mod values;
 
 pub use derived::{DerivedSeriesMeta, derived_axial_series};
 pub use folder::read_folder;
-pub use header::{InstanceHeader, MANUFACTURER, MODEL_NAME, is_own_object, read_damaged_header, read_header};
+pub use header::{InstanceHeader, MANUFACTURER, MODEL_NAME, is_own_object, read_header, read_received_header};
 pub use instance::{Instance, parse_instance, parse_instances};
 pub use mr::{MrSeriesAttributes, write_mr_series};
 pub use part10::part10_file;

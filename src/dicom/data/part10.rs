@@ -16,8 +16,8 @@ use super::values::tag_name;
 use crate::dicom::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 use crate::ids::{InstanceUid, SeriesUid};
 
-/// A data set inflated beyond this is refused (an MR slice has a few megabytes).
-const MAX_INFLATED: u64 = 1 << 30;
+/// A data set of a file that inflates beyond this is refused (an MR slice has a few megabytes).
+const MAX_INFLATED: usize = 256 << 20;
 
 /// Transfer syntaxes that are read here, and whether their pixels are always exact.
 const READ: [(&str, bool); 11] = [
@@ -52,18 +52,19 @@ pub(super) struct Opened<'a> {
 /// # Errors
 /// Not DICOM, truncated, or a transfer syntax that is not read here.
 pub(super) fn open(bytes: &[u8]) -> Result<Opened<'_>, Refusal> {
-    match open_until_damage(bytes)? {
+    match open_until_damage(bytes, MAX_INFLATED)? {
         (opened, None) => Ok(opened),
         (_, Some(damage)) => Err(damage),
     }
 }
 
 /// As [`open`], but a data set that is cut short or damaged is opened as far as it goes; the damage comes beside it.
+/// A deflated data set may have `max_inflated` bytes.
 ///
 /// # Errors
-/// Not DICOM, or a transfer syntax that is not read here.
-pub(super) fn open_until_damage(bytes: &[u8]) -> Result<(Opened<'_>, Option<Refusal>), Refusal> {
-    let (transfer_syntax, dataset) = split(bytes)?;
+/// Not DICOM, a transfer syntax that is not read here, or a deflated data set that is damaged or too large.
+pub(super) fn open_until_damage(bytes: &[u8], max_inflated: usize) -> Result<(Opened<'_>, Option<Refusal>), Refusal> {
+    let (FileMeta { transfer_syntax, .. }, dataset) = split(bytes)?;
     if lossless(&transfer_syntax).is_none() {
         let name = TransferSyntaxRegistry.get(&transfer_syntax).map_or("unknown", |ts| ts.name());
         let message = format!(
@@ -72,7 +73,7 @@ pub(super) fn open_until_damage(bytes: &[u8]) -> Result<(Opened<'_>, Option<Refu
         return Err(Refusal::new(RefusalCode::TransferSyntax, message).with_tag(tag_name(tags::TRANSFER_SYNTAX_UID)));
     }
     let dataset = if transfer_syntax == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN {
-        Cow::Owned(inflate(dataset)?)
+        Cow::Owned(inflate(dataset, max_inflated)?)
     } else {
         Cow::Borrowed(dataset)
     };
@@ -123,20 +124,69 @@ pub(super) fn error_chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Transfer syntax and data set of a file.
-fn split(bytes: &[u8]) -> Result<(String, &[u8]), Refusal> {
-    let meta = match bytes {
-        _ if bytes.get(128..132) == Some(b"DICM") => 132,
-        _ if bytes.starts_with(b"DICM") => 4,
-        _ if bytes.starts_with(&[0x02, 0x00]) => 0,
-        _ if bytes.starts_with(&[0x08, 0x00]) => return Ok((guess(bytes).to_owned(), bytes)),
-        _ => {
+/// How DICOM may begin.
+enum Beginning {
+    /// With file meta information, from this byte on.
+    Meta(usize),
+    /// With the data set.
+    Dataset,
+}
+
+/// How a file begins, from its first [`SNIFFED`] bytes; `None` for what is not DICOM.
+fn beginning(bytes: &[u8]) -> Option<Beginning> {
+    match bytes {
+        _ if bytes.get(128..SNIFFED) == Some(b"DICM") => Some(Beginning::Meta(SNIFFED)),
+        _ if bytes.starts_with(b"DICM") => Some(Beginning::Meta(4)),
+        _ if bytes.starts_with(&[0x02, 0x00]) => Some(Beginning::Meta(0)),
+        _ if bytes.starts_with(&[0x08, 0x00]) => Some(Beginning::Dataset),
+        _ => None,
+    }
+}
+
+/// Preamble and mark.
+const SNIFFED: usize = 132;
+
+/// What a file says of itself before its data set; the SOP class is empty where it is not said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FileMeta {
+    pub transfer_syntax: String,
+    pub sop_class: String,
+}
+
+/// What the first bytes of a file say of the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Sniffed {
+    /// It is not DICOM.
+    Foreign,
+    /// It is an object of this kind.
+    Object(FileMeta),
+    /// It may be an object; one has to read on.
+    Unclear,
+}
+
+/// Looks at the beginning of a file, some kilobytes or all of it.
+pub(super) fn sniff(head: &[u8]) -> Sniffed {
+    match beginning(head) {
+        None => Sniffed::Foreign,
+        Some(Beginning::Dataset) => Sniffed::Unclear,
+        Some(Beginning::Meta(_)) => split(head).map_or(Sniffed::Unclear, |(meta, _)| Sniffed::Object(meta)),
+    }
+}
+
+/// File meta information and data set of a file.
+fn split(bytes: &[u8]) -> Result<(FileMeta, &[u8]), Refusal> {
+    let mut at = match beginning(bytes) {
+        Some(Beginning::Meta(at)) => at,
+        Some(Beginning::Dataset) => {
+            let meta = FileMeta { transfer_syntax: guess(bytes).to_owned(), sop_class: String::new() };
+            return Ok((meta, bytes));
+        }
+        None => {
             let message = "this is not a DICOM file: neither the mark DICM nor a data set begins it";
             return Err(Refusal::new(RefusalCode::NotDicom, message));
         }
     };
-    let mut at = meta;
-    let mut transfer_syntax = None;
+    let (mut transfer_syntax, mut sop_class) = (None, String::new());
     while bytes.get(at..at + 2) == Some(&[0x02, 0x00]) {
         let header = layout::read_header(bytes, at, bytes.len(), Encoding::Explicit)?;
         let end = header.value.saturating_add(header.length as usize);
@@ -144,9 +194,11 @@ fn split(bytes: &[u8]) -> Result<(String, &[u8]), Refusal> {
             let message = "the object ends inside its file meta information; it was cut short: fetch it again";
             Refusal::new(RefusalCode::Truncated, message).with_tag(tag_name(header.tag))
         })?;
-        if header.tag == tags::TRANSFER_SYNTAX_UID {
-            let text = String::from_utf8_lossy(value);
-            transfer_syntax = Some(text.trim_matches(['\0', ' ']).to_owned());
+        let uid = || String::from_utf8_lossy(value).trim_matches(['\0', ' ']).to_owned();
+        match header.tag {
+            tags::TRANSFER_SYNTAX_UID => transfer_syntax = Some(uid()),
+            tags::MEDIA_STORAGE_SOP_CLASS_UID => sop_class = uid(),
+            _ => {}
         }
         at = end;
     }
@@ -159,7 +211,7 @@ fn split(bytes: &[u8]) -> Result<(String, &[u8]), Refusal> {
         let message = "the file does not say how it is encoded; export it again as a DICOM Part 10 file";
         Refusal::new(RefusalCode::MissingAttribute, message).with_tag(tag_name(tags::TRANSFER_SYNTAX_UID))
     })?;
-    Ok((transfer_syntax, dataset))
+    Ok((FileMeta { transfer_syntax, sop_class }, dataset))
 }
 
 /// The encoding of a bare data set: explicit when a VR stands behind the first tag.
@@ -170,7 +222,7 @@ fn guess(dataset: &[u8]) -> &'static str {
     }
 }
 
-fn inflate(deflated: &[u8]) -> Result<Vec<u8>, Refusal> {
+fn inflate(deflated: &[u8], max: usize) -> Result<Vec<u8>, Refusal> {
     let broken = |reason: String| {
         Refusal::new(
             RefusalCode::Truncated,
@@ -184,10 +236,15 @@ fn inflate(deflated: &[u8]) -> Result<Vec<u8>, Refusal> {
         return Err(broken("no decoder".into()));
     };
     let mut out = Vec::new();
-    let mut reader = adapter.adapt_reader(Box::new(Cursor::new(deflated))).take(MAX_INFLATED + 1);
+    let mut reader = adapter.adapt_reader(Box::new(Cursor::new(deflated))).take(max as u64 + 1);
     reader.read_to_end(&mut out).map_err(|e| broken(e.to_string()))?;
-    if out.len() as u64 > MAX_INFLATED {
-        return Err(Refusal::new(RefusalCode::TooLarge, "the deflated data set inflates to more than one gigabyte"));
+    if out.len() > max {
+        let message = format!(
+            "the deflated data set inflates to more than {} MiB, and no more is taken; an MR image has a few: look at \
+             what sent it",
+            max >> 20
+        );
+        return Err(Refusal::new(RefusalCode::TooLarge, message));
     }
     Ok(out)
 }

@@ -74,7 +74,8 @@ impl ScpConfig {
         faults
     }
 
-    pub(super) fn max_object_bytes(&self) -> usize {
+    /// Most bytes of a data set, as sent and as inflated.
+    pub fn max_object_bytes(&self) -> usize {
         self.max_object_mebibytes as usize * 1024 * 1024
     }
 }

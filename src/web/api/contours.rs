@@ -9,12 +9,12 @@ use uuid::Uuid;
 use super::{Path, Query, case_of};
 use crate::anatomy::Structure;
 use crate::contour::PlaneContour;
-use crate::contour::picture::contact_sheet;
+use crate::contour::picture::{Window, contact_sheet};
 use crate::dicom::data::Series;
 use crate::store::StructureRow;
 use crate::web::WebState;
 use crate::web::error::{ApiError, Class};
-use crate::web::picture::{Edges, Picture, Window};
+use crate::web::picture::{Edges, Picture};
 
 #[derive(Serialize)]
 pub(super) struct ImageJson {

@@ -224,7 +224,7 @@ fn a_mirrored_acquisition_keeps_its_sides() {
         let [columns, rows, _] = series.volume.grid().axes();
         assert_eq!([columns.x < 0.0, rows.y < 0.0], corner, "the series is stored as this test wants it");
         // What the networks get to see is the same, so that they cannot confuse sides either.
-        let image = working_volume(&series.volume, working).unwrap().image;
+        let image = working_volume(&series.volume, working).unwrap();
         let (first, found) = seen.get_or_insert_with(|| (image.data().to_vec(), true_findings(&head, image.grid())));
         let furthest = first.iter().zip(image.data()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(furthest < 0.5, "{corner:?}: the networks' input differs by {furthest} of 1000");

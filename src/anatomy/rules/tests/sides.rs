@@ -57,7 +57,7 @@ fn a_nerve_keeps_its_end_beyond_the_plane_and_takes_its_eye_s_side() {
     let nerve = &result.structures[&Structure::OpticNrv_R];
     assert!(effect(&result, Structure::OpticNrv_R, Rule::Laterality).unwrap().0 > 500);
     assert!(matches!(nerve.flags[..], [Flag::SideAgainstPlane { distance_mm }] if distance_mm > 5.0));
-    assert_eq!(nerve.severity(), Some(Severity::Red));
+    assert_eq!(nerve.flags[0].severity(), Severity::Red);
     // Without the eye its place decides.
     for voxel in labels.data_mut() {
         *voxel &= !Class::Eye.bit();
@@ -77,7 +77,7 @@ fn a_side_decided_by_little_is_flagged_red() {
     let result = run(&labels, &RulesConfig::default());
     let left = &result.structures[&Structure::Hippocampus_L];
     assert!(matches!(left.flags[..], [Flag::SideUncertain { distance_mm }] if distance_mm < 5.0));
-    assert_eq!(left.severity(), Some(Severity::Red));
+    assert_eq!(left.flags[0].severity(), Severity::Red);
     let result = run(&labels, &RulesConfig { side_red_below_mm: 0.5, ..RulesConfig::default() });
     assert!(result.structures[&Structure::Hippocampus_L].flags.is_empty());
 }

@@ -1,6 +1,6 @@
 //! What dciodvfy does not look at: whether the parts of a structure set fit each other and its series.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
@@ -12,6 +12,7 @@ use super::super::{Series, SliceRef, part10};
 use super::read::{ReadContour, ReadRoi, StructureSet, items, structure_set};
 use super::write::MAX_CONTOUR_DATA;
 use crate::anatomy::Structure;
+use crate::contour::crossing;
 use crate::geometry::Vec3;
 
 /// The kind of a defect.
@@ -76,6 +77,8 @@ pub enum DefectCode {
     OffPlane,
     /// A point outside the pixels of its image.
     OutsideImage,
+    /// Two contours of a region, or one and itself, cross on their image.
+    Crossing,
     /// A number of more than 16 characters.
     NumberLength,
     /// Contour Data too long for an explicit VR.
@@ -245,6 +248,29 @@ fn region(roi: &ReadRoi, object: &InMemDicomObject, series: &Series, found: &mut
     found.unless(!roi.contours.is_empty(), RoiWithoutContours, &format!("{name} has no contour"));
     for (n, contour) in roi.contours.iter().enumerate() {
         polygon(&format!("contour {} of {name}", n + 1), contour, series, found);
+    }
+    crossings(roi, series, found);
+}
+
+/// No two contours on one image cross, nor one itself: a planning system would fill them as it likes.
+fn crossings(roi: &ReadRoi, series: &Series, found: &mut Found) {
+    // What is on no image of the series has been reported.
+    let Ok(contours) = roi.plane_contours(series) else { return };
+    let mut planes: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (n, contour) in contours.iter().enumerate() {
+        planes.entry(contour.slice).or_default().push(n);
+    }
+    for numbers in planes.values() {
+        let polygons: Vec<&[[f64; 2]]> = numbers.iter().map(|n| contours[*n].points.as_slice()).collect();
+        if let Some((a, b)) = crossing(&polygons) {
+            let (name, a, b) = (&roi.name, numbers[a] + 1, numbers[b] + 1);
+            let message = if a == b {
+                format!("contour {a} of {name} crosses itself")
+            } else {
+                format!("contours {a} and {b} of {name} cross")
+            };
+            found.add(DefectCode::Crossing, message);
+        }
     }
 }
 

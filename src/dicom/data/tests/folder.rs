@@ -1,6 +1,7 @@
 //! A folder to the instances of its MR series.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use dicom_core::VR;
@@ -8,7 +9,10 @@ use dicom_dictionary_std::tags;
 use tempfile::TempDir;
 
 use super::support::{encoded, meta, oblique_grid, oblique_series, rois, with};
-use crate::dicom::data::{MANUFACTURER, MODEL_NAME, RefusalCode, Refusals, assemble, read_folder, write_rtstruct};
+use crate::dicom::data::{
+    MANUFACTURER, MODEL_NAME, RefusalCode, Refusals, assemble, part10_file, read_folder, write_rtstruct,
+};
+use crate::ids::InstanceUid;
 
 fn filled() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -80,4 +84,55 @@ fn a_truncated_file_is_not_passed_over() {
     let refusals = read_folder(dir.path()).unwrap_err();
     assert_eq!(refusals.0[0].code, RefusalCode::Truncated);
     assert!(refusals.to_string().contains("4.dcm"));
+}
+
+/// The file of an object of a SOP class in a transfer syntax; the data set is never looked at.
+fn opaque(sop_class: &str, transfer_syntax: &str) -> Vec<u8> {
+    part10_file(sop_class, &InstanceUid::parse("1.2.3.4").unwrap(), transfer_syntax, &[0u8; 64]).unwrap()
+}
+
+const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
+const MPEG4: &str = "1.2.840.10008.1.2.4.102";
+const VIDEO: &str = "1.2.840.10008.5.1.4.1.1.77.1.4.1";
+
+#[test]
+fn a_foreign_object_that_is_not_read_here_leaves_the_series_alone() {
+    let dir = filled();
+    fs::write(dir.path().join("a/video.dcm"), opaque(VIDEO, MPEG4)).unwrap();
+    fs::write(dir.path().join("DICOMDIR"), opaque("1.2.840.10008.1.3.10", "1.2.840.10008.1.2.1")).unwrap();
+    assert_eq!(assemble(read_folder(dir.path()).unwrap()).unwrap().slices, oblique_series().slices);
+    // An MR image in such a transfer syntax may be a slice of the series.
+    fs::write(dir.path().join("a/mr.dcm"), opaque("1.2.840.10008.5.1.4.1.1.4", BIG_ENDIAN)).unwrap();
+    assert_eq!(code(dir.path()), RefusalCode::TransferSyntax);
+    let alone = tempfile::tempdir().unwrap();
+    fs::write(alone.path().join("video.dcm"), opaque(VIDEO, MPEG4)).unwrap();
+    let refusals = read_folder(alone.path()).unwrap_err();
+    assert_eq!(refusals.0[0].code, RefusalCode::NotMr);
+    assert!(refusals.to_string().contains(&format!("1 of SOP class {VIDEO}")), "{refusals}");
+}
+
+#[test]
+fn foreign_files_are_not_read_whole() {
+    let dir = filled();
+    // Sparse, and more than any memory holds.
+    for (name, head) in [("disk.img", vec![0u8; 300]), ("a/film.dcm", opaque(VIDEO, MPEG4))] {
+        let path = dir.path().join(name);
+        fs::write(&path, head).unwrap();
+        fs::File::options().write(true).open(&path).unwrap().set_len(1 << 42).unwrap();
+    }
+    assert_eq!(read_folder(dir.path()).unwrap().len(), 11);
+}
+
+#[test]
+fn links_are_followed_once_and_a_broken_one_is_told() {
+    let elsewhere = filled();
+    let dir = tempfile::tempdir().unwrap();
+    symlink(elsewhere.path().join("a"), dir.path().join("linked")).unwrap();
+    symlink(elsewhere.path().join("a/b"), dir.path().join("again")).unwrap();
+    symlink(dir.path(), elsewhere.path().join("a/b/round")).unwrap();
+    assert_eq!(read_folder(dir.path()).unwrap().len(), 11);
+    symlink(dir.path().join("gone"), dir.path().join("slice.dcm")).unwrap();
+    let refusals = read_folder(dir.path()).unwrap_err();
+    assert_eq!(refusals.0[0].code, RefusalCode::Unreadable);
+    assert!(refusals.to_string().contains("slice.dcm"), "{refusals}");
 }

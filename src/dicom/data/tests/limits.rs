@@ -1,14 +1,19 @@
 //! Bytes that mean harm or damage: refused, never a panic, never memory for what is not there.
 
+use std::io::Write;
+
 use dicom_core::{Tag, VR};
-use dicom_dictionary_std::tags;
+use dicom_dictionary_std::{tags, uids};
+use dicom_encoding::{Codec, TransferSyntaxIndex};
+use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 use proptest::prelude::*;
 
 use super::files::fixture;
 use super::support::{encoded, meta, oblique_grid, oblique_series, rois, with, without};
 use crate::dicom::data::layout::{Encoding, walk};
 use crate::dicom::data::{
-    RefusalCode, parse_instance, read_damaged_header, read_header, read_rtstruct, validate_rtstruct, write_rtstruct,
+    RefusalCode, parse_instance, part10_file, read_header, read_received_header, read_rtstruct, validate_rtstruct,
+    write_rtstruct,
 };
 
 const SYNTAXES: [&str; 8] = [
@@ -103,10 +108,36 @@ fn an_object_cut_short_still_names_its_series_once_the_cut_comes_after_it() {
     let whole = read_header(&file).unwrap();
     let cut = &file[..file.len() - 10];
     assert_eq!(read_header(cut).unwrap_err().code, RefusalCode::Truncated);
-    assert_eq!(read_damaged_header(cut).unwrap(), whole);
+    let (header, damage) = read_received_header(cut, 1 << 20).unwrap();
+    assert_eq!((header, damage.unwrap().code), (whole.clone(), RefusalCode::Truncated));
+    assert_eq!(read_received_header(&file, 1 << 20).unwrap(), (whole, None));
     let series = file.windows(4).position(|w| w == [0x20, 0, 0x0E, 0]).unwrap();
-    assert_eq!(read_damaged_header(&file[..series + 6]), None);
-    assert_eq!(read_damaged_header(b"no DICOM"), None);
+    assert_eq!(read_received_header(&file[..series + 6], 1 << 20).unwrap_err().code, RefusalCode::Truncated);
+    assert_eq!(read_received_header(b"no DICOM", 1 << 20).unwrap_err().code, RefusalCode::NotDicom);
+}
+
+#[test]
+fn a_deflated_data_set_is_inflated_up_to_the_limit_only() {
+    let deflated = uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN;
+    let Some(Codec::Dataset(Some(adapter))) = TransferSyntaxRegistry.get(deflated).map(|ts| ts.codec()) else {
+        panic!("no codec for {deflated}");
+    };
+    // The header of an image and eight megabytes of nothing behind it.
+    let plain = fixture("unsigned.bare");
+    let mut bomb = Vec::new();
+    let mut writer = adapter.adapt_writer(Box::new(&mut bomb));
+    writer.write_all(&plain).unwrap();
+    let private = [0xE1, 0x7F, 0x10, 0x10, b'O', b'B', 0, 0, 0, 0, 0x80, 0];
+    writer.write_all(&private).unwrap();
+    writer.write_all(&vec![0u8; 8 << 20]).unwrap();
+    drop(writer);
+    let uid = read_header(&plain).unwrap().instance;
+    let file = part10_file(uids::MR_IMAGE_STORAGE, &uid, deflated, &bomb).unwrap();
+    assert!(file.len() < 100_000, "{}", file.len());
+    let refusal = read_received_header(&file, 8 << 20).unwrap_err();
+    assert_eq!(refusal.code, RefusalCode::TooLarge);
+    assert!(refusal.message.contains("8 MiB"), "{refusal}");
+    assert_eq!(read_received_header(&file, 9 << 20).unwrap().0.instance, uid);
 }
 
 #[test]

@@ -209,11 +209,27 @@ fn polygons() {
     assert_eq!(change(0, "NaN".into()), [Unreadable]);
     let x: f64 = good[0].parse().unwrap();
     assert_eq!(change(0, format!("{x:.14}00")), [NumberLength]);
+    // Two corners exchanged; below, the same contour once more, half a voxel aside.
+    let tied = [&good[3..6], &good[..3], &good[6..]].concat();
+    assert_eq!(with_data(&bench, &tied), [Crossing]);
     // Forty voxels further along the rows the contour has left its image.
     let across = bench.series.volume.grid().axes()[0].to_array();
     let shift = |(n, v): (usize, &String)| format!("{:.3}", v.parse::<f64>().unwrap() + 32.0 * across[n % 3]);
     let away: Vec<String> = good.iter().enumerate().map(shift).collect();
     assert_eq!(with_data(&bench, &away), [OutsideImage]);
+    let down = bench.series.volume.grid().axes()[1].to_array();
+    let move_by = |n: usize| 0.4 * across[n % 3] + 0.33 * down[n % 3];
+    let beside: Vec<String> =
+        good.iter().enumerate().map(|(n, v)| format!("{:.3}", v.parse::<f64>().unwrap() + move_by(n))).collect();
+    let two = bench.codes(&[DRAWN], |o| {
+        items(o, tags::CONTOUR_SEQUENCE, |list| {
+            let mut other = list[0].clone();
+            set(&mut other, tags::CONTOUR_DATA, VR::DS, &beside.join("\\"));
+            set(&mut other, tags::CONTOUR_NUMBER, VR::IS, "99");
+            list.push(other);
+        });
+    });
+    assert_eq!(two, [Crossing]);
     // The same polygon so often that no explicit VR can hold it.
     let long: Vec<String> = good.iter().cycle().take(good.len() * 700).cloned().collect();
     assert_eq!(with_data(&bench, &long), [ContourDataLength]);
