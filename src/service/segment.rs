@@ -355,6 +355,10 @@ fn on_planes(
         }
         other => Err(other),
     })?;
+    if outlines.contours.is_empty() && !finding.mask.is_empty() && flags == finding.flags {
+        let reason = "what was found is too small to hold a pixel centre of the delivered planes".to_owned();
+        flags.push(Flag::NotDrawn { reason });
+    }
     let report = StructureReport {
         structure,
         found: !outlines.contours.is_empty(),
