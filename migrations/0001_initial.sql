@@ -151,6 +151,7 @@ create table audit (
     detail jsonb not null default '{}'
 );
 create index audit_by_case on audit (case_id, id);
+create index audit_of_refusals on audit (at) where event = 'instance_refused';
 
 create function forbid_change() returns trigger language plpgsql as $$
 begin

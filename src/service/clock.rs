@@ -34,9 +34,7 @@ mod tests {
         let instant = datetime!(2026-07-01 12:00 UTC);
         let expected = Local.timestamp_opt(instant.unix_timestamp(), 0).unwrap().naive_local();
         let ours = local_time(instant);
-        assert_eq!(
-            expected.to_string(),
-            format!("{} {}", ours.date(), &ours.time().to_string()[..8].replace(".", "0"))
-        );
+        let (hour, minute, second) = ours.time().as_hms();
+        assert_eq!(expected.to_string(), format!("{} {hour:02}:{minute:02}:{second:02}", ours.date()));
     }
 }

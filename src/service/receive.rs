@@ -136,11 +136,10 @@ impl Receiver {
         };
         if let Some(known) = known {
             self.tell_another_way(object, route, &known).await?;
-            let byte_count = u64::try_from(known.byte_count).unwrap_or_default();
-            if self.store.blobs.holds(&known.blob_key, byte_count).await? {
+            if self.store.blobs.holds(&known.blob_key, &known.sha256).await? {
                 return Ok(StoreVerdict::AlreadyStored);
             }
-            tracing::warn!(instance = %new.instance, "the file of an instance was lost or cut; it is written again");
+            tracing::warn!(instance = %new.instance, "the file of an instance was lost or damaged; it is written again");
             self.store.blobs.put(&key, file).await?;
             self.store.pg.restore_instance(&new).await?;
             return Ok(StoreVerdict::Stored);

@@ -101,17 +101,16 @@ impl Blobs {
         Ok(bytes)
     }
 
-    /// Whether a blob is there with that size. Its content is checked when it is read.
+    /// Whether a blob is there as it was written.
     ///
     /// # Errors
     /// [`StoreError::Blob`] when that cannot be told.
-    pub async fn holds(&self, key: &str, byte_count: u64) -> Result<bool, StoreError> {
-        let failed = |source| StoreError::Blob { key: key.to_owned(), source };
-        let path = Key::parse(key).map_err(|source| failed(source.into()))?;
-        match self.files.head(&path).await {
-            Ok(found) => Ok(found.size == byte_count),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(source) => Err(failed(source)),
+    pub async fn holds(&self, key: &str, sha256: &str) -> Result<bool, StoreError> {
+        match self.get(key, sha256).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::DamagedBlob { .. })
+            | Err(StoreError::Blob { source: object_store::Error::NotFound { .. }, .. }) => Ok(false),
+            Err(other) => Err(other),
         }
     }
 
@@ -182,9 +181,8 @@ mod tests {
             blobs.put(&key, Bytes::from_static(b"pixels")).await.unwrap();
         }
         assert_eq!(blobs.get(key.as_str(), &sha256).await.unwrap(), "pixels");
-        assert!(blobs.holds(key.as_str(), 6).await.unwrap());
-        assert!(!blobs.holds(key.as_str(), 7).await.unwrap());
-        assert!(!blobs.holds("instances/other.dcm", 6).await.unwrap());
+        assert!(blobs.holds(key.as_str(), &sha256).await.unwrap());
+        assert!(!blobs.holds("instances/other.dcm", &sha256).await.unwrap());
         assert!(blobs.free_bytes().unwrap() > 0);
     }
 
@@ -196,6 +194,7 @@ mod tests {
         blobs.put(&key, Bytes::from_static(b"pixels")).await.unwrap();
         std::fs::write(root.path().join(key.as_str()), b"pixelz").unwrap();
         assert!(matches!(blobs.get(key.as_str(), &sha256).await, Err(StoreError::DamagedBlob { .. })));
+        assert!(!blobs.holds(key.as_str(), &sha256).await.unwrap());
         std::fs::remove_file(root.path().join(key.as_str())).unwrap();
         assert!(matches!(blobs.get(key.as_str(), &sha256).await, Err(StoreError::Blob { .. })));
     }

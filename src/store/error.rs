@@ -50,8 +50,9 @@ pub enum StoreError {
     },
     /// A database whose files lie elsewhere.
     #[error(
-        "the database belongs to another state directory than {}: its images are not there; set the store.state_dir \
-         that it was used with, or give this one a database of its own", dir.display()
+        "the database belongs to another state directory than {0}: its images are not there; set the store.state_dir \
+         that it was used with, or give this one a database of its own. If {0} is that directory without its file \
+         `identity`, ops/README.md says how to write it again", dir.display()
     )]
     OtherDirectory {
         /// The state directory.

@@ -83,8 +83,8 @@ pub struct KnownInstance {
     pub content_sha256: String,
     /// Where its Part 10 file lies.
     pub blob_key: String,
-    /// Size of that file.
-    pub byte_count: i64,
+    /// SHA-256 of that file.
+    pub sha256: String,
     /// The case that took it.
     pub case_id: Uuid,
     /// Name of the route of that case.
@@ -120,7 +120,7 @@ impl PgStore {
     /// [`StoreError::Database`].
     pub async fn known_instance(&self, instance: &InstanceUid) -> Result<Option<KnownInstance>, StoreError> {
         sqlx::query_as(
-            "select i.content_sha256, i.blob_key, i.byte_count, c.id as case_id, c.route, c.called_ae
+            "select i.content_sha256, i.blob_key, i.sha256, c.id as case_id, c.route, c.called_ae
              from instances i join cases c using (series_uid, revision) where i.sop_instance_uid = $1",
         )
         .bind(instance.as_str())

@@ -83,9 +83,7 @@ impl Store {
         })?;
         let (dir, private) = (state_dir.clone(), config.url.is_none());
         let lock = blocking(&state_dir, move || {
-            if private {
-                owner::check_user(&dir)?;
-            }
+            owner::check_user(&dir, private)?;
             prepare(&dir)
         })
         .await?;

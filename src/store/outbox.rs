@@ -253,12 +253,15 @@ impl PgStore {
         .fetch_all(&mut *tx)
         .await
         .map_err(failed(ACTION))?;
-        sqlx::query("update outbox set last_error = $2 where state = 'pending' and destination <> all($1)")
-            .bind(configured)
-            .bind(reason)
-            .execute(&mut *tx)
-            .await
-            .map_err(failed(ACTION))?;
+        sqlx::query(
+            "update outbox set last_error = $2
+             where state = 'pending' and destination <> all($1) and last_error is distinct from $2",
+        )
+        .bind(configured)
+        .bind(reason)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(ACTION))?;
         for case in cases {
             settle_case(&mut tx, case).await?;
         }

@@ -15,15 +15,16 @@ pub(super) struct Owner {
     pub gid: u32,
 }
 
-/// Whether this process runs as the user whom the server belongs to. Touches nothing: to be asked before anything
+/// Whether this process runs as the user whom the state directory belongs to, and the `private` server in it. Touches nothing: to be asked before anything
 /// below `state_dir` is made or changed, so that a check run as root does not lock an unprivileged daemon out.
 ///
 /// # Errors
 /// [`StoreError::Cluster`], naming the user to run as.
-pub(super) fn check_user(state_dir: &Path) -> Result<(), StoreError> {
+pub(super) fn check_user(state_dir: &Path, private: bool) -> Result<(), StoreError> {
     let home = state_dir.join("postgres");
     let fail = |message: String| StoreError::Cluster { dir: home.clone(), message };
-    let server = owner_of_the_server().map_err(fail)?;
+    // With a configured database nothing runs as anybody else.
+    let server = if private { owner_of_the_server().map_err(fail)? } else { None };
     let uid_of = |path: &Path| std::fs::metadata(path).ok().map(|found| found.uid());
     let ours = rustix::process::getuid().as_raw();
     let Some(owner) = other_user(ours, server.map(|s| s.uid), uid_of(state_dir), uid_of(&home)) else {

@@ -99,11 +99,14 @@ impl Pictures {
     /// # Errors
     /// The store, or files that do not make a series.
     pub(super) async fn of(self: &Arc<Self>, case: Case) -> Result<Arc<Picture>, ApiError> {
-        if matches!(case.state, CaseState::Receiving | CaseState::Queued | CaseState::Segmenting) {
-            // What is there now may be a part of the series: kept, it would lie under the contours of the whole.
+        let unfinished = matches!(case.state, CaseState::Receiving | CaseState::Queued | CaseState::Segmenting)
+            // A failed segmentation may be tried again, and then end on derived planes.
+            || case.state == CaseState::Failed && case.model_name.is_none();
+        if unfinished {
+            // What is there now may be a part of the series, or other planes: kept, it would lie under the contours.
             return Err(ApiError::new(
                 Class::Conflict,
-                "This case has no pictures yet: its series is being received or contoured.",
+                "This case has no pictures yet: its series is not contoured.",
                 "Ask again when it is delivering or delivered.",
             ));
         }

@@ -209,7 +209,7 @@ fn start(t: &TestStore, pacs_port: u16, segmenter: &Arc<Threshold>, listener: Tc
         }],
         ..ServiceConfig::default()
     };
-    config.receive.quiet_seconds = 1;
+    config.receive.quiet_seconds = 3;
     config.receive.min_free_mebibytes = 1;
     config.jobs.retry_seconds = 1;
     config.jobs.max_attempts = 2;

@@ -19,7 +19,7 @@ import numpy as np
 import onnxruntime
 import torch
 
-from . import evaluate
+from . import evaluate, train
 from .config import Recipe
 from .store import PLANES, Store
 
@@ -92,7 +92,7 @@ def card(
         state = torch.load(run / plane / "checkpoint.pt", map_location="cpu")
         if state["store_sha256"] != store.sha256 or state["plane"] != plane:
             raise SystemExit(f"{run / plane}: this network was trained on another store or plane")
-        before = state["before"]
+        before = train.earlier(state)
         trained.append({"plane": plane, "iterations": before["iterations"] + state["iteration"],
                         "minutes": round((before["seconds"] + state["seconds"]) / 60, 1)})
     settings = dataclasses.asdict(recipe)

@@ -29,6 +29,11 @@ from .store import PLANES, Store
 from .unet import UNet
 
 
+def earlier(state: dict) -> dict:
+    """What the runs had that a checkpoint's run started from; older checkpoints do not say: nothing."""
+    return state.get("before", {"iterations": 0, "seconds": 0.0})
+
+
 class Trainer:
     """A network, its data and everything that a checkpoint holds."""
 
@@ -103,7 +108,7 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.rule.load_state_dict(state["rule"])
-        self.iteration, self.seconds, self.before = state["iteration"], state["seconds"], state["before"]
+        self.iteration, self.seconds, self.before = state["iteration"], state["seconds"], earlier(state)
         return True
 
     def start_from(self, run: Path) -> None:
@@ -112,9 +117,9 @@ class Trainer:
         if (state["plane"], state["classes"]) != (self.plane.name, self.store.classes):
             raise SystemExit(f"{run} is of another plane or has other classes; it cannot be started from")
         self.network.load_state_dict(state["network"])
-        earlier = state.get("before", {"iterations": 0, "seconds": 0.0})
-        self.before = {"iterations": earlier["iterations"] + state["iteration"],
-                       "seconds": earlier["seconds"] + state["seconds"]}
+        before = earlier(state)
+        self.before = {"iterations": before["iterations"] + state["iteration"],
+                       "seconds": before["seconds"] + state["seconds"]}
 
 
 def train(trainer: Trainer, minutes: float | None, iterations: int | None, checkpoint_seconds: float) -> None:

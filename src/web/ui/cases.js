@@ -51,10 +51,14 @@ export async function casesView(node) {
   };
 
   const atTheDoor = async () => {
-    const { refusals } = await api.refusals();
-    const open = door.querySelector("details")?.open;
-    fill(door, refused(refusals));
-    if (open) door.querySelector("details")?.setAttribute("open", "");
+    try {
+      const { refusals } = await api.refusals();
+      const open = door.querySelector("details")?.open;
+      fill(door, refused(refusals));
+      if (open) door.querySelector("details")?.setAttribute("open", "");
+    } catch (error) {
+      fill(door, failure(error));
+    }
   };
 
   let first = await api.cases();
