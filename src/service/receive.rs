@@ -1,7 +1,7 @@
 //! The inbox: an instance is acknowledged once its bytes and its row are durable, and not before.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -17,35 +17,78 @@ use crate::store::{Arrival, BlobKey, ErrorClass, Intake, KnownInstance, NewInsta
 /// Whether senders could reach us: a series is not complete because we were away.
 #[derive(Debug)]
 pub(super) struct Presence {
-    state: Mutex<(Instant, BTreeSet<SeriesUid>)>,
+    state: Mutex<PresenceState>,
+}
+
+#[derive(Debug)]
+struct PresenceState {
+    /// Since when every instance of an unknown series could be taken.
+    since: Instant,
+    broken: BTreeSet<SeriesUid>,
+    /// How many instances of a series are being taken: a slow disk or database is not the sender's silence.
+    under_way: BTreeMap<SeriesUid, usize>,
+}
+
+/// An instance is being taken, until this is dropped.
+pub(super) struct UnderWay<'a> {
+    presence: &'a Presence,
+    series: SeriesUid,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut state = self.presence.lock();
+        if let Some(count) = state.under_way.get_mut(&self.series) {
+            *count -= 1;
+            if *count == 0 {
+                state.under_way.remove(&self.series);
+            }
+        }
+        // Also when the sender went away meanwhile and nothing was kept: it will come again.
+        state.broken.insert(self.series.clone());
+    }
 }
 
 impl Presence {
     /// Present from now on.
     pub fn new() -> Self {
-        Self { state: Mutex::new((Instant::now(), BTreeSet::new())) }
+        let (broken, under_way) = (BTreeSet::new(), BTreeMap::new());
+        Self { state: Mutex::new(PresenceState { since: Instant::now(), broken, under_way }) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, PresenceState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An instance of this series is being taken: it is not complete before that came to an end.
+    pub fn take_up(&self, series: SeriesUid) -> UnderWay<'_> {
+        *self.lock().under_way.entry(series.clone()).or_default() += 1;
+        UnderWay { presence: self, series }
     }
 
     /// An instance could not be taken, and its sender will come again: its series is not complete, or, when nobody
     /// knows which one that is, none is.
     pub fn broken(&self, series: Option<SeriesUid>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         match series {
-            Some(series) => _ = state.1.insert(series),
-            None => state.0 = Instant::now(),
+            Some(series) => _ = state.broken.insert(series),
+            None => state.since = Instant::now(),
         }
     }
 
     /// For how long every instance of an unknown series could be taken.
     pub fn lasted(&self) -> Duration {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).0.elapsed()
+        self.lock().since.elapsed()
     }
 
-    /// The series of which an instance could not be taken since they were last asked for. Who takes them sees to it
-    /// that they are waited for, or puts them back with [`Presence::broken`].
+    /// The series whose silence has to begin anew: those of which an instance is being taken, was taken or could not be
+    /// taken since they were last asked for. Who takes them sees to it that they are waited for, or puts them back with
+    /// [`Presence::broken`].
     pub fn take_broken(&self) -> Vec<SeriesUid> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut state.1).into_iter().collect()
+        let mut state = self.lock();
+        let mut series = std::mem::take(&mut state.broken);
+        series.extend(state.under_way.keys().cloned());
+        series.into_iter().collect()
     }
 }
 
@@ -100,6 +143,7 @@ impl Receiver {
             let why = "SOP class or instance UID differ from the command's";
             return self.refuse(object, "mismatch", why, StoreVerdict::DataSetMismatch).await;
         }
+        let _under_way = self.presence.take_up(header.series.clone());
         if is_own_object(&header) || self.store.pg.is_own_result(&header.instance).await? {
             tracing::info!(instance = %header.instance, from = %object.calling, "an object of our own came back; it is not processed");
             self.store.pg.audit("own_object_ignored", None, &who(object)).await?;
@@ -265,5 +309,25 @@ fn arrival(object: &Received, header: InstanceHeader, route: &RouteConfig) -> Ar
         calling: object.calling.clone(),
         called: object.called.clone(),
         route: route.name.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_is_not_silent_while_an_instance_of_it_is_being_taken() {
+        let presence = Presence::new();
+        let series = SeriesUid::parse("1.2.826.9").unwrap();
+        let one = std::slice::from_ref(&series);
+        let (first, second) = (presence.take_up(series.clone()), presence.take_up(series.clone()));
+        assert_eq!(presence.take_broken(), one);
+        drop(first);
+        assert_eq!(presence.take_broken(), one, "the second is still under way");
+        assert_eq!(presence.take_broken(), one);
+        drop(second);
+        assert_eq!(presence.take_broken(), one, "its silence begins when the last came to an end");
+        assert_eq!(presence.take_broken(), []);
     }
 }

@@ -346,19 +346,16 @@ fn on_planes(
     config: &ContourConfig,
 ) -> Result<(Vec<PlaneContour>, StructureReport), SegmentError> {
     let mask = resample_mask(&finding.mask, planes.volume.grid());
-    let mut flags = finding.flags.clone();
-    let outlines = outline(&mask, config).or_else(|e| match e {
+    let (outlines, fault) = match outline(&mask, config) {
         // One outline that cannot be written does not keep the other eleven from the planner.
-        ContourError::TooManyPoints { .. } | ContourError::Changed { .. } => {
-            flags.push(Flag::NotDrawn { reason: e.to_string() });
-            outline(&Mask::empty(Arc::clone(mask.grid())), config)
+        Err(e @ (ContourError::TooManyPoints { .. } | ContourError::Changed { .. })) => {
+            (outline(&Mask::empty(Arc::clone(mask.grid())), config)?, Some(e.to_string()))
         }
-        other => Err(other),
-    })?;
-    if outlines.contours.is_empty() && !finding.mask.is_empty() && flags == finding.flags {
-        let reason = "what was found is too small to hold a pixel centre of the delivered planes".to_owned();
-        flags.push(Flag::NotDrawn { reason });
-    }
+        drawn => (drawn?, None),
+    };
+    let lost = outlines.contours.is_empty() && !finding.mask.is_empty();
+    let too_small = || "what was found is too small to hold a pixel centre of the delivered planes".to_owned();
+    let not_drawn = fault.or_else(|| lost.then(too_small)).map(|reason| Flag::NotDrawn { reason });
     let report = StructureReport {
         structure,
         found: !outlines.contours.is_empty(),
@@ -368,7 +365,7 @@ fn on_planes(
         voxels_filled: outlines.voxels_filled,
         voxels_dropped: outlines.voxels_dropped,
         effects: finding.effects.clone(),
-        flags,
+        flags: finding.flags.iter().cloned().chain(not_drawn).collect(),
     };
     Ok((outlines.contours, report))
 }

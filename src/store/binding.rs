@@ -2,8 +2,8 @@
 //! would take this one's jobs, find no files and fail them for good.
 
 use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 
 use uuid::Uuid;
 
@@ -13,34 +13,34 @@ use super::{PgStore, StoreError};
 /// Holds the identity of a state directory.
 const NAME: &str = "identity";
 
-/// The identity of a state directory, if it was given one.
+/// The identity of a state directory; a new one is durable before it is answered.
 ///
 /// # Errors
 /// [`StoreError::File`].
-pub(super) fn of_directory(state_dir: &Path) -> Result<Option<Uuid>, StoreError> {
+pub(super) fn identity_of(state_dir: &Path) -> Result<Uuid, StoreError> {
     let path = state_dir.join(NAME);
-    let unreadable = |source| StoreError::File { action: "cannot read", path: path.clone(), source };
+    let failed = |action| {
+        let path = path.clone();
+        move |source| StoreError::File { action, path, source }
+    };
     match fs::read_to_string(&path) {
-        Ok(text) => text.trim().parse().map(Some).map_err(|e| unreadable(std::io::Error::other(e))),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(unreadable(e)),
+        Ok(text) => text.trim().parse().map_err(|e| failed("cannot read")(io::Error::other(e))),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let identity = Uuid::new_v4();
+            mark(state_dir, &path, identity).map_err(failed("cannot write"))?;
+            Ok(identity)
+        }
+        Err(e) => Err(failed("cannot read")(e)),
     }
 }
 
-/// Gives a state directory its identity, durable before it returns.
-///
-/// # Errors
-/// [`StoreError::File`].
-pub(super) fn mark_directory(state_dir: &Path, identity: Uuid) -> Result<(), StoreError> {
-    let (path, part) = (state_dir.join(NAME), state_dir.join("identity.part"));
-    let write = || {
-        let mut file = File::create(&part)?;
-        writeln!(file, "{identity}")?;
-        file.sync_all()?;
-        fs::rename(&part, &path)?;
-        File::open(state_dir)?.sync_all()
-    };
-    write().map_err(|source| StoreError::File { action: "cannot write", path: path.clone(), source })
+fn mark(state_dir: &Path, path: &Path, identity: Uuid) -> io::Result<()> {
+    let part = state_dir.join("identity.part");
+    let mut file = File::create(&part)?;
+    writeln!(file, "{identity}")?;
+    file.sync_all()?;
+    fs::rename(&part, path)?;
+    File::open(state_dir)?.sync_all()
 }
 
 impl PgStore {
@@ -57,6 +57,6 @@ impl PgStore {
         .fetch_one(&self.pool)
         .await
         .map_err(failed("be bound to a state directory"))?;
-        if bound == identity { Ok(()) } else { Err(StoreError::OtherDirectory { dir: PathBuf::from(state_dir) }) }
+        if bound == identity { Ok(()) } else { Err(StoreError::OtherDirectory { dir: state_dir.to_owned() }) }
     }
 }

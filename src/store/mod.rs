@@ -82,21 +82,12 @@ impl Store {
             source,
         })?;
         let (dir, private) = (state_dir.clone(), config.url.is_none());
-        let lock = blocking(&state_dir, move || {
+        let (lock, identity) = blocking(&state_dir, move || {
             owner::check_user(&dir, private)?;
-            prepare(&dir)
+            Ok((prepare(&dir)?, binding::identity_of(&dir)?))
         })
         .await?;
         let blobs = Blobs::open(&state_dir.join("blobs"))?;
-        let dir = state_dir.clone();
-        let identity = blocking(&state_dir, move || match binding::of_directory(&dir)? {
-            Some(identity) => Ok(identity),
-            None => {
-                let identity = Uuid::new_v4();
-                binding::mark_directory(&dir, identity).map(|()| identity)
-            }
-        })
-        .await?;
         let (pg, cluster) = match &config.url {
             Some(url) => {
                 let options = url
@@ -111,11 +102,7 @@ impl Store {
                 let dir = state_dir.clone();
                 let cluster = blocking(&state_dir, move || Cluster::start(&dir)).await?;
                 let cluster = Arc::new(cluster);
-                let opened = match open_private(&cluster, config.connections).await {
-                    Ok(pg) => pg.bind(identity, &state_dir).await.map(|()| pg),
-                    Err(error) => Err(error),
-                };
-                match opened {
+                match open_private(&cluster, config.connections, identity, &state_dir).await {
                     Ok(pg) => (pg, Some(cluster)),
                     Err(error) => {
                         // Nobody will close a store that did not open: the server must not outlive this.
@@ -174,9 +161,15 @@ impl Store {
 }
 
 /// The database on a private server that runs.
-async fn open_private(cluster: &Cluster, connections: u32) -> Result<PgStore, StoreError> {
+async fn open_private(
+    cluster: &Cluster,
+    connections: u32,
+    identity: Uuid,
+    state_dir: &Path,
+) -> Result<PgStore, StoreError> {
     postgres::create_database(cluster.options("postgres")).await?;
     let pg = PgStore::open(cluster.options(postgres::DATABASE), connections).await?;
+    pg.bind(identity, state_dir).await?;
     // Nobody else can use this database, so every lease in it is that of a daemon that is gone.
     pg.release_all_leases().await?;
     Ok(pg)

@@ -15,8 +15,9 @@ pub(super) struct Owner {
     pub gid: u32,
 }
 
-/// Whether this process runs as the user whom the state directory belongs to, and the `private` server in it. Touches nothing: to be asked before anything
-/// below `state_dir` is made or changed, so that a check run as root does not lock an unprivileged daemon out.
+/// Whether this process runs as the user whom the state directory belongs to, and the `private` server in it. Touches
+/// nothing: to be asked before anything below `state_dir` is made or changed, so that a check run as root does not lock
+/// an unprivileged daemon out.
 ///
 /// # Errors
 /// [`StoreError::Cluster`], naming the user to run as.

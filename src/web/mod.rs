@@ -13,6 +13,7 @@
 //! | `GET /api/cases/{id}/slices/{k}.png?centre=&width=` | one slice, windowed |
 //! | `GET /api/cases/{id}/sheet.png` | slices with contours drawn on them, every structure shown |
 //! | `GET`, `POST /api/cases/{id}/structures/{name}/reviews` | what was said of a structure; say something |
+//! | `GET /api/refusals` | what was refused on receipt in the last seven days and is on no case |
 //! | `GET /api/statistics` | the table of the thesis's clinical review with this site's counts |
 //!
 //! Nobody logs in: the daemon listens on loopback only, answers under known host names only, and takes reviews

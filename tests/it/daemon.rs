@@ -14,25 +14,25 @@ use bytes::Bytes;
 use contourd::anatomy::Structure;
 use contourd::contour::{ContourConfig, contours_of};
 use contourd::dicom::data::{
-    DerivedSeriesMeta, EncodedInstance, MrAcquisition, MrSeriesAttributes, PatientStudy, RoiContours, Series,
-    StructureSetMeta, assemble, derived_axial_series, parse_instances, read_rtstruct, write_mr_series, write_rtstruct,
+    DerivedSeriesMeta, EncodedInstance, RoiContours, Series, StructureSetMeta, assemble, derived_axial_series,
+    parse_instances, read_rtstruct, write_rtstruct,
 };
 use contourd::dicom::net::{
     Destination, Inbox, ObjectToSend, Received, ScpConfig, SendOutcome, StoreVerdict, send, serve,
 };
 use contourd::geometry::{Grid, Lps, Mask, Shape, Vec3, Volume};
-use contourd::ids::{AeTitle, FrameOfReferenceUid, Phi, SeriesUid, StudyUid};
+use contourd::ids::{AeTitle, FrameOfReferenceUid};
 use contourd::inference::{InferenceError, Plane};
 use contourd::service::{
     Daemon, DestinationConfig, Order, Report, RouteConfig, SegmentError, Segmentation, Segmenter, ServiceConfig,
     StructureReport,
 };
 use contourd::store::{Case, CaseState, OutboxState, Retried};
-use time::macros::datetime;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::store::TestStore;
+use super::support::mr_series;
 
 const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 const RTSTRUCT: &str = "1.2.840.10008.5.1.4.1.1.481.3";
@@ -242,46 +242,7 @@ fn series(uid: &str, sagittal: bool) -> Vec<EncodedInstance> {
             }
         }
     }
-    let phi = |s: &str| Phi::new(s.to_owned());
-    let attributes = MrSeriesAttributes {
-        patient: PatientStudy {
-            study: StudyUid::parse("1.2.826.1").unwrap(),
-            patient_name: phi("Doe^Jane"),
-            patient_id: phi("4711"),
-            issuer_of_patient_id: phi(""),
-            birth_date: phi(""),
-            sex: "F".into(),
-            age: phi(""),
-            size: phi(""),
-            weight: phi(""),
-            study_date: "20250102".into(),
-            study_time: "101112".into(),
-            study_id: phi("7"),
-            accession_number: phi(""),
-            referring_physician: phi(""),
-            study_description: "Head".into(),
-        },
-        series: SeriesUid::parse(uid).unwrap(),
-        series_number: 3,
-        series_description: "T1".into(),
-        image_type: vec!["ORIGINAL".into(), "PRIMARY".into(), "OTHER".into()],
-        manufacturer: "Test".into(),
-        model_name: "Scanner".into(),
-        software_versions: vec!["1".into()],
-        acquisition: MrAcquisition {
-            scanning_sequence: vec!["GR".into()],
-            sequence_variant: vec!["SP".into()],
-            acquisition_type: "3D".into(),
-            patient_position: "HFS".into(),
-            ..MrAcquisition::default()
-        },
-        lossy: false,
-        position_reference_indicator: String::new(),
-        created: datetime!(2025-03-04 05:06:07),
-        derivation: None,
-        sources: Vec::new(),
-    };
-    write_mr_series(&Volume::new(grid, values).unwrap(), &attributes).unwrap()
+    mr_series(&Volume::new(grid, values).unwrap(), uid, "Doe^Jane")
 }
 
 fn objects(files: &[EncodedInstance]) -> Vec<ObjectToSend> {

@@ -30,8 +30,8 @@ enum Found {
     Foreign,
 }
 
-/// Reads the MR series in a folder, with folders inside and foreign files allowed; links are followed. Objects that contourd made are
-/// passed over, so that results may lie beside their images.
+/// Reads the MR series in a folder, with folders inside and foreign files allowed; links are followed. Objects that
+/// contourd made are passed over, so that results may lie beside their images.
 ///
 /// # Errors
 /// Nothing there, several MR series (named), or files that are damaged.

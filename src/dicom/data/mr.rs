@@ -45,8 +45,9 @@ pub struct MrSeriesAttributes {
 }
 
 /// Writes a volume as classic MR images, one a slice in the order of k, 16 bit unsigned or signed, implicit VR little
-/// endian (the one syntax that every receiver takes, PS3.5 section 10.1). Values are rounded to integers; a volume whose values do not fit 16 bits, or span fewer than 256 steps
-/// without being integers, is scaled first (MR intensities have no unit).
+/// endian (the one syntax that every receiver takes, PS3.5 section 10.1). Values are rounded to integers; a volume whose
+/// values do not fit 16 bits, or span fewer than 256 steps without being integers, is scaled first (MR intensities have
+/// no unit).
 ///
 /// # Errors
 /// A value that does not fit its attribute, or a value that is not finite.
