@@ -144,7 +144,7 @@ fn golden(recipe: &Recipe) -> anyhow::Result<Golden> {
     let acquired = image(&head, &grid, &ImageOptions::draw(GOLDEN_SEED));
     let working = working_volume(&acquired, &recipe.model.card().working)?;
     let vote = recipe.model.run(&working, &|_| ())?;
-    let found = rules::apply(&vote.labels(), &recipe.rules)?.structures;
+    let found = rules::apply(&vote.labels(), &working, &recipe.rules)?.structures;
     let mut golden = Golden { structures: Vec::new(), classes: BTreeMap::new() };
     let truth = truth(&head, working.grid());
     for class in &recipe.model.card().classes {

@@ -240,8 +240,8 @@ pub fn segment_series(
     let mut clock = Clock::new(progress);
     let working = clock.time(Stage::Preprocess, |_| working_volume(&series.volume, &recipe.model.card().working))?;
     let vote = clock.time(Stage::Networks, |tell| recipe.model.run(&working, tell))?;
+    let found = clock.time(Stage::Rules, |_| rules::apply(&vote.labels(), &working, &recipe.rules))?;
     drop(working);
-    let found = clock.time(Stage::Rules, |_| rules::apply(&vote.labels(), &recipe.rules))?;
     finish(series, &found.structures, Some(&vote), recipe, order, clock)
 }
 

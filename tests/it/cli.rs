@@ -156,7 +156,7 @@ fn the_report_says_what_was_found_and_what_was_done() {
     let recipe = recipe_of(&config);
     let working = working_volume(&series.volume, &recipe.model.card().working).unwrap();
     let vote = recipe.model.run(&working, &|_| ()).unwrap();
-    let found = rules::apply(&vote.labels(), &recipe.rules).unwrap().structures;
+    let found = rules::apply(&vote.labels(), &working, &recipe.rules).unwrap().structures;
 
     let names: Vec<Structure> = report.structures.iter().map(|s| s.structure).collect();
     assert_eq!(names, Structure::ALL, "every structure is named once, found or not");

@@ -29,7 +29,7 @@ fn networks(series: &Series) -> (Segmentation, BTreeMap<Structure, Finding>) {
     // The result holds contours only, so the same stages once more.
     let working = working_volume(&series.volume, &recipe.model.card().working).unwrap();
     let vote = recipe.model.run(&working, &|_| ()).unwrap();
-    (result, rules::apply(&vote.labels(), &recipe.rules).unwrap().structures)
+    (result, rules::apply(&vote.labels(), &working, &recipe.rules).unwrap().structures)
 }
 
 /// The networks' own result on the real head, acquired in one of the ways.

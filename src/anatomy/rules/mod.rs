@@ -53,11 +53,13 @@ pub struct Consistent {
 }
 
 /// Applies the rules to the networks' votes: `labels` on the working grid (along the patient axes), bit c of a voxel is
-/// `Class::ALL[c]`.
+/// `Class::ALL[c]`; `image` on the same grid, the intensities that the networks saw (0 to the card's constant).
 ///
 /// # Errors
-/// None for a grid that could be made; passed on from the making of boxes within it.
-pub fn apply(labels: &Volume<u8>, cfg: &RulesConfig) -> Result<Consistent, GeometryError> {
+/// [`GeometryError::GridMismatch`] where image and labels lie on different grids; otherwise none for a grid that could
+/// be made, passed on from the making of boxes within it.
+pub fn apply(labels: &Volume<u8>, image: &Volume<f32>, cfg: &RulesConfig) -> Result<Consistent, GeometryError> {
+    labels.same_grid(image)?;
     let grid = labels.grid();
     let parts = Part::of_labels(labels)?;
     let of = |class: Class| &parts[class.index()];
