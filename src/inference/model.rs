@@ -126,10 +126,9 @@ impl Model {
                 for row in 0..layout.rows {
                     for col in 0..layout.cols {
                         let at = row * width + col;
-                        // The larger of the two maps is the class of the softmax.
-                        if positive[at] > background[at] {
-                            vote.add(*class, layout.offset(slice, row, col));
-                        }
+                        // Softmax of two maps is the logistic function of their difference.
+                        let log_odds = positive[at] - background[at];
+                        vote.add(*class, network.plane, layout.offset(slice, row, col), log_odds);
                     }
                 }
             }

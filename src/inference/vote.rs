@@ -1,44 +1,104 @@
-//! Majority vote of the three orientations (thesis section 4.2.2).
+//! The vote of the three orientations (thesis section 4.2.2), with the probabilities behind it.
 
 use std::sync::Arc;
 
+use super::Plane;
 use crate::anatomy::Class;
 use crate::geometry::{Grid, Mask, Volume};
 
-/// For each voxel of the working grid and each class, how many of the three networks found it.
+/// For each voxel of the working grid and each class, the probability that each of the three networks gave.
+///
+/// Probabilities are kept in 256 steps, the middle of a step is its value, and no step lies across one half: a network
+/// that found a class answers more than one half, one that did not less. Storage is bricks of 8 x 8 x 8 voxels, there
+/// where some network gave a class more than [`LEAST`]: eight whole volumes of three networks would be 560 MB, of which
+/// a head fills a twentieth.
 #[derive(Debug, Clone)]
 pub struct Vote {
-    /// Two bits a class, at 2 * `Class::index`: 0 to 3 votes.
-    votes: Volume<u16>,
+    grid: Arc<Grid>,
+    /// Bricks along i, j, k.
+    bricks: [usize; 3],
+    /// For each class its bricks, i fastest.
+    classes: [Vec<Option<Box<Brick>>>; Class::ALL.len()],
 }
+
+/// The steps of each network (in the order of [`Plane`]), the brick's voxels with i fastest.
+type Brick = [[u8; SIDE * SIDE * SIDE]; 3];
+
+const SIDE: usize = 8;
+/// The first step above one half.
+const FOUND: u8 = 128;
+/// Probabilities below this are not told from none: where all three networks stay below it nothing is stored.
+pub const LEAST: f32 = 4.0 / 256.0;
 
 impl Vote {
     /// No votes yet.
     pub fn none(grid: Arc<Grid>) -> Self {
-        Self { votes: Volume::filled(grid, 0) }
+        let s = grid.shape();
+        let bricks = [s.cols, s.rows, s.slices].map(|n| n.div_ceil(SIDE));
+        let classes = std::array::from_fn(|_| vec![None; bricks.iter().product()]);
+        Self { grid, bricks, classes }
     }
 
-    /// One network's vote for a class at a position in storage order. A network votes once for a voxel and class.
+    /// The working grid.
+    pub fn grid(&self) -> &Arc<Grid> {
+        &self.grid
+    }
+
+    /// What the network of a plane says of a class at a position in storage order (i fastest, then j, then k):
+    /// `log_odds` is the class's output less the background's. It has found the class when they are positive.
     #[inline]
-    pub(super) fn add(&mut self, class: Class, offset: usize) {
-        self.votes.data_mut()[offset] += 1 << (2 * class.index());
+    pub fn add(&mut self, class: Class, plane: Plane, offset: usize, log_odds: f32) {
+        // The log odds of LEAST, ln(4 / 252), a little rounded down: most voxels are nowhere near a class.
+        if log_odds > -4.15 {
+            let step = step(log_odds);
+            if f32::from(step) >= LEAST * 256.0 {
+                let (brick, voxel) = self.place(offset);
+                let brick = self.classes[class.index()][brick].get_or_insert_with(|| Box::new([[0; SIDE.pow(3)]; 3]));
+                brick[plane as usize][voxel] = step;
+            }
+        }
     }
 
-    /// Votes for a class at a position in storage order, 0 to 3.
+    /// How many of the networks found a class at a position in storage order, 0 to 3.
     #[inline]
     pub fn count(&self, class: Class, offset: usize) -> u8 {
-        (self.votes.data()[offset] >> (2 * class.index()) & 3) as u8
+        self.steps(class, offset).iter().map(|s| u8::from(*s >= FOUND)).sum()
+    }
+
+    /// The median of the three networks' probabilities of a class at a position in storage order, 0 to 1: above one half
+    /// exactly where the majority found the class. Its isoline of one half is the outline of the vote.
+    #[inline]
+    pub fn median(&self, class: Class, offset: usize) -> f32 {
+        let [a, b, c] = self.steps(class, offset);
+        value(u16::from(a.min(b).max(a.max(b).min(c))))
+    }
+
+    /// The mean of the three networks' probabilities of a class at a position in storage order, 0 to 1.
+    #[inline]
+    pub fn mean(&self, class: Class, offset: usize) -> f32 {
+        self.steps(class, offset).iter().map(|s| value(u16::from(*s))).sum::<f32>() / 3.0
     }
 
     /// The majority: bit `Class::index` is set where at least two networks found the class.
     pub fn labels(&self) -> Volume<u8> {
-        self.votes.map(|v| {
-            // The high bit of each pair of votes says "two or three".
-            let mut high = v >> 1 & 0x5555;
-            high = (high | high >> 1) & 0x3333;
-            high = (high | high >> 2) & 0x0f0f;
-            ((high | high >> 4) & 0x00ff) as u8
-        })
+        let mut labels = Volume::filled(Arc::clone(&self.grid), 0u8);
+        let s = self.grid.shape();
+        for (class, bricks) in Class::ALL.into_iter().zip(&self.classes) {
+            for (at, brick) in bricks.iter().enumerate() {
+                let Some([a, b, c]) = brick.as_deref() else { continue };
+                let [i0, j0, k0] =
+                    [at % self.bricks[0], at / self.bricks[0] % self.bricks[1], at / (self.bricks[0] * self.bricks[1])]
+                        .map(|n| n * SIDE);
+                for (n, steps) in a.iter().zip(b).zip(c).map(|((a, b), c)| [*a, *b, *c]).enumerate() {
+                    if steps.iter().filter(|s| **s >= FOUND).count() >= 2 {
+                        // Only voxels of the grid were ever added, so the brick's surplus is never set.
+                        let (i, j, k) = (i0 + n % SIDE, j0 + n / SIDE % SIDE, k0 + n / (SIDE * SIDE));
+                        labels.data_mut()[(k * s.rows + j) * s.cols + i] |= class.bit();
+                    }
+                }
+            }
+        }
+        labels
     }
 
     /// Share of a structure's voxels on which all three networks found its class; `None` for an empty structure.
@@ -50,6 +110,33 @@ impl Vote {
         }
         (inside > 0).then(|| unanimous as f64 / inside as f64)
     }
+
+    /// The brick that holds a position in storage order, and the place within it.
+    #[inline]
+    fn place(&self, offset: usize) -> (usize, usize) {
+        let s = self.grid.shape();
+        let (i, j, k) = (offset % s.cols, offset / s.cols % s.rows, offset / (s.cols * s.rows));
+        let brick = (k / SIDE * self.bricks[1] + j / SIDE) * self.bricks[0] + i / SIDE;
+        (brick, (k % SIDE * SIDE + j % SIDE) * SIDE + i % SIDE)
+    }
+
+    #[inline]
+    fn steps(&self, class: Class, offset: usize) -> [u8; 3] {
+        let (brick, voxel) = self.place(offset);
+        self.classes[class.index()][brick].as_ref().map_or([0; 3], |b| [b[0][voxel], b[1][voxel], b[2][voxel]])
+    }
+}
+
+/// The step of the probability that belongs to some log odds.
+fn step(log_odds: f32) -> u8 {
+    let step = (256.0 / (1.0 + (-log_odds).exp())) as u8; // towards zero; a cast of 256 saturates
+    // Log odds so small that the quotient rounds to the other side of one half.
+    if log_odds > 0.0 { step.max(FOUND) } else { step.min(FOUND - 1) }
+}
+
+/// The middle of a step.
+fn value(step: u16) -> f32 {
+    f32::from(2 * step + 1) / 512.0
 }
 
 #[cfg(test)]
@@ -58,19 +145,30 @@ mod tests {
     use crate::geometry::{Lps, Shape};
     use crate::ids::FrameOfReferenceUid;
 
+    const PLANES: [Plane; 3] = [Plane::Axial, Plane::Coronal, Plane::Sagittal];
+
+    fn grid(shape: Shape) -> Arc<Grid> {
+        let frame = FrameOfReferenceUid::parse("1.2").unwrap();
+        Arc::new(Grid::axis_aligned(frame, shape, Lps::new(0.0, 0.0, 0.0), [1.0, 2.0, 3.0]).unwrap())
+    }
+
+    fn log_odds(p: f32) -> f32 {
+        (p / (1.0 - p)).ln()
+    }
+
     #[test]
     fn two_of_three_win_and_agreement_is_the_unanimous_share() {
-        let frame = FrameOfReferenceUid::parse("1.2").unwrap();
-        let grid =
-            Arc::new(Grid::axis_aligned(frame, Shape::new(4, 1, 1), Lps::new(0.0, 0.0, 0.0), [1.0, 2.0, 3.0]).unwrap());
+        let grid = grid(Shape::new(4, 1, 1));
         for class in Class::ALL {
             let mut vote = Vote::none(Arc::clone(&grid));
             for (offset, n) in [(0, 0), (1, 1), (2, 2), (3, 3)] {
-                (0..n).for_each(|_| vote.add(class, offset));
-                // Another class in the same voxel does not disturb.
-                let other = if class == Class::Brain { Class::Eye } else { Class::Brain };
-                (0..3).for_each(|_| vote.add(other, offset));
-                assert_eq!(vote.count(class, offset), n);
+                for (at, plane) in PLANES.into_iter().enumerate() {
+                    vote.add(class, plane, offset, if at < n { 2.0 } else { -2.0 });
+                    // Another class in the same voxel does not disturb.
+                    let other = if class == Class::Brain { Class::Eye } else { Class::Brain };
+                    vote.add(other, plane, offset, 9.0);
+                }
+                assert_eq!(usize::from(vote.count(class, offset)), n);
             }
             let won: Vec<bool> = vote.labels().data().iter().map(|v| v & class.bit() != 0).collect();
             assert_eq!(won, [false, false, true, true], "{class:?}");
@@ -78,5 +176,65 @@ mod tests {
             assert_eq!(vote.agreement(class, &structure), Some(0.5));
             assert_eq!(vote.agreement(class, &Mask::empty(Arc::clone(&grid))), None);
         }
+    }
+
+    #[test]
+    fn median_and_mean_are_those_of_the_probabilities() {
+        let mut vote = Vote::none(grid(Shape::new(3, 2, 1)));
+        for (plane, p) in PLANES.into_iter().zip([0.9, 0.2, 0.6]) {
+            vote.add(Class::Lens, plane, 4, log_odds(p));
+        }
+        assert!((vote.median(Class::Lens, 4) - 0.6).abs() < 1.0 / 256.0);
+        assert!((vote.mean(Class::Lens, 4) - 1.7 / 3.0).abs() < 1.0 / 256.0);
+        assert!(vote.median(Class::Lens, 3) < LEAST && vote.mean(Class::Eye, 4) < LEAST);
+    }
+
+    /// However near to one half, and far from it, the median is above one half where and only where the majority is.
+    #[test]
+    fn the_median_is_above_one_half_where_the_majority_is() {
+        let odds = [-90.0, -4.2, -4.1, -0.3, -1e-9, 0.0, f32::MIN_POSITIVE, 1e-9, 0.02, 5.0, 90.0];
+        for a in odds {
+            for b in odds {
+                for c in odds {
+                    let mut vote = Vote::none(grid(Shape::new(1, 1, 1)));
+                    for (plane, value) in PLANES.into_iter().zip([a, b, c]) {
+                        vote.add(Class::Pituitary, plane, 0, value);
+                    }
+                    let majority = [a, b, c].iter().filter(|v| **v > 0.0).count() >= 2;
+                    assert_eq!(vote.median(Class::Pituitary, 0) > 0.5, majority, "{a} {b} {c}");
+                    assert_eq!(vote.labels().data()[0] != 0, majority);
+                    assert_eq!(vote.count(Class::Pituitary, 0) >= 2, majority);
+                }
+            }
+        }
+    }
+
+    /// Every voxel of a grid whose extents are no multiples of a brick has its own place.
+    #[test]
+    fn bricks_hold_every_voxel_apart() {
+        let shape = Shape::new(19, 9, 17);
+        let mut vote = Vote::none(grid(shape));
+        let p = |offset: usize| 0.05 + 0.9 * (offset * 7919 % 1009) as f32 / 1009.0;
+        for offset in 0..shape.voxels() {
+            PLANES.into_iter().for_each(|plane| vote.add(Class::Eye, plane, offset, log_odds(p(offset))));
+        }
+        for offset in 0..shape.voxels() {
+            assert!((vote.median(Class::Eye, offset) - p(offset)).abs() < 1.0 / 256.0);
+        }
+        let labels = vote.labels();
+        assert!(labels.data().iter().enumerate().all(|(n, v)| (*v == Class::Eye.bit()) == (p(n) > 0.5)));
+    }
+
+    /// What is stored grows with the structures, not with the grid.
+    #[test]
+    fn nothing_is_stored_where_no_network_sees_anything() {
+        let shape = Shape::new(64, 64, 64);
+        let mut vote = Vote::none(grid(shape));
+        for offset in 0..shape.voxels() {
+            let near = (vote.grid.shape().cols - offset % 64) < 8;
+            vote.add(Class::Brain, Plane::Axial, offset, if near { 3.0 } else { -4.2 });
+        }
+        let stored: usize = vote.classes.iter().flatten().filter(|b| b.is_some()).count();
+        assert_eq!(stored, 8 * 8);
     }
 }
