@@ -1,12 +1,16 @@
 //! Measures between masks, and tables of them (thesis section 4.3.2). Pure; the service uses it to check its own output.
 
-mod distance;
+mod joint;
+mod measure;
 mod table;
 
-pub use distance::{SurfaceDistances, surface_distances};
+pub use measure::{Distances, Measures, Overlap, SurfaceDice, measure};
 pub use table::{Row, Table, compare};
 
 use crate::geometry::{GeometryError, Mask};
+
+/// Tolerances of surface Dice in mm where none is asked for: what the field reports for heads.
+pub const TOLERANCES_MM: [f64; 2] = [1.0, 2.0];
 
 /// Dice coefficient of two masks on one grid; `None` when both are empty (not counted).
 ///

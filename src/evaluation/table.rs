@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{SurfaceDistances, dice, surface_distances};
+use super::{Measures, TOLERANCES_MM, measure};
 use crate::anatomy::Structure;
 use crate::geometry::{GeometryError, Mask};
 
@@ -13,28 +13,16 @@ use crate::geometry::{GeometryError, Mask};
 pub struct Row {
     /// Which structure.
     pub structure: Structure,
-    /// Volume of the reference in cm3.
-    pub reference_cc: f64,
-    /// Volume of what was found in cm3; 0 when it was not found.
-    pub found_cc: f64,
-    /// Dice; `None` when neither has a voxel.
-    pub dice: Option<f64>,
-    /// Surface distances; `None` when either has no voxel.
-    pub distances: Option<SurfaceDistances>,
+    /// All that was measured.
+    pub measures: Measures,
 }
 
-/// Measures one structure.
+/// Measures one structure, surface Dice at [`TOLERANCES_MM`].
 ///
 /// # Errors
 /// [`GeometryError::GridMismatch`].
 pub fn compare(structure: Structure, found: &Mask, reference: &Mask) -> Result<Row, GeometryError> {
-    Ok(Row {
-        structure,
-        reference_cc: reference.cc(),
-        found_cc: found.cc(),
-        dice: dice(found, reference)?,
-        distances: surface_distances(found, reference)?,
-    })
+    Ok(Row { structure, measures: measure(found, reference, &TOLERANCES_MM)? })
 }
 
 /// Rows as aligned text, a line each under a heading; what was not found says so.
@@ -48,13 +36,15 @@ impl fmt::Display for Table<'_> {
             "structure", "true cm3", "found cm3", "Dice", "mean mm", "HD mm", "HD95 mm"
         )?;
         for row in self.0 {
-            write!(f, "{:<14}{:>10.3}{:>10.3}", row.structure.name(), row.reference_cc, row.found_cc)?;
-            match (row.dice, row.distances) {
-                (Some(dice), Some(d)) => {
-                    writeln!(f, "{dice:>8.3}{:>10.2}{:>8.2}{:>8.2}", d.mean_mm, d.hausdorff_mm, d.hausdorff95_mm)?
+            let m = &row.measures;
+            write!(f, "{:<14}{:>10.3}{:>10.3}", row.structure.name(), m.reference_cc, m.found_cc)?;
+            match (&m.overlap, m.distances) {
+                (Some(o), Some(d)) => {
+                    let (mean, largest) = (d.mean_mm, d.hausdorff_mm);
+                    writeln!(f, "{:>8.3}{mean:>10.2}{largest:>8.2}{:>8.2}", o.dice, d.hausdorff95_mm)?
                 }
                 (None, _) => writeln!(f, "  absent, and not found")?,
-                (Some(_), None) if row.found_cc > 0.0 => writeln!(f, "  found, though there is none")?,
+                (Some(_), None) if m.found_cc > 0.0 => writeln!(f, "  found, though there is none")?,
                 (Some(_), None) => writeln!(f, "  not found")?,
             }
         }

@@ -5,6 +5,7 @@
 //! known only inside [`Volume`]: i runs fastest, then j, then k. This room does no input or output.
 
 mod components;
+mod distance;
 mod grid;
 mod point;
 mod resample;
@@ -12,6 +13,7 @@ mod volume;
 mod working;
 
 pub use components::{Component, Components, Connectivity, components};
+pub use distance::squared_distances;
 pub use grid::{Grid, GridId, Shape};
 pub use point::{Index, Lps, Vec3};
 pub use resample::{downsample_filter, resample_linear, resample_mask};
