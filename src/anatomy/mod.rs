@@ -2,6 +2,8 @@
 
 mod axes;
 mod catalogue;
+mod derived;
+mod margin;
 mod morphology;
 mod part;
 pub mod rules;
@@ -10,3 +12,5 @@ mod testhead;
 
 pub use axes::{PlaneSource, SidePlane};
 pub use catalogue::{ANATOMICAL_STRUCTURE, Class, Code, Side, Structure};
+pub use derived::{Derived, DerivedConfig, RoiType, derive, derived_faults};
+pub use margin::{Margin, with_margin};

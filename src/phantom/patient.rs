@@ -11,7 +11,7 @@ use super::{Acquisition, Contrast, Head, HeadOptions, ImageOptions, PhantomError
 use crate::anatomy::Structure;
 use crate::contour::{ContourConfig, contours_of};
 use crate::dicom::data::{
-    EncodedInstance, MrAcquisition, MrSeriesAttributes, PatientStudy, RoiContours, StructureSetMeta, assemble,
+    EncodedInstance, MrAcquisition, MrSeriesAttributes, PatientStudy, Profile, RoiContours, StructureSetMeta, assemble,
     parse_instances, write_mr_series, write_rtstruct,
 };
 use crate::geometry::Volume;
@@ -97,7 +97,7 @@ pub fn synthetic_patient(recipe: &PatientRecipe) -> Result<SyntheticPatient, Pha
         }
         let contours = contours_of(&mask, &ContourConfig { min_island_voxels: 1, ..ContourConfig::default() })?;
         let description = format!("Synthetic truth, {analytic_cc:.3} cm3 by integration");
-        rois.push(RoiContours { structure, contours, volume_cc: mask.cc(), description });
+        rois.push(RoiContours { roi: structure.into(), contours, volume_cc: mask.cc(), description });
     }
     let meta = StructureSetMeta {
         label: "PHANTOM TRUTH".into(),
@@ -109,7 +109,7 @@ pub fn synthetic_patient(recipe: &PatientRecipe) -> Result<SyntheticPatient, Pha
         predecessor: None,
         created: CREATED,
     };
-    let structure_set = write_rtstruct(&series, &rois, &meta)?;
+    let structure_set = write_rtstruct(&series, &rois, &meta, &Profile::generic())?;
     Ok(SyntheticPatient { images, structure_set, truth: entries })
 }
 
@@ -221,7 +221,7 @@ mod tests {
     use super::super::Spread;
     use super::*;
     use crate::anatomy::Side;
-    use crate::dicom::data::{is_own_object, read_header, read_rtstruct, validate_rtstruct};
+    use crate::dicom::data::{RoiIdentity, is_own_object, read_header, read_rtstruct, validate_rtstruct};
     use crate::geometry::{Grid, Lps, Shape};
 
     fn recipe(acquisition: Acquisition) -> PatientRecipe {
@@ -240,8 +240,9 @@ mod tests {
             let files: Vec<&[u8]> = patient.images.iter().map(|i| i.bytes.as_slice()).collect();
             let series = assemble(parse_instances(&files).unwrap()).unwrap();
             let header = read_header(files[0]).unwrap();
+            let organs: Vec<RoiIdentity> = Structure::ALL.into_iter().map(RoiIdentity::from).collect();
             assert!(!is_own_object(&header), "a phantom must be taken for a patient's series");
-            assert_eq!(validate_rtstruct(&patient.structure_set.bytes, &series), []);
+            assert_eq!(validate_rtstruct(&patient.structure_set.bytes, &series, &organs, &Profile::generic()), []);
             let set = read_rtstruct(&patient.structure_set.bytes).unwrap();
             let names: Vec<&str> = set.rois.iter().map(|r| r.name.as_str()).collect();
             for structure in Structure::ALL {

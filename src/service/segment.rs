@@ -15,8 +15,8 @@ use crate::anatomy::Structure;
 use crate::anatomy::rules::{self, Finding, Flag, RuleEffect, RulesConfig};
 use crate::contour::{ContourConfig, ContourError, PlaneContour, outline, rasterise};
 use crate::dicom::data::{
-    DataError, DerivedSeriesMeta, EncodedInstance, Refusal, RefusalCode, Refusals, RoiContours, Series,
-    StructureSetMeta, derived_axial_series, read_rtstruct, validate_rtstruct, write_rtstruct,
+    DataError, DerivedSeriesMeta, EncodedInstance, Profile, Refusal, RefusalCode, Refusals, RoiContours, RoiIdentity,
+    Series, StructureSetMeta, derived_axial_series, read_rtstruct, validate_rtstruct, write_rtstruct,
 };
 use crate::evaluation::dice;
 use crate::geometry::{GeometryError, Mask, resample_mask, working_volume};
@@ -278,7 +278,7 @@ fn finish(
             let (contours, report) = on_planes(structure, finding, &planes, vote, &recipe.contours)?;
             if report.found {
                 let description = describe(&report);
-                rois.push(RoiContours { structure, contours, volume_cc: report.volume_cc, description });
+                rois.push(RoiContours { roi: structure.into(), contours, volume_cc: report.volume_cc, description });
             }
             structures.push(report);
             tell((n + 1) as f64 / Structure::ALL.len() as f64);
@@ -296,7 +296,7 @@ fn finish(
             predecessor: order.predecessor.clone(),
             created: order.created,
         };
-        let written = write_rtstruct(&planes, &rois, &meta)?;
+        let written = write_rtstruct(&planes, &rois, &meta, &Profile::generic())?;
         check_written(&written, &planes, &rois)?;
         Ok::<_, SegmentError>(written)
     })?;
@@ -310,7 +310,7 @@ fn finish(
         structures,
         seconds: clock.seconds,
     };
-    let contours = rois.into_iter().map(|roi| (roi.structure, roi.contours)).collect();
+    let contours = rois.into_iter().filter_map(|roi| Some((roi.roi.structure?, roi.contours))).collect();
     let derived_series = match planes {
         Cow::Owned(derived) => Some(derived),
         Cow::Borrowed(_) => None,
@@ -381,14 +381,15 @@ fn describe(report: &StructureReport) -> String {
 /// outlined (which [`outline`] has proven against the mask, pixel for pixel).
 fn check_written(written: &EncodedInstance, planes: &Series, rois: &[RoiContours]) -> Result<(), SegmentError> {
     let bug = |what: String| Err(SegmentError::Bug(what));
-    let defects = validate_rtstruct(&written.bytes, planes);
+    let identities: Vec<RoiIdentity> = rois.iter().map(|roi| roi.roi.clone()).collect();
+    let defects = validate_rtstruct(&written.bytes, planes, &identities, &Profile::generic());
     if !defects.is_empty() {
         let list: Vec<String> = defects.iter().map(|d| d.message.clone()).collect();
         return bug(format!("the structure set has defects: {}", list.join("; ")));
     }
     let back = read_rtstruct(&written.bytes).map_err(|e| SegmentError::Bug(e.to_string()))?;
     for roi in rois {
-        let name = roi.structure.name();
+        let name = &roi.roi.name;
         let Some(read) = back.roi(name) else { return bug(format!("{name} is missing from what was written")) };
         let contours = read.plane_contours(planes).map_err(|e| SegmentError::Bug(e.to_string()))?;
         let grid = planes.volume.grid();

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use contourd::anatomy::Structure;
 use contourd::contour::{ContourConfig, contours_of};
 use contourd::dicom::data::{
-    DerivedSeriesMeta, EncodedInstance, RoiContours, Series, StructureSetMeta, assemble, derived_axial_series,
+    DerivedSeriesMeta, EncodedInstance, Profile, RoiContours, Series, StructureSetMeta, assemble, derived_axial_series,
     parse_instances, read_rtstruct, write_rtstruct,
 };
 use contourd::dicom::net::{
@@ -86,8 +86,12 @@ impl Segmenter for Threshold {
         let mask: Mask = planes.volume.map(|value| *value > 500.0);
         let contours = contours_of(&mask, &ContourConfig::default())?;
         let structure = Structure::Brainstem;
-        let roi =
-            RoiContours { structure, contours: contours.clone(), volume_cc: mask.cc(), description: String::new() };
+        let roi = RoiContours {
+            roi: structure.into(),
+            contours: contours.clone(),
+            volume_cc: mask.cc(),
+            description: String::new(),
+        };
         let meta = StructureSetMeta {
             label: "AI RESEARCH".into(),
             research: true,
@@ -98,7 +102,7 @@ impl Segmenter for Threshold {
             predecessor: order.predecessor.clone(),
             created: order.created,
         };
-        let structure_set = write_rtstruct(planes, &[roi], &meta)?;
+        let structure_set = write_rtstruct(planes, &[roi], &meta, &Profile::generic())?;
         let structures = Structure::ALL.into_iter().map(|s| StructureReport {
             structure: s,
             found: s == structure,

@@ -86,6 +86,24 @@ impl Builder {
         self
     }
 
+    /// Several numbers of 16 bits.
+    pub fn shorts(&mut self, tag: Tag, values: &[u16]) -> &mut Self {
+        self.0.put(DataElement::new(tag, VR::US, PrimitiveValue::U16(values.into())));
+        self
+    }
+
+    /// Several numbers of 32 bits.
+    pub fn longs(&mut self, tag: Tag, values: &[u32]) -> &mut Self {
+        self.0.put(DataElement::new(tag, VR::UL, PrimitiveValue::U32(values.into())));
+        self
+    }
+
+    /// The tag of another attribute.
+    pub fn pointer(&mut self, tag: Tag, to: Tag) -> &mut Self {
+        self.0.put(DataElement::new(tag, VR::AT, PrimitiveValue::from(to)));
+        self
+    }
+
     pub fn pixels(&mut self, words: Vec<u16>) -> &mut Self {
         self.0.put(DataElement::new(tags::PIXEL_DATA, VR::OW, PrimitiveValue::U16(words.into())));
         self

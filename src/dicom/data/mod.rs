@@ -19,8 +19,10 @@ mod mr;
 mod part10;
 mod patient;
 mod pixels;
+mod profile;
 mod refusal;
 mod rtstruct;
+mod segmentation;
 mod series;
 mod stack;
 mod values;
@@ -32,11 +34,13 @@ pub use instance::{Instance, parse_instance, parse_instances};
 pub use mr::{MrSeriesAttributes, write_mr_series};
 pub use part10::part10_file;
 pub use patient::{MrAcquisition, PatientStudy};
+pub use profile::{BUILT_IN, EmptyRois, Planes, Profile, ProfileConfig, RoiIdentity};
 pub use refusal::{DataError, Refusal, RefusalCode, Refusals};
 pub use rtstruct::{
     Defect, DefectCode, ReadContour, ReadRoi, RoiContours, StructureSet, StructureSetMeta, read_rtstruct,
     validate_rtstruct, write_rtstruct,
 };
+pub use segmentation::{ReadSegment, ReadSegmentation, Segment, read_segmentation, write_segmentation};
 pub use series::{Series, SeriesAttributes, SliceRef, assemble};
 
 #[cfg(test)]

@@ -168,13 +168,13 @@ pub enum DataError {
     Value { attribute: &'static str, value: String, reason: &'static str },
     /// A contour on a slice that the series does not have.
     #[error("a contour of {structure} lies on slice {slice}, but the series has only {slices} slices")]
-    NoSuchSlice { structure: &'static str, slice: usize, slices: usize },
+    NoSuchSlice { structure: String, slice: usize, slices: usize },
     /// A contour that is not a polygon.
     #[error("a contour of {structure} on slice {slice} is no polygon: {reason}")]
-    BadContour { structure: &'static str, slice: usize, reason: &'static str },
+    BadContour { structure: String, slice: usize, reason: &'static str },
     /// A structure given twice.
     #[error("{0} was given twice")]
-    Twice(&'static str),
+    Twice(String),
     /// A structure set without a single contour.
     #[error("no structure has a contour; an RT Structure Set needs at least one")]
     NothingToWrite,

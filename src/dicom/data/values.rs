@@ -42,6 +42,11 @@ pub(super) fn text(object: &InMemDicomObject, tag: Tag) -> String {
     texts(object, tag).join("\\")
 }
 
+/// The items of a sequence; none for a missing one.
+pub(super) fn items(object: &InMemDicomObject, tag: Tag) -> &[InMemDicomObject] {
+    object.get(tag).and_then(|e| e.value().items()).unwrap_or_default()
+}
+
 /// The numbers of an attribute; `None` for a missing or empty one.
 pub(super) fn numbers(object: &InMemDicomObject, tag: Tag) -> Result<Option<Vec<f64>>, Refusal> {
     let values = texts(object, tag);

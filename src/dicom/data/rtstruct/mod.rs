@@ -6,6 +6,7 @@ mod write;
 
 pub use read::{ReadContour, ReadRoi, StructureSet, read_rtstruct};
 pub use validate::{Defect, DefectCode, validate_rtstruct};
+pub(super) use write::software_versions;
 pub use write::{RoiContours, StructureSetMeta, write_rtstruct};
 
 /// RT Structure Set Storage.

@@ -1,13 +1,12 @@
 //! An RT Structure Set as a receiver sees it.
 
-use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 
 use super::super::header::header_of;
 use super::super::part10::{self, Opened};
 use super::super::refusal::{Refusal, RefusalCode};
-use super::super::values::{decoded, integer, invalid, missing, numbers, tag_name, text, texts};
+use super::super::values::{decoded, integer, invalid, items, missing, numbers, tag_name, text, texts};
 use super::super::{InstanceHeader, Series, SliceRef};
 use super::RT_STRUCTURE_SET_STORAGE;
 use crate::contour::PlaneContour;
@@ -157,11 +156,6 @@ pub(super) fn structure_set(opened: &Opened<'_>, object: &InMemDicomObject) -> R
         rois: rois(object)?,
         header,
     })
-}
-
-/// The items of a sequence; none for a missing one.
-pub(super) fn items(object: &InMemDicomObject, tag: Tag) -> &[InMemDicomObject] {
-    object.get(tag).and_then(|e| e.value().items()).unwrap_or_default()
 }
 
 /// The images that Contour Image Sequence refers to.

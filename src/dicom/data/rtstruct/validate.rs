@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, HashSet};
 
 use dicom_core::Tag;
-use dicom_dictionary_std::tags;
+use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use serde::{Deserialize, Serialize};
 
-use super::super::values::{decoded, text, texts};
-use super::super::{Series, SliceRef, part10};
-use super::read::{ReadContour, ReadRoi, StructureSet, items, structure_set};
+use super::super::values::{decoded, items, text, texts};
+use super::super::{EmptyRois, Profile, RoiIdentity, Series, SliceRef, part10};
+use super::read::{ReadContour, ReadRoi, StructureSet, structure_set};
 use super::write::MAX_CONTOUR_DATA;
-use crate::anatomy::Structure;
 use crate::contour::crossing;
 use crate::geometry::Vec3;
 
@@ -53,11 +52,11 @@ pub enum DefectCode {
     RoiWithoutContours,
     /// A region with no observation, or several.
     RoiObservations,
-    /// A name that is no TG-263 name of the catalogue, or stands twice.
+    /// A name that is none of the expected ones or too long, or stands twice.
     RoiName,
     /// The code, laterality or colour does not fit the name.
     RoiCode,
-    /// RT ROI Interpreted Type is not ORGAN.
+    /// RT ROI Interpreted Type is not the expected one.
     InterpretedType,
     /// ROI Generation Algorithm is not AUTOMATIC.
     Algorithm,
@@ -83,6 +82,10 @@ pub enum DefectCode {
     NumberLength,
     /// Contour Data too long for an explicit VR.
     ContourDataLength,
+    /// A contour of more points than the profile allows.
+    TooManyPoints,
+    /// Not the transfer syntax of the profile.
+    TransferSyntax,
 }
 
 /// Something wrong with a structure set.
@@ -97,22 +100,27 @@ pub struct Defect {
 /// A point may lie this far off the plane of its image, in mm.
 const PLANE_TOLERANCE: f64 = 0.01;
 
-/// Everything wrong with a structure set for `series`; empty when it may be sent.
-pub fn validate_rtstruct(bytes: &[u8], series: &Series) -> Vec<Defect> {
+/// Everything wrong with a structure set for `series` that goes to a destination with `profile` and may hold the
+/// regions `expected` (as they are called there); empty when it may be sent.
+pub fn validate_rtstruct(bytes: &[u8], series: &Series, expected: &[RoiIdentity], profile: &Profile) -> Vec<Defect> {
     let mut found = Found(Vec::new());
     let read = part10::open(bytes).and_then(|opened| {
         let object = opened.parse(None)?;
+        let explicit = opened.transfer_syntax == uids::EXPLICIT_VR_LITTLE_ENDIAN;
+        let fits = explicit == profile.explicit_vr;
+        let syntax = &opened.transfer_syntax;
+        found.unless(fits, DefectCode::TransferSyntax, &format!("transfer syntax {syntax} is not the profile's"));
         let set = structure_set(&opened, &object)?;
         let referring = decoded(&opened, tags::REFERRING_PHYSICIAN_NAME)?;
         Ok((object, set, referring))
     });
     match read {
         Ok((object, set, referring)) => {
-            header(&object, &set, &referring, series, &mut found);
+            header(&object, &set, &referring, series, profile, &mut found);
             references(&object, &set, series, &mut found);
             numbering(&object, &mut found);
             for roi in &set.rois {
-                region(roi, &object, series, &mut found);
+                region(roi, &object, series, expected, profile, &mut found);
             }
             lengths(&object, &mut found);
         }
@@ -135,7 +143,14 @@ impl Found {
     }
 }
 
-fn header(object: &InMemDicomObject, set: &StructureSet, referring: &str, series: &Series, found: &mut Found) {
+fn header(
+    object: &InMemDicomObject,
+    set: &StructureSet,
+    referring: &str,
+    series: &Series,
+    profile: &Profile,
+    found: &mut Found,
+) {
     use DefectCode::*;
     let p = &series.attributes.patient;
     let h = &set.header;
@@ -143,7 +158,9 @@ fn header(object: &InMemDicomObject, set: &StructureSet, referring: &str, series
     found.unless(h.patient_name == p.patient_name, WrongPatient, "Patient's Name differs from the series'");
     found.unless(h.study == p.study, WrongPatient, "Study Instance UID differs from the series'");
     let same = |tag: Tag, value: &str| text(object, tag) == value;
-    found.unless(same(tags::STUDY_ID, p.study_id.reveal()), WrongPatient, "Study ID differs from the series'");
+    let own_id = p.study_id.reveal();
+    let study_id = profile.study_id_if_empty.as_deref().filter(|_| own_id.is_empty()).unwrap_or(own_id);
+    found.unless(same(tags::STUDY_ID, study_id), WrongPatient, "Study ID differs from the series'");
     found.unless(referring == p.referring_physician.reveal(), WrongPatient, "Referring Physician differs");
     found.unless(h.series != series.attributes.series, SeriesReused, "the structure set lies in its images' series");
     found.unless(
@@ -217,23 +234,34 @@ fn numbering(object: &InMemDicomObject, found: &mut Found) {
     }
 }
 
-fn region(roi: &ReadRoi, object: &InMemDicomObject, series: &Series, found: &mut Found) {
+fn region(
+    roi: &ReadRoi,
+    object: &InMemDicomObject,
+    series: &Series,
+    expected: &[RoiIdentity],
+    profile: &Profile,
+    found: &mut Found,
+) {
     use DefectCode::*;
     let name = &roi.name;
     let twice = items(object, tags::STRUCTURE_SET_ROI_SEQUENCE).iter().filter(|o| text(o, tags::ROI_NAME) == *name);
     found.unless(twice.count() < 2, RoiName, &format!("two regions are called {name:?}"));
-    match Structure::from_name(name) {
-        None => found.add(RoiName, format!("{name:?} is not a name of the catalogue")),
-        Some(structure) => {
+    let (length, most) = (name.chars().count(), profile.name_characters);
+    found.unless(length <= most, RoiName, &format!("{name:?} has {length} characters, {most} are allowed"));
+    match expected.iter().find(|roi| roi.name == *name) {
+        None => found.add(RoiName, format!("{name:?} is no structure that was to be written")),
+        Some(wanted) => {
             let pair = |c: crate::anatomy::Code| (c.value.to_owned(), c.scheme.to_owned());
-            let fits = roi.code == Some(pair(structure.code()))
-                && roi.laterality == structure.laterality_code().map(pair)
-                && roi.colour == Some(structure.colour());
+            let coded = wanted.structure.filter(|_| profile.codes);
+            let fits = roi.code == coded.map(|s| pair(s.code()))
+                && roi.laterality == coded.and_then(|s| s.laterality_code()).map(pair)
+                && roi.colour == Some(wanted.colour);
             found.unless(fits, RoiCode, &format!("code, laterality or colour of {name} are not {name}'s"));
+            let (kind, term) = (roi.interpreted_type.as_deref(), wanted.kind.term());
+            if let Some(kind) = kind.filter(|kind| *kind != term) {
+                found.add(InterpretedType, format!("{name} is of type {kind:?} instead of {term}"));
+            }
         }
-    }
-    if let Some(kind) = roi.interpreted_type.as_ref().filter(|kind| *kind != "ORGAN") {
-        found.add(InterpretedType, format!("{name} is of type {kind:?} instead of ORGAN"));
     }
     found.unless(
         roi.algorithm == "AUTOMATIC",
@@ -245,7 +273,14 @@ fn region(roi: &ReadRoi, object: &InMemDicomObject, series: &Series, found: &mut
         WrongFrame,
         &format!("{name} is in another frame of reference than the series"),
     );
-    found.unless(!roi.contours.is_empty(), RoiWithoutContours, &format!("{name} has no contour"));
+    let drawn = profile.empty_rois == EmptyRois::Declare || !roi.contours.is_empty();
+    found.unless(drawn, RoiWithoutContours, &format!("{name} has no contour"));
+    if let Some(most) = profile.max_points {
+        let long = roi.contours.iter().map(|c| c.points.len()).filter(|points| *points > most).max();
+        if let Some(points) = long {
+            found.add(TooManyPoints, format!("{name} has a contour of {points} points, {most} are allowed"));
+        }
+    }
     for (n, contour) in roi.contours.iter().enumerate() {
         polygon(&format!("contour {} of {name}", n + 1), contour, series, found);
     }

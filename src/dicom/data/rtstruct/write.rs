@@ -7,18 +7,20 @@ use time::PrimitiveDateTime;
 
 use super::super::build::{Builder, code_item, reference_item, trimmed};
 use super::super::header::{MANUFACTURER, MODEL_NAME};
-use super::super::{DataError, EncodedInstance, RESEARCH_MARK, Series, derived_series_number, part10};
+use super::super::{
+    DataError, EmptyRois, EncodedInstance, Profile, RESEARCH_MARK, RoiIdentity, Series, derived_series_number, part10,
+};
 use super::RT_STRUCTURE_SET_STORAGE;
-use crate::anatomy::{ANATOMICAL_STRUCTURE, Structure};
+use crate::anatomy::ANATOMICAL_STRUCTURE;
 use crate::contour::PlaneContour;
 use crate::ids::{InstanceUid, SeriesUid};
 
-/// The contours of one structure on the planes of a series.
+/// The contours of one region of interest on the planes of a series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RoiContours {
-    /// Which structure.
-    pub structure: Structure,
-    /// Its contours; with none the structure is left out of the file.
+    /// Which, as it is called at the destination.
+    pub roi: RoiIdentity,
+    /// Its contours; with none it is left out of the file, or declared empty where the profile says so.
     pub contours: Vec<PlaneContour>,
     /// Volume in cm3 (ROI Volume).
     pub volume_cc: f64,
@@ -53,26 +55,27 @@ const DETACHED_STUDY_MANAGEMENT: &str = "1.2.840.10008.3.1.2.3.1";
 /// Contour Data longer than this (bytes) cannot be sent under an explicit VR (PS3.5 section 7.1.2).
 pub(super) const MAX_CONTOUR_DATA: usize = 65_534;
 
-/// Writes an RT Structure Set (implicit VR little endian) on the slices of `series`. The same input gives the same
-/// bytes.
+/// Writes an RT Structure Set on the slices of `series`, as `profile` wants it. The same input gives the same bytes.
 ///
 /// # Errors
-/// A contour off the series or no polygon, a structure given twice, no contour at all, a value that does not fit.
+/// A contour off the series or no polygon, a name given twice, no contour at all, a value that does not fit.
 pub fn write_rtstruct(
     series: &Series,
     rois: &[RoiContours],
     meta: &StructureSetMeta,
+    profile: &Profile,
 ) -> Result<EncodedInstance, DataError> {
-    let rois: Vec<&RoiContours> = rois.iter().filter(|roi| !roi.contours.is_empty()).collect();
-    if rois.is_empty() {
+    if rois.iter().all(|roi| roi.contours.is_empty()) {
         return Err(DataError::NothingToWrite);
     }
+    let declare = profile.empty_rois == EmptyRois::Declare;
+    let rois: Vec<&RoiContours> = rois.iter().filter(|roi| declare || !roi.contours.is_empty()).collect();
     for (n, roi) in rois.iter().enumerate() {
-        if rois.iter().skip(n + 1).any(|other| other.structure == roi.structure) {
-            return Err(DataError::Twice(roi.structure.name()));
+        if rois.iter().skip(n + 1).any(|other| other.roi.name == roi.roi.name) {
+            return Err(DataError::Twice(roi.roi.name.clone()));
         }
     }
-    let parts = identity(series, meta);
+    let parts = meta.identity("structure set", series, profile);
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let (instance, own_series) = (InstanceUid::derive(&parts), SeriesUid::derive(&parts));
     let a = &series.attributes;
@@ -101,6 +104,9 @@ pub fn write_rtstruct(
         .integers(tags::INSTANCE_NUMBER, &[i64::from(meta.revision)])
         .text(tags::APPROVAL_STATUS, VR::CS, "UNAPPROVED")
         .sequence(tags::REFERENCED_FRAME_OF_REFERENCE_SEQUENCE, vec![referenced_frame(series)]);
+    if let Some(study_id) = profile.study_id_if_empty.as_ref().filter(|_| a.patient.study_id.reveal().is_empty()) {
+        b.text(tags::STUDY_ID, VR::SH, study_id);
+    }
     if let Some(predecessor) = &meta.predecessor {
         let item = reference_item(RT_STRUCTURE_SET_STORAGE, predecessor.as_str());
         b.sequence(tags::PREDECESSOR_STRUCTURE_SET_SEQUENCE, vec![item]);
@@ -109,33 +115,37 @@ pub fn write_rtstruct(
     for (roi, number) in rois.into_iter().zip(1..) {
         declared.push(declaration(series, roi, number, mark)?);
         drawn.push(contours(series, roi, number)?);
-        observed.push(observation(roi, number));
+        observed.push(observation(roi, number, profile.codes));
     }
     b.sequence(tags::STRUCTURE_SET_ROI_SEQUENCE, declared)
         .sequence(tags::ROI_CONTOUR_SEQUENCE, drawn)
         .sequence(tags::RTROI_OBSERVATIONS_SEQUENCE, observed);
-    part10::encode(&b.finish(), RT_STRUCTURE_SET_STORAGE, instance, own_series, uids::IMPLICIT_VR_LITTLE_ENDIAN)
+    let syntax = if profile.explicit_vr { uids::EXPLICIT_VR_LITTLE_ENDIAN } else { uids::IMPLICIT_VR_LITTLE_ENDIAN };
+    part10::encode(&b.finish(), RT_STRUCTURE_SET_STORAGE, instance, own_series, syntax)
 }
 
-/// What the UIDs are derived from: everything that the bytes depend on.
-fn identity(series: &Series, meta: &StructureSetMeta) -> Vec<String> {
-    let mut instances: Vec<String> = series.slices.iter().map(|s| s.instance.to_string()).collect();
-    instances.sort();
-    let mut parts = vec!["structure set".to_owned(), series.attributes.series.to_string()];
-    parts.extend(instances);
-    parts.extend([
-        meta.model_digest.clone(),
-        meta.config_digest.clone(),
-        meta.revision.to_string(),
-        meta.created.to_string(),
-        meta.predecessor.as_ref().map_or(String::new(), ToString::to_string),
-        env!("CARGO_PKG_VERSION").to_owned(),
-    ]);
-    parts
+impl StructureSetMeta {
+    /// What the UIDs of an object are derived from: everything that its bytes depend on.
+    pub(in super::super) fn identity(&self, kind: &str, series: &Series, profile: &Profile) -> Vec<String> {
+        let mut instances: Vec<String> = series.slices.iter().map(|s| s.instance.to_string()).collect();
+        instances.sort();
+        let mut parts = vec![kind.to_owned(), series.attributes.series.to_string()];
+        parts.extend(instances);
+        parts.extend([
+            self.model_digest.clone(),
+            self.config_digest.clone(),
+            profile.digest(),
+            self.revision.to_string(),
+            self.created.to_string(),
+            self.predecessor.as_ref().map_or(String::new(), ToString::to_string),
+            env!("CARGO_PKG_VERSION").to_owned(),
+        ]);
+        parts
+    }
 }
 
 /// Version, model and the model's digest, each within the 64 characters of LO (a SHA-256 in hexadecimal fills them).
-fn software_versions(meta: &StructureSetMeta) -> Vec<String> {
+pub(in super::super) fn software_versions(meta: &StructureSetMeta) -> Vec<String> {
     let clean = |text: &str| text.chars().filter(|c| !c.is_control() && *c != '\\').take(64).collect::<String>();
     vec![env!("CARGO_PKG_VERSION").to_owned(), clean(&format!("model {}", meta.model_name)), clean(&meta.model_digest)]
 }
@@ -163,7 +173,7 @@ fn declaration(series: &Series, roi: &RoiContours, number: i64, mark: &str) -> R
     let mut b = Builder::new();
     b.integers(tags::ROI_NUMBER, &[number])
         .text(tags::REFERENCED_FRAME_OF_REFERENCE_UID, VR::UI, series.frame().as_str())
-        .checked(tags::ROI_NAME, VR::LO, "ROIName", roi.structure.name())?
+        .checked(tags::ROI_NAME, VR::LO, "ROIName", &roi.roi.name)?
         .checked(tags::ROI_DESCRIPTION, VR::ST, "ROIDescription", &description)?
         .decimals(tags::ROI_VOLUME, "ROIVolume", &[(roi.volume_cc * 1e6).round() / 1e6])?
         .text(tags::ROI_GENERATION_ALGORITHM, VR::CS, "AUTOMATIC");
@@ -174,29 +184,31 @@ fn declaration(series: &Series, roi: &RoiContours, number: i64, mark: &str) -> R
 fn contours(series: &Series, roi: &RoiContours, number: i64) -> Result<InMemDicomObject, DataError> {
     let mut items = Vec::with_capacity(roi.contours.len());
     for (contour, n) in roi.contours.iter().zip(1..) {
-        items.push(contour_item(series, roi.structure, contour, n)?);
+        items.push(contour_item(series, &roi.roi.name, contour, n)?);
     }
     let mut b = Builder::new();
     b.integers(tags::REFERENCED_ROI_NUMBER, &[number])
-        .integers(tags::ROI_DISPLAY_COLOR, &roi.structure.colour().map(i64::from))
-        .sequence(tags::CONTOUR_SEQUENCE, items);
+        .integers(tags::ROI_DISPLAY_COLOR, &roi.roi.colour.map(i64::from));
+    if !items.is_empty() {
+        b.sequence(tags::CONTOUR_SEQUENCE, items);
+    }
     Ok(b.finish())
 }
 
 fn contour_item(
     series: &Series,
-    structure: Structure,
+    name: &str,
     contour: &PlaneContour,
     number: i64,
 ) -> Result<InMemDicomObject, DataError> {
-    let structure = structure.name();
     let slice = contour.slice;
     let slices = series.slices.len();
-    let image = series.slices.get(slice).ok_or(DataError::NoSuchSlice { structure, slice, slices })?;
-    let bad = |reason| DataError::BadContour { structure, slice, reason };
+    let beyond = || DataError::NoSuchSlice { structure: name.to_owned(), slice, slices };
+    let image = series.slices.get(slice).ok_or_else(beyond)?;
+    let bad = |reason| DataError::BadContour { structure: name.to_owned(), slice, reason };
     let mut points: Vec<String> = Vec::with_capacity(contour.points.len());
     for point in &contour.points {
-        let place = series.point_on_slice(slice, *point).ok_or(DataError::NoSuchSlice { structure, slice, slices })?;
+        let place = series.point_on_slice(slice, *point).ok_or_else(beyond)?;
         if place.to_array().iter().any(|v| !v.is_finite() || v.abs() > 1e6) {
             return Err(bad("a point is not in the patient"));
         }
@@ -227,17 +239,17 @@ fn contour_item(
 }
 
 /// An item of RT ROI Observations Sequence.
-fn observation(roi: &RoiContours, number: i64) -> InMemDicomObject {
-    let mut code = Builder::from(code_item(roi.structure.code()));
-    if let Some(side) = roi.structure.laterality_code() {
-        code.code(tags::SEGMENTED_PROPERTY_TYPE_MODIFIER_CODE_SEQUENCE, side);
-    }
+fn observation(roi: &RoiContours, number: i64, codes: bool) -> InMemDicomObject {
     let mut b = Builder::new();
-    b.integers(tags::OBSERVATION_NUMBER, &[number])
-        .integers(tags::REFERENCED_ROI_NUMBER, &[number])
-        .code(tags::SEGMENTED_PROPERTY_CATEGORY_CODE_SEQUENCE, ANATOMICAL_STRUCTURE)
-        .sequence(tags::RTROI_IDENTIFICATION_CODE_SEQUENCE, vec![code.finish()])
-        .text(tags::RTROI_INTERPRETED_TYPE, VR::CS, "ORGAN")
-        .text(tags::ROI_INTERPRETER, VR::PN, "");
+    b.integers(tags::OBSERVATION_NUMBER, &[number]).integers(tags::REFERENCED_ROI_NUMBER, &[number]);
+    if let Some(structure) = roi.roi.structure.filter(|_| codes) {
+        let mut code = Builder::from(code_item(structure.code()));
+        if let Some(side) = structure.laterality_code() {
+            code.code(tags::SEGMENTED_PROPERTY_TYPE_MODIFIER_CODE_SEQUENCE, side);
+        }
+        b.code(tags::SEGMENTED_PROPERTY_CATEGORY_CODE_SEQUENCE, ANATOMICAL_STRUCTURE)
+            .sequence(tags::RTROI_IDENTIFICATION_CODE_SEQUENCE, vec![code.finish()]);
+    }
+    b.text(tags::RTROI_INTERPRETED_TYPE, VR::CS, roi.roi.kind.term()).text(tags::ROI_INTERPRETER, VR::PN, "");
     b.finish()
 }

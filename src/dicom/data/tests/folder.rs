@@ -8,10 +8,8 @@ use dicom_core::VR;
 use dicom_dictionary_std::tags;
 use tempfile::TempDir;
 
-use super::support::{encoded, meta, oblique_grid, oblique_series, rois, with};
-use crate::dicom::data::{
-    MANUFACTURER, MODEL_NAME, RefusalCode, Refusals, assemble, part10_file, read_folder, write_rtstruct,
-};
+use super::support::{encoded, meta, oblique_grid, oblique_series, rois, with, written};
+use crate::dicom::data::{MANUFACTURER, MODEL_NAME, RefusalCode, Refusals, assemble, part10_file, read_folder};
 use crate::ids::InstanceUid;
 
 fn filled() -> TempDir {
@@ -40,7 +38,7 @@ fn nested_folders_foreign_files_and_own_results_are_allowed() {
     fs::write(dir.path().join("notes.txt"), "not an image").unwrap();
     fs::write(dir.path().join("a/empty"), "").unwrap();
     let series = oblique_series();
-    let result = write_rtstruct(&series, &rois(), &meta()).unwrap();
+    let result = written(&series, &rois(), &meta()).unwrap();
     fs::write(dir.path().join("a/result.dcm"), &result.bytes).unwrap();
     let own = with(&sample(), tags::MANUFACTURER, VR::LO, MANUFACTURER);
     let own = with(&own, tags::MANUFACTURER_MODEL_NAME, VR::LO, MODEL_NAME);

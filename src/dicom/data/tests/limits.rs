@@ -9,12 +9,9 @@ use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 use proptest::prelude::*;
 
 use super::files::fixture;
-use super::support::{encoded, meta, oblique_grid, oblique_series, rois, with, without};
+use super::support::{defects, encoded, meta, oblique_grid, oblique_series, rois, with, without, written};
 use crate::dicom::data::layout::{Encoding, walk};
-use crate::dicom::data::{
-    RefusalCode, parse_instance, part10_file, read_header, read_received_header, read_rtstruct, validate_rtstruct,
-    write_rtstruct,
-};
+use crate::dicom::data::{RefusalCode, parse_instance, part10_file, read_header, read_received_header, read_rtstruct};
 
 const SYNTAXES: [&str; 8] = [
     "explicit",
@@ -51,10 +48,10 @@ fn an_image_cut_at_any_length_is_refused() {
 #[test]
 fn a_structure_set_cut_at_any_length_is_refused_or_shows_defects() {
     let series = oblique_series();
-    let file = write_rtstruct(&series, &rois(), &meta()).unwrap().bytes;
+    let file = written(&series, &rois(), &meta()).unwrap().bytes;
     for length in 0..file.len() {
         let cut = &file[..length];
-        assert!(read_rtstruct(cut).is_err() || !validate_rtstruct(cut, &series).is_empty(), "cut at {length}");
+        assert!(read_rtstruct(cut).is_err() || !defects(cut, &series).is_empty(), "cut at {length}");
     }
 }
 

@@ -2,12 +2,13 @@
 
 use dicom_dictionary_std::tags;
 
-use super::support::{attributes, encoded, meta, oblique_grid, oblique_series, read_back, rois, sagittal_grid};
+use super::support::{
+    attributes, defects, encoded, meta, oblique_grid, oblique_series, read_back, rois, sagittal_grid, written,
+};
 use crate::anatomy::Structure;
 use crate::contour::PlaneContour;
 use crate::dicom::data::{
     DataError, RefusalCode, StructureSetMeta, is_own_object, parse_instance, part10, read_header, read_rtstruct,
-    validate_rtstruct, write_rtstruct,
 };
 use crate::ids::InstanceUid;
 
@@ -15,11 +16,11 @@ use crate::ids::InstanceUid;
 fn contours_come_back_where_they_were() {
     for grid in [oblique_grid(), sagittal_grid()] {
         let series = read_back(&encoded(grid));
-        let file = write_rtstruct(&series, &rois(), &meta()).unwrap();
-        assert_eq!(validate_rtstruct(&file.bytes, &series), []);
+        let file = written(&series, &rois(), &meta()).unwrap();
+        assert_eq!(defects(&file.bytes, &series), []);
         let set = read_rtstruct(&file.bytes).unwrap();
         for roi in rois().iter().filter(|r| !r.contours.is_empty()) {
-            let read = set.roi(roi.structure.name()).unwrap();
+            let read = set.roi(&roi.roi.name).unwrap();
             let back = read.plane_contours(&series).unwrap();
             assert_eq!(back.len(), roi.contours.len());
             for (b, c) in back.iter().zip(&roi.contours) {
@@ -35,7 +36,7 @@ fn contours_come_back_where_they_were() {
 #[test]
 fn the_set_says_what_it_is() {
     let series = oblique_series();
-    let file = write_rtstruct(&series, &rois(), &meta()).unwrap();
+    let file = written(&series, &rois(), &meta()).unwrap();
     let set = read_rtstruct(&file.bytes).unwrap();
     assert!(is_own_object(&set.header));
     assert_eq!(set.header.transfer_syntax, "1.2.840.10008.1.2");
@@ -63,30 +64,30 @@ fn the_set_says_what_it_is() {
 #[test]
 fn a_model_in_clinical_use_carries_its_own_label() {
     let meta = StructureSetMeta { research: false, ..meta() };
-    let set = read_rtstruct(&write_rtstruct(&oblique_series(), &rois(), &meta).unwrap().bytes).unwrap();
+    let set = read_rtstruct(&written(&oblique_series(), &rois(), &meta).unwrap().bytes).unwrap();
     assert_eq!((set.label.as_str(), set.name.as_str()), ("HEAD", "Draft, not reviewed"));
     assert_eq!(set.approval, "UNAPPROVED");
     let long = StructureSetMeta { label: "seventeen letters".into(), ..meta };
-    assert!(matches!(write_rtstruct(&oblique_series(), &rois(), &long), Err(DataError::Value { .. })));
+    assert!(matches!(written(&oblique_series(), &rois(), &long), Err(DataError::Value { .. })));
 }
 
 #[test]
 fn the_same_input_gives_the_same_bytes_and_another_one_another_name() {
     let series = oblique_series();
-    let first = write_rtstruct(&series, &rois(), &meta()).unwrap();
-    assert_eq!(write_rtstruct(&series, &rois(), &meta()).unwrap(), first);
+    let first = written(&series, &rois(), &meta()).unwrap();
+    assert_eq!(written(&series, &rois(), &meta()).unwrap(), first);
     let others = [
         StructureSetMeta { revision: 2, ..meta() },
         StructureSetMeta { model_digest: "other".into(), ..meta() },
         StructureSetMeta { config_digest: "other".into(), ..meta() },
     ];
     for other in others {
-        let other = write_rtstruct(&series, &rois(), &other).unwrap();
+        let other = written(&series, &rois(), &other).unwrap();
         assert!(other.instance != first.instance && other.series != first.series);
     }
     let mut fewer = encoded(oblique_grid());
     fewer.pop();
-    let other = write_rtstruct(&read_back(&fewer), &rois()[..1], &meta()).unwrap();
+    let other = written(&read_back(&fewer), &rois()[..1], &meta()).unwrap();
     assert_ne!(other.instance, first.instance);
 }
 
@@ -94,14 +95,14 @@ fn the_same_input_gives_the_same_bytes_and_another_one_another_name() {
 fn a_later_revision_names_what_it_replaces() {
     let old = InstanceUid::parse("1.2.3.4").unwrap();
     let meta = StructureSetMeta { predecessor: Some(old.clone()), revision: 2, ..meta() };
-    let set = read_rtstruct(&write_rtstruct(&oblique_series(), &rois(), &meta).unwrap().bytes).unwrap();
+    let set = read_rtstruct(&written(&oblique_series(), &rois(), &meta).unwrap().bytes).unwrap();
     assert_eq!(set.predecessor, Some(old));
 }
 
 #[test]
 fn coordinates_are_short_and_never_minus_zero() {
     let series = oblique_series();
-    let file = write_rtstruct(&series, &rois(), &meta()).unwrap();
+    let file = written(&series, &rois(), &meta()).unwrap();
     let opened = part10::open(&file.bytes).unwrap();
     let object = opened.parse(None).unwrap();
     let mut seen = 0;
@@ -126,7 +127,7 @@ fn points_that_fall_together_are_written_once() {
     contour.points.insert(1, [first[0] + 1e-5, first[1]]);
     contour.points.push([first[0], first[1] - 1e-5]);
     contour.points.insert(3, second);
-    let set = read_rtstruct(&write_rtstruct(&oblique_series(), &rois, &meta()).unwrap().bytes).unwrap();
+    let set = read_rtstruct(&written(&oblique_series(), &rois, &meta()).unwrap().bytes).unwrap();
     assert_eq!(set.roi("OpticChiasm").unwrap().contours[0].points.len(), 6);
 }
 
@@ -136,11 +137,11 @@ fn what_cannot_be_written_is_refused() {
     let wrong = |change: &dyn Fn(&mut Vec<crate::dicom::data::RoiContours>)| {
         let mut rois = rois();
         change(&mut rois);
-        write_rtstruct(&series, &rois, &meta()).unwrap_err()
+        written(&series, &rois, &meta()).unwrap_err()
     };
     assert!(matches!(wrong(&|r| r.clear()), DataError::NothingToWrite));
     assert!(matches!(wrong(&|r| r.retain(|r| r.contours.is_empty())), DataError::NothingToWrite));
-    assert!(matches!(wrong(&|r| r[1].structure = r[0].structure), DataError::Twice("Eye_L")));
+    assert!(matches!(wrong(&|r| r[1].roi = r[0].roi.clone()), DataError::Twice(name) if name == "Eye_L"));
     assert!(matches!(wrong(&|r| r[0].contours[0].slice = 11), DataError::NoSuchSlice { slice: 11, slices: 11, .. }));
     assert!(matches!(wrong(&|r| r[0].contours[0].points.truncate(2)), DataError::BadContour { .. }));
     assert!(matches!(wrong(&|r| r[0].contours[0].points[0] = [f64::NAN, 1.0]), DataError::BadContour { .. }));
@@ -157,7 +158,7 @@ fn what_cannot_be_written_is_refused() {
 #[test]
 fn objects_are_not_taken_for_each_other() {
     let series = oblique_series();
-    let set = write_rtstruct(&series, &rois(), &meta()).unwrap();
+    let set = written(&series, &rois(), &meta()).unwrap();
     assert_eq!(parse_instance(&set.bytes).unwrap_err().code, RefusalCode::NotMr);
     assert_eq!(read_header(&set.bytes).unwrap().modality, "RTSTRUCT");
     let image = &encoded(oblique_grid())[0].bytes;

@@ -7,8 +7,9 @@ use dicom_object::InMemDicomObject;
 use time::macros::datetime;
 
 use super::super::{
-    EncodedInstance, MrAcquisition, MrSeriesAttributes, PatientStudy, RoiContours, Series, StructureSetMeta, assemble,
-    parse_instances, part10, write_mr_series,
+    DataError, Defect, EncodedInstance, MrAcquisition, MrSeriesAttributes, PatientStudy, Profile, RoiContours,
+    RoiIdentity, Series, StructureSetMeta, assemble, parse_instances, part10, validate_rtstruct, write_mr_series,
+    write_rtstruct,
 };
 use crate::anatomy::Structure;
 use crate::contour::PlaneContour;
@@ -135,14 +136,33 @@ pub fn rois() -> Vec<RoiContours> {
             .map(|[i, j]| [i + x, j + y])
             .to_vec(),
     };
-    let roi =
-        |structure, contours| RoiContours { structure, contours, volume_cc: 0.1234567, description: "flag".into() };
+    let roi = |structure: Structure, contours| RoiContours {
+        roi: structure.into(),
+        contours,
+        volume_cc: 0.1234567,
+        description: "flag".into(),
+    };
     vec![
         roi(Structure::Eye_L, vec![l(2, 0.5, 0.5), l(3, 0.5, 0.5), l(3, 9.5, 6.5)]),
         roi(Structure::OpticChiasm, vec![l(5, 3.25, 6.0)]),
         roi(Structure::Lens_R, Vec::new()),
         roi(Structure::Brain, vec![l(9, 7.0, 2.0), l(10, 8.0, 2.5)]),
     ]
+}
+
+/// A structure set for a generic destination.
+pub fn written(series: &Series, rois: &[RoiContours], meta: &StructureSetMeta) -> Result<EncodedInstance, DataError> {
+    write_rtstruct(series, rois, meta, &Profile::generic())
+}
+
+/// Every organ.
+pub fn expected() -> Vec<RoiIdentity> {
+    Structure::ALL.into_iter().map(RoiIdentity::from).collect()
+}
+
+/// The defects of a structure set of organs for a generic destination.
+pub fn defects(bytes: &[u8], series: &Series) -> Vec<Defect> {
+    validate_rtstruct(bytes, series, &expected(), &Profile::generic())
 }
 
 pub fn meta() -> StructureSetMeta {

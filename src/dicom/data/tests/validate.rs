@@ -4,8 +4,8 @@ use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 
-use super::support::{edited, meta, oblique_series, rois};
-use crate::dicom::data::{DefectCode, Series, validate_rtstruct, write_rtstruct};
+use super::support::{defects, edited, meta, oblique_series, rois, written};
+use crate::dicom::data::{DefectCode, Series};
 
 type Path<'a> = &'a [(Tag, usize)];
 
@@ -36,14 +36,14 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let series = oblique_series();
-        let file = write_rtstruct(&series, &rois(), &meta()).unwrap().bytes;
+        let file = written(&series, &rois(), &meta()).unwrap().bytes;
         Self { series, file }
     }
 
     /// The defects after an edit at `path`; a value of the wrong kind must never be missed.
     fn codes(&self, path: Path<'_>, mut edit: impl FnMut(&mut InMemDicomObject)) -> Vec<DefectCode> {
         let broken = edited(&self.file, |o| inside(o, path, &mut edit));
-        let mut codes: Vec<DefectCode> = validate_rtstruct(&broken, &self.series).into_iter().map(|d| d.code).collect();
+        let mut codes: Vec<DefectCode> = defects(&broken, &self.series).into_iter().map(|d| d.code).collect();
         codes.dedup();
         codes
     }
