@@ -12,7 +12,7 @@ use super::files::{write_file, write_series};
 use crate::anatomy::Structure;
 use crate::config::Config;
 use crate::contour::picture::contact_sheet;
-use crate::dicom::data::{assemble, read_folder};
+use crate::dicom::data::{BUILT_IN, Profile, assemble, read_folder};
 use crate::inference::Runtime;
 use crate::service::{Order, Report, SegmentError, Segmentation, Stage, local_time, segment_series};
 
@@ -27,6 +27,12 @@ pub struct SegmentArgs {
     /// Model to use instead of the configured one.
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
+    /// How the destination wants the result: a built-in profile or that of a [[profile]] section.
+    #[arg(long, value_name = "NAME", default_value = "generic")]
+    profile: String,
+    /// Write a DICOM Segmentation too.
+    #[arg(long, value_name = "FILE.dcm")]
+    segmentation: Option<PathBuf>,
     /// Write the report as JSON.
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
@@ -44,21 +50,32 @@ pub struct SegmentArgs {
 /// [`Failure::Refused`] when the folder does not hold one usable series.
 pub fn run(args: SegmentArgs) -> Result<(), Failure> {
     let config = Config::read(args.config.as_deref())?;
-    for path in [Some(&args.output), args.report.as_ref(), args.picture.as_ref()].into_iter().flatten() {
+    for path in [Some(&args.output), args.segmentation.as_ref(), args.report.as_ref(), args.picture.as_ref()]
+        .into_iter()
+        .flatten()
+    {
         writable(path)?;
     }
+    let profile = config.service.profile(&args.profile).ok_or_else(|| {
+        let known =
+            BUILT_IN.iter().map(ToString::to_string).chain(config.service.profiles.iter().map(|p| p.name.clone()));
+        let known = known.collect::<Vec<_>>().join(", ");
+        Failure::Usage(format!("there is no profile {:?}; known are {known}", args.profile))
+    })?;
+    let profile = Profile { segmentation: args.segmentation.is_some(), ..profile };
     let instances = read_folder(&args.dir).map_err(|e| Failure::Refused(e.to_string()))?;
     let series = assemble(instances).map_err(|e| Failure::Refused(e.to_string()))?;
     let runtime = Runtime::load(&config.inference).map_err(anyhow::Error::from)?;
     let recipe = config.recipe(&runtime, args.model.as_deref())?;
     let folder = derived_folder(&args.output);
-    if recipe.derives(&series) && std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
+    if recipe.derives(&series, &profile) && std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some())
+    {
         let folder = folder.display();
         return Err(Failure::Usage(format!(
             "{folder} holds files of an earlier run; remove it, or choose another --output"
         )));
     }
-    let order = Order { revision: 1, predecessor: None, created: local_time(time::OffsetDateTime::now_utc()) };
+    let order = Order::first(profile, local_time(time::OffsetDateTime::now_utc()));
     let bar = Bar::new();
     let result = segment_series(&series, &recipe, &order, &|stage, share| bar.tell(stage, share));
     bar.finish();
@@ -100,12 +117,17 @@ fn derived_folder(output: &Path) -> PathBuf {
 }
 
 fn write_results(args: &SegmentArgs, result: &Segmentation) -> Result<(), Failure> {
-    if !result.derived.is_empty() {
-        let folder = derived_folder(&args.output);
-        write_series(&folder, &result.derived)?;
-        eprintln!("the series is not axial: contours lie on a derived axial series in {}", folder.display());
+    for package in &result.packages {
+        if !package.derived.is_empty() {
+            let folder = derived_folder(&args.output);
+            write_series(&folder, &package.derived)?;
+            eprintln!("the series is not axial: contours lie on a derived axial series in {}", folder.display());
+        }
+        write_file(&args.output, &package.structure_set.bytes)?;
+        if let Some((path, segmentation)) = args.segmentation.as_ref().zip(package.segmentation.as_ref()) {
+            write_file(path, &segmentation.bytes)?;
+        }
     }
-    write_file(&args.output, &result.structure_set.bytes)?;
     if let Some(path) = &args.report {
         let json = serde_json::to_vec_pretty(&result.report).context("encoding the report")?;
         write_file(path, &json)?;
@@ -121,6 +143,11 @@ fn print_table(report: &Report) {
         let agreement = s.agreement.map_or("-".into(), |a| format!("{:.0} %", a * 100.0));
         let words = if flags.is_empty() { String::new() } else { format!(": {}", flags.join("; ")) };
         println!("{:<15} {:>10.2} {:>10}  {status}{words}", s.structure.name(), s.volume_cc, agreement);
+    }
+    for d in &report.derived {
+        let status = if d.made { "made" } else { "NOT MADE" };
+        let words: Vec<&str> = std::iter::once(&d.recipe).chain(&d.remarks).map(String::as_str).collect();
+        println!("{:<16} {:>9.2} {:>10}  {status}: {}", d.name, d.volume_cc, "-", words.join("; "));
     }
     println!("{}", report.notice);
 }

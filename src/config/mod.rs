@@ -17,7 +17,9 @@ use toml::{Table, Value};
 pub use self::reader::Fault;
 use self::reader::Reader;
 use crate::anatomy::rules::RulesConfig;
+use crate::anatomy::{DerivedConfig, derived_faults};
 use crate::contour::ContourConfig;
+use crate::dicom::data::ProfileConfig;
 use crate::dicom::net::ScpConfig;
 use crate::ids::{Phi, sha256_hex};
 use crate::inference::{InferenceConfig, InferenceError, Model, Runtime};
@@ -123,6 +125,8 @@ pub struct Config {
     pub contours: ContourConfig,
     /// Delivered planes and label.
     pub delivery: PlanesConfig,
+    /// Structures derived from the twelve.
+    pub derived: Vec<DerivedConfig>,
     /// Receiving, jobs, sending, routes and destinations.
     pub service: ServiceConfig,
 }
@@ -187,6 +191,21 @@ impl Config {
     /// What a text says, with the reader that knows its faults. Where a fault is, a default or a stand-in is.
     fn draft(text: &str) -> Result<(Self, Reader), Fault> {
         let mut r = Reader::new(text)?;
+        let sections: Vec<ProfileConfig> = r.list("profile", profile_stand_in);
+        let derived: Vec<DerivedConfig> = r.list("derived", derived_stand_in);
+        let mut profiles = Vec::new();
+        for (n, section) in (1..).zip(&sections) {
+            match section.resolve(&derived) {
+                Ok(profile) => profiles.push(profile),
+                Err(faults) => r.complain(&format!("profile[{n}]"), faults),
+            }
+            let twice = sections.iter().take(n - 1).any(|earlier| earlier.name == section.name);
+            if twice {
+                let why = format!("name is {:?}, as is an earlier one: give it another name", section.name);
+                r.complain(&format!("profile[{n}]"), vec![why]);
+            }
+        }
+        r.complain("", derived_faults(&derived));
         let config = Self {
             store: r.section("store"),
             scp: r.section("scp"),
@@ -197,12 +216,14 @@ impl Config {
             rules: r.section("rules"),
             contours: r.section("contours"),
             delivery: r.section("delivery"),
+            derived,
             service: ServiceConfig {
                 receive: r.section("receive"),
                 jobs: r.section("jobs"),
                 sending: r.section("sending"),
                 routes: r.list("route", route_stand_in),
                 destinations: r.list("destination", destination_stand_in),
+                profiles,
             },
         };
         r.complain("store", config.store.faults());
@@ -246,7 +267,8 @@ impl Config {
     /// Digest of everything here that changes a result.
     pub fn result_digest(&self) -> String {
         // Serialising plain structs to JSON cannot fail; an empty text would still be a digest of its own.
-        let text = serde_json::to_string(&(&self.rules, &self.contours, &self.delivery)).unwrap_or_default();
+        let text =
+            serde_json::to_string(&(&self.rules, &self.contours, &self.delivery, &self.derived)).unwrap_or_default();
         sha256_hex(text.as_bytes())
     }
 
@@ -268,6 +290,7 @@ impl Config {
             rules: self.rules.clone(),
             contours: self.contours.clone(),
             planes: self.delivery.clone(),
+            derived: self.derived.clone(),
             config_digest: self.result_digest(),
         })
     }
@@ -309,6 +332,19 @@ fn route_stand_in(n: usize) -> Table {
         ("called_ae".into(), title.clone()),
         ("calling_ae".into(), title),
         ("destinations".into(), Value::Array(Vec::new())),
+    ])
+}
+
+/// What stands for the faulty values of a profile.
+fn profile_stand_in(n: usize) -> Table {
+    Table::from_iter([("name".into(), format!("profile[{n}]").into())])
+}
+
+/// What stands for the faulty values of a derived structure.
+fn derived_stand_in(n: usize) -> Table {
+    Table::from_iter([
+        ("name".into(), format!("derived[{n}]").into()),
+        ("of".into(), Value::Array(vec!["Brain".into()])),
     ])
 }
 

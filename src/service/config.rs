@@ -1,10 +1,11 @@
 //! What can be configured about the daemon's work: receiving, jobs, sending, routes and destinations.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::dicom::data::{BUILT_IN, Profile};
 use crate::dicom::net::Destination;
 use crate::ids::AeTitle;
 
@@ -161,7 +162,7 @@ impl RouteConfig {
     }
 }
 
-/// One `[[destination]]` section: a name, and the keys of [`Destination`].
+/// One `[[destination]]` section: a name, a profile, and the keys of [`Destination`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "toml::Table")]
 pub struct DestinationConfig {
@@ -169,6 +170,8 @@ pub struct DestinationConfig {
     pub name: String,
     /// The system itself.
     pub system: Destination,
+    /// How it wants results: a built-in profile or that of a `[[profile]]` section.
+    pub profile: String,
 }
 
 impl TryFrom<toml::Table> for DestinationConfig {
@@ -177,13 +180,17 @@ impl TryFrom<toml::Table> for DestinationConfig {
     fn try_from(mut table: toml::Table) -> Result<Self, String> {
         let name = table.remove("name").ok_or("missing field `name`")?;
         let name = name.as_str().ok_or("name must be a text")?.to_owned();
+        let profile = match table.remove("profile") {
+            None => "generic".to_owned(),
+            Some(profile) => profile.as_str().ok_or("profile must be a text")?.to_owned(),
+        };
         let system = table.try_into().map_err(|e: toml::de::Error| e.message().to_owned())?;
-        Ok(Self { name, system })
+        Ok(Self { name, system, profile })
     }
 }
 
 /// Everything that the daemon's work is configured by.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct ServiceConfig {
     /// `[receive]`.
     pub receive: ReceiveConfig,
@@ -195,9 +202,22 @@ pub struct ServiceConfig {
     pub routes: Vec<RouteConfig>,
     /// `[[destination]]`.
     pub destinations: Vec<DestinationConfig>,
+    /// The profiles of `[[profile]]` sections, without fault.
+    pub profiles: Vec<Profile>,
 }
 
 impl ServiceConfig {
+    /// A profile by its name, of the site or built in.
+    pub fn profile(&self, name: &str) -> Option<Profile> {
+        self.profiles.iter().find(|profile| profile.name == name).cloned().or_else(|| Profile::built_in(name))
+    }
+
+    /// The profile of each destination, by the destination's name.
+    pub fn profiles_by_destination(&self) -> BTreeMap<String, Profile> {
+        let known = self.destinations.iter().filter_map(|d| Some((d.name.clone(), self.profile(&d.profile)?)));
+        known.collect()
+    }
+
     /// Every fault, each beginning with the whole path of the key that it is about; empty when there is none.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
@@ -209,6 +229,14 @@ impl ServiceConfig {
         section("sending".into(), self.sending.faults());
         for (n, destination) in (1..).zip(&self.destinations) {
             section(format!("destination[{n}]"), destination.system.faults());
+            if self.profile(&destination.profile).is_none() {
+                let why = format!(
+                    "profile is {:?}: use one of {} or the name of a [[profile]]",
+                    destination.profile,
+                    BUILT_IN.join(", ")
+                );
+                section(format!("destination[{n}]"), vec![why]);
+            }
         }
         faults.extend(repeated_names("destination", self.destinations.iter().map(|d| &d.name)));
         faults.extend(repeated_names("route", self.routes.iter().map(|r| &r.name)));

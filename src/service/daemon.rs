@@ -43,6 +43,7 @@ impl Daemon {
         shutdown: CancellationToken,
     ) -> Self {
         let mut parts = Parts::default();
+        let profiles = Arc::new(config.profiles_by_destination());
         let routes: Arc<[RouteConfig]> = config.routes.into();
         let presence = Arc::new(Presence::new());
         let calling = scp.ae_title.clone();
@@ -56,6 +57,7 @@ impl Daemon {
                 store: Arc::clone(&store),
                 config: config.jobs.clone(),
                 routes: Arc::clone(&routes),
+                profiles: Arc::clone(&profiles),
                 segmenter: Arc::clone(&segmenter),
                 shutdown: shutdown.clone(),
                 holder: Uuid::new_v4(),

@@ -1,7 +1,7 @@
 //! Receive, segment, deliver: the only room that knows the order of the stages.
 //!
 //! What is in which file:
-//! - [`segment_series`] (`segment`): one series to one structure set, pure.
+//! - [`segment_series`] (`segment`): one series to its results, pure; `package`: the files for one kind of destination.
 //! - [`Daemon`] (`daemon`): starts and stops the parts below.
 //! - `receive`: the inbox; `complete`: when a series is complete; `work`: jobs; `deliver`: the outbox.
 //! - `config`: what can be configured about them.
@@ -11,6 +11,7 @@ mod complete;
 mod config;
 mod daemon;
 mod deliver;
+mod package;
 mod receive;
 mod segment;
 mod work;
@@ -22,8 +23,9 @@ use tokio_util::sync::CancellationToken;
 pub use clock::local_time;
 pub use config::{DestinationConfig, JobsConfig, ReceiveConfig, RouteConfig, SendingConfig, ServiceConfig};
 pub use daemon::Daemon;
+pub use package::{DerivedReport, Package};
 pub use segment::{
-    Order, Planes, PlanesConfig, Progress, Recipe, Report, SegmentError, Segmentation, Stage, StructureReport,
+    Order, PlanesConfig, Progress, Recipe, Report, SegmentError, Segmentation, Stage, StructureReport, Wanted,
     deliver_findings, segment_series,
 };
 pub use work::{Recipes, Segmenter};

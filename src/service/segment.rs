@@ -11,28 +11,14 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use time::PrimitiveDateTime;
 
-use crate::anatomy::Structure;
+use super::package::{DerivedReport, Drawing, Package};
 use crate::anatomy::rules::{self, Finding, Flag, RuleEffect, RulesConfig};
-use crate::contour::{ContourConfig, ContourError, PlaneContour, outline, rasterise};
-use crate::dicom::data::{
-    DataError, DerivedSeriesMeta, EncodedInstance, Profile, Refusal, RefusalCode, Refusals, RoiContours, RoiIdentity,
-    Series, StructureSetMeta, derived_axial_series, read_rtstruct, validate_rtstruct, write_rtstruct,
-};
-use crate::evaluation::dice;
+use crate::anatomy::{DerivedConfig, Structure};
+use crate::contour::{ContourConfig, ContourError, PlaneContour, outline};
+use crate::dicom::data::{DataError, Planes, Profile, Refusal, RefusalCode, Refusals, Series};
 use crate::geometry::{GeometryError, Mask, resample_mask, working_volume};
 use crate::ids::InstanceUid;
 use crate::inference::{InferenceError, Model, Vote};
-
-/// On which planes contours are delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Planes {
-    /// The series' own planes when they are near-axial, otherwise an axial series derived from it: planning systems
-    /// contour axial slices only.
-    Axial,
-    /// Always the series' own planes.
-    Acquired,
-}
 
 /// The `[delivery]` section of the configuration: what leaves and on which planes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,14 +64,17 @@ pub struct Recipe {
     pub contours: ContourConfig,
     /// Delivered planes.
     pub planes: PlanesConfig,
-    /// Digest of the three sections above; part of the result's UIDs.
+    /// Structures derived from the twelve.
+    pub derived: Vec<DerivedConfig>,
+    /// Digest of the four sections above; part of the result's UIDs.
     pub config_digest: String,
 }
 
 impl Recipe {
-    /// Whether contours of this series go on an axial series derived from it, not on its own planes.
-    pub fn derives(&self, series: &Series) -> bool {
-        self.planes.planes != Planes::Acquired && !series.near_axial(self.planes.near_axial)
+    /// Whether contours of this series for `profile` go on an axial series derived from it, not on its own planes.
+    pub fn derives(&self, series: &Series, profile: &Profile) -> bool {
+        let planes = profile.planes.unwrap_or(self.planes.planes);
+        planes == Planes::Axial && !series.near_axial(self.planes.near_axial)
     }
 }
 
@@ -94,10 +83,26 @@ impl Recipe {
 pub struct Order {
     /// From 1; a late slice makes the next.
     pub revision: u32,
-    /// The structure set that this one replaces.
-    pub predecessor: Option<InstanceUid>,
+    /// What is wanted, one item for each profile among the destinations; what the first gets is what people are shown.
+    pub wanted: Vec<Wanted>,
     /// Frozen time of making: the same order gives the same bytes.
     pub created: PrimitiveDateTime,
+}
+
+/// What the destinations of one profile are to get.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// How they want it.
+    pub profile: Profile,
+    /// The structure set that the new one replaces there.
+    pub predecessor: Option<InstanceUid>,
+}
+
+impl Order {
+    /// A first result for one profile.
+    pub fn first(profile: Profile, created: PrimitiveDateTime) -> Self {
+        Self { revision: 1, wanted: vec![Wanted { profile, predecessor: None }], created }
+    }
 }
 
 /// The stages, for progress and timing.
@@ -168,13 +173,11 @@ impl From<ContourError> for SegmentError {
 /// A finished result.
 #[derive(Debug, Clone)]
 pub struct Segmentation {
-    /// The RT Structure Set.
-    pub structure_set: EncodedInstance,
-    /// The derived axial series it refers to, when the acquisition was not axial.
-    pub derived: Vec<EncodedInstance>,
-    /// The contoured planes when they are the derived ones; otherwise the source series itself holds them.
+    /// The files, one package for each profile of the order.
+    pub packages: Vec<Package>,
+    /// The contoured planes of the first package when they are derived; otherwise the source series itself holds them.
     pub derived_series: Option<Series>,
-    /// Contours of each structure that was found, in voxels of the contoured planes.
+    /// Contours of each structure that was found, in voxels of the planes of the first package.
     pub contours: BTreeMap<Structure, Vec<PlaneContour>>,
     /// What was found, for people and for the database.
     pub report: Report,
@@ -191,12 +194,15 @@ pub struct Report {
     pub model_digest: String,
     /// Execution provider in force.
     pub execution: String,
-    /// Whether contours lie on a derived axial series.
+    /// Whether the contours that are shown lie on a derived axial series.
     pub derived_axial: bool,
     /// What is odd about the series.
     pub warnings: Vec<String>,
     /// One entry for each structure of the catalogue, found or not.
     pub structures: Vec<StructureReport>,
+    /// One entry for each derived structure of the configuration.
+    #[serde(default)]
+    pub derived: Vec<DerivedReport>,
     /// Seconds that each stage took.
     pub seconds: Vec<(Stage, f64)>,
 }
@@ -223,9 +229,6 @@ pub struct StructureReport {
     /// What a reviewer should know.
     pub flags: Vec<Flag>,
 }
-
-/// Contours read back must enclose at least this much the same pixels as those that were written.
-const MIN_READ_BACK_DICE: f64 = 0.99;
 
 /// Segments a series.
 ///
@@ -267,78 +270,37 @@ fn finish(
     mut clock: Clock,
 ) -> Result<Segmentation, SegmentError> {
     let card = recipe.model.card();
-    let (planes, derived, rois, structures) = clock.time(Stage::Contours, |tell| {
-        let (planes, derived) = delivered_planes(series, recipe, order)?;
-        let mut rois = Vec::new();
-        let mut structures = Vec::new();
-        for (n, structure) in Structure::ALL.into_iter().enumerate() {
-            let Some(finding) = found.get(&structure) else {
-                return Err(SegmentError::Bug(format!("the rules said nothing of {}", structure.name())));
-            };
-            let (contours, report) = on_planes(structure, finding, &planes, vote, &recipe.contours)?;
-            if report.found {
-                let description = describe(&report);
-                rois.push(RoiContours { roi: structure.into(), contours, volume_cc: report.volume_cc, description });
-            }
-            structures.push(report);
-            tell((n + 1) as f64 / Structure::ALL.len() as f64);
-        }
-        Ok((planes, derived, rois, structures))
+    let drawing = Drawing { series, found, vote, recipe, order };
+    let (drawn, of) = clock.time(Stage::Contours, |tell| drawing.draw(tell))?;
+    let packages = clock.time(Stage::Write, |_| {
+        let each = order.wanted.iter().zip(&of);
+        each.filter_map(|(wanted, n)| Some(drawing.package(drawn.get(*n)?, wanted))).collect::<Result<Vec<_>, _>>()
     })?;
-    let structure_set = clock.time(Stage::Write, |_| {
-        let meta = StructureSetMeta {
-            label: recipe.planes.structure_set_label.clone(),
-            research: card.is_research(),
-            model_name: card.name.clone(),
-            model_digest: recipe.model.digest().to_owned(),
-            config_digest: recipe.config_digest.clone(),
-            revision: order.revision,
-            predecessor: order.predecessor.clone(),
-            created: order.created,
-        };
-        let written = write_rtstruct(&planes, &rois, &meta, &Profile::generic())?;
-        check_written(&written, &planes, &rois)?;
-        Ok::<_, SegmentError>(written)
-    })?;
+    let Some(shown) = drawn.into_iter().next() else {
+        return Err(SegmentError::Bug("nothing was ordered: no profile".into()));
+    };
     let report = Report {
         notice: if card.is_research() { "Research use only, not reviewed".into() } else { "Not reviewed".into() },
         model: card.name.clone(),
         model_digest: recipe.model.digest().to_owned(),
         execution: recipe.model.execution().name().into(),
-        derived_axial: !derived.is_empty(),
+        derived_axial: shown.is_derived(),
         warnings: series.warnings.clone(),
-        structures,
+        structures: shown.organs.iter().map(|(report, _)| report.clone()).collect(),
+        derived: shown.extras(),
         seconds: clock.seconds,
     };
-    let contours = rois.into_iter().filter_map(|roi| Some((roi.roi.structure?, roi.contours))).collect();
-    let derived_series = match planes {
+    let found = shown.organs.into_iter().filter(|(report, _)| report.found);
+    let contours = found.map(|(report, contours)| (report.structure, contours)).collect();
+    let derived_series = match shown.planes {
         Cow::Owned(derived) => Some(derived),
         Cow::Borrowed(_) => None,
     };
-    Ok(Segmentation { structure_set, derived, derived_series, contours, report })
-}
-
-/// The planes that contours go on, and the objects that have to be sent along for them.
-fn delivered_planes<'a>(
-    series: &'a Series,
-    recipe: &Recipe,
-    order: &Order,
-) -> Result<(Cow<'a, Series>, Vec<EncodedInstance>), SegmentError> {
-    if !recipe.derives(series) {
-        return Ok((Cow::Borrowed(series), Vec::new()));
-    }
-    let meta = DerivedSeriesMeta {
-        research: recipe.model.card().is_research(),
-        config_digest: recipe.config_digest.clone(),
-        revision: order.revision,
-        created: order.created,
-    };
-    let (derived, objects) = derived_axial_series(series, &meta)?;
-    Ok((Cow::Owned(derived), objects))
+    Ok(Segmentation { packages, derived_series, contours, report })
 }
 
 /// A structure on the delivered planes: its contours, and the report of what they enclose.
-fn on_planes(
+pub(super) fn on_planes(
     structure: Structure,
     finding: &Finding,
     planes: &Series,
@@ -371,34 +333,10 @@ fn on_planes(
 }
 
 /// The words that go into the ROI's description: agreement and flags.
-fn describe(report: &StructureReport) -> String {
+pub(super) fn describe(report: &StructureReport) -> String {
     let agreement = report.agreement.map(|a| format!("networks agree on {:.0} % of its voxels", a * 100.0));
     let words = agreement.into_iter().chain(report.flags.iter().map(ToString::to_string));
     words.collect::<Vec<_>>().join("; ")
-}
-
-/// Reads the file back with the reader's eyes: no defect, every structure there, and each, rasterised, like what was
-/// outlined (which [`outline`] has proven against the mask, pixel for pixel).
-fn check_written(written: &EncodedInstance, planes: &Series, rois: &[RoiContours]) -> Result<(), SegmentError> {
-    let bug = |what: String| Err(SegmentError::Bug(what));
-    let identities: Vec<RoiIdentity> = rois.iter().map(|roi| roi.roi.clone()).collect();
-    let defects = validate_rtstruct(&written.bytes, planes, &identities, &Profile::generic());
-    if !defects.is_empty() {
-        let list: Vec<String> = defects.iter().map(|d| d.message.clone()).collect();
-        return bug(format!("the structure set has defects: {}", list.join("; ")));
-    }
-    let back = read_rtstruct(&written.bytes).map_err(|e| SegmentError::Bug(e.to_string()))?;
-    for roi in rois {
-        let name = &roi.roi.name;
-        let Some(read) = back.roi(name) else { return bug(format!("{name} is missing from what was written")) };
-        let contours = read.plane_contours(planes).map_err(|e| SegmentError::Bug(e.to_string()))?;
-        let grid = planes.volume.grid();
-        let likeness = dice(&rasterise(&contours, grid), &rasterise(&roi.contours, grid))?.unwrap_or(0.0);
-        if likeness < MIN_READ_BACK_DICE {
-            return bug(format!("{name} read back has Dice {likeness:.4} with what was outlined"));
-        }
-    }
-    Ok(())
 }
 
 /// Times stages and passes their progress on.

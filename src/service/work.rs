@@ -14,9 +14,9 @@ use uuid::Uuid;
 
 use super::clock::local_time;
 use super::config::{JobsConfig, RouteConfig};
-use super::segment::{Order, Recipe, SegmentError, Segmentation, segment_series};
+use super::segment::{Order, Recipe, SegmentError, Segmentation, Wanted, segment_series};
 use super::{AFTER_FAULT, POLL, pause, persist};
-use crate::dicom::data::{EncodedInstance, Refusal, Refusals, Series, assemble, parse_instances};
+use crate::dicom::data::{EncodedInstance, Profile, Refusal, Refusals, Series, assemble, parse_instances};
 use crate::ids::{InstanceUid, sha256_hex};
 use crate::store::{
     BlobKey, CaseResult, ClaimedJob, ErrorClass, Finished, NewResult, NewStructure, ResultKind, Store, StoreError,
@@ -94,6 +94,8 @@ pub(super) struct Worker<S> {
     pub store: Arc<Store>,
     pub config: JobsConfig,
     pub routes: Arc<[RouteConfig]>,
+    /// The profile of each destination, by the destination's name.
+    pub profiles: Arc<BTreeMap<String, Profile>>,
     pub segmenter: Arc<S>,
     pub shutdown: CancellationToken,
     pub holder: Uuid,
@@ -132,7 +134,7 @@ impl<S: Segmenter> Worker<S> {
             }
         };
         let ended = match outcome {
-            Ok((result, destinations)) => self.finish(case, &result, &destinations).await,
+            Ok(result) => self.finish(case, &result).await,
             Err(trouble) => Err(trouble),
         };
         if let Err(trouble) = ended {
@@ -140,8 +142,8 @@ impl<S: Segmenter> Worker<S> {
         }
     }
 
-    async fn finish(&self, case: Uuid, result: &CaseResult, destinations: &[String]) -> Result<(), Trouble> {
-        let finish = || self.store.pg.finish_job(case, self.holder, result, destinations);
+    async fn finish(&self, case: Uuid, result: &CaseResult) -> Result<(), Trouble> {
+        let finish = || self.store.pg.finish_job(case, self.holder, result);
         match persist("record a result", &self.shutdown, finish).await {
             Ok(Finished::Recorded) => tracing::info!(%case, "the result is recorded and on its way"),
             Ok(Finished::Superseded) => tracing::info!(%case, "late slices superseded this revision"),
@@ -180,7 +182,7 @@ impl<S: Segmenter> Worker<S> {
         let _ = persist("record a failure", &self.shutdown, fail).await;
     }
 
-    async fn attempt(&self, job: &ClaimedJob) -> Result<(CaseResult, Vec<String>), Trouble> {
+    async fn attempt(&self, job: &ClaimedJob) -> Result<CaseResult, Trouble> {
         // Attempts are also used up by crashes, which nobody was there to count.
         if i64::from(job.attempt) > i64::from(self.config.max_attempts) {
             let before = job.case.reason.as_deref().unwrap_or("the daemon ended each time while it worked on it");
@@ -189,7 +191,8 @@ impl<S: Segmenter> Worker<S> {
         let name = &job.case.route;
         let route = self.routes.iter().find(|route| route.name == *name);
         let route = route.ok_or_else(|| Trouble::Fail(format!("the route {name:?} is no longer configured")))?;
-        let order = order_of(job)?;
+        let order = order_of(job, self.profiles_of(route)?)?;
+        let receivers = self.receivers(route);
         let mut files = Vec::new();
         for row in self.store.pg.instances_of(&job.case.series_uid, job.case.revision).await? {
             files.push(self.store.blobs.get(&row.blob_key, &row.sha256).await?);
@@ -199,8 +202,7 @@ impl<S: Segmenter> Worker<S> {
             damaged.extend(serde_json::from_value::<Refusal>(noted));
         }
         let segmentation = self.on_a_thread(files, damaged, route.model.clone(), order).await?;
-        let result = self.keep(job.case.id, segmentation).await?;
-        Ok((result, route.destinations.clone()))
+        self.keep(job.case.id, segmentation, &receivers).await
     }
 
     /// A thread rather than a blocking task: the process may end while it is still computing.
@@ -234,7 +236,13 @@ impl<S: Segmenter> Worker<S> {
     }
 
     /// Writes the objects that were made. Their rows follow; files without a row do no harm.
-    async fn keep(&self, case: Uuid, made: Segmentation) -> Result<CaseResult, Trouble> {
+    /// `receivers` are the destinations of each profile.
+    async fn keep(
+        &self,
+        case: Uuid,
+        made: Segmentation,
+        receivers: &BTreeMap<String, Vec<String>>,
+    ) -> Result<CaseResult, Trouble> {
         let json = |value: serde_json::Result<Value>| {
             value.map_err(|e| Trouble::Fail(format!("the report cannot be written: {e}")))
         };
@@ -249,11 +257,20 @@ impl<S: Segmenter> Worker<S> {
                 contours: json(serde_json::to_value(contours.map(Vec::as_slice).unwrap_or_default()))?,
             });
         }
-        let mut results = Vec::new();
-        for object in made.derived {
-            results.push(self.keep_object(case, ResultKind::DerivedImage, object).await?);
+        let mut results: Vec<NewResult> = Vec::new();
+        for package in made.packages {
+            let to = receivers.get(&package.profile).map(Vec::as_slice).unwrap_or_default();
+            let derived = package.derived.into_iter().map(|object| (ResultKind::DerivedImage, object));
+            let segmentation = package.segmentation.map(|object| (ResultKind::Segmentation, object));
+            let structure_set = (ResultKind::StructureSet, package.structure_set);
+            for (kind, object) in derived.chain([structure_set]).chain(segmentation) {
+                // Packages on the same derived series share its slices.
+                match results.iter_mut().find(|made| made.instance == object.instance) {
+                    Some(same) => same.destinations.extend_from_slice(to),
+                    None => results.push(self.keep_object(case, kind, object, &package.profile, to).await?),
+                }
+            }
         }
-        results.push(self.keep_object(case, ResultKind::StructureSet, made.structure_set).await?);
         Ok(CaseResult {
             model_name: made.report.model.clone(),
             model_digest: made.report.model_digest.clone(),
@@ -269,6 +286,8 @@ impl<S: Segmenter> Worker<S> {
         case: Uuid,
         kind: ResultKind,
         object: EncodedInstance,
+        profile: &str,
+        destinations: &[String],
     ) -> Result<NewResult, StoreError> {
         let sha256 = sha256_hex(&object.bytes);
         let key = BlobKey::result(case, &object.instance, &sha256);
@@ -282,7 +301,34 @@ impl<S: Segmenter> Worker<S> {
             blob_key: key.as_str().to_owned(),
             sha256,
             byte_count,
+            profile: profile.to_owned(),
+            destinations: destinations.to_vec(),
         })
+    }
+
+    /// The destinations of a route by the name of their profile.
+    fn receivers(&self, route: &RouteConfig) -> BTreeMap<String, Vec<String>> {
+        let mut receivers: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for name in &route.destinations {
+            if let Some(profile) = self.profiles.get(name) {
+                receivers.entry(profile.name.clone()).or_default().push(name.clone());
+            }
+        }
+        receivers
+    }
+
+    /// The profiles of a route's destinations, each once, in their order: the first is what people are shown.
+    fn profiles_of(&self, route: &RouteConfig) -> Result<Vec<Profile>, Trouble> {
+        let mut profiles: Vec<Profile> = Vec::new();
+        for name in &route.destinations {
+            let profile = self.profiles.get(name);
+            let profile =
+                profile.ok_or_else(|| Trouble::Fail(format!("the destination {name:?} is not configured")))?;
+            if !profiles.iter().any(|known| known.name == profile.name) {
+                profiles.push(profile.clone());
+            }
+        }
+        Ok(profiles)
     }
 
     /// Extends the lease as long as it is ours; ends when it is not.
@@ -319,11 +365,14 @@ fn series_of(files: &[Bytes], damaged: Vec<Refusal>) -> Result<Series, Refusals>
 }
 
 /// What names this result: everything in it is in the database, so that a second attempt names it the same.
-fn order_of(job: &ClaimedJob) -> Result<Order, Trouble> {
-    let predecessor = job.predecessor.as_deref().map(InstanceUid::parse).transpose();
+fn order_of(job: &ClaimedJob, profiles: Vec<Profile>) -> Result<Order, Trouble> {
+    let wanted = profiles.into_iter().map(|profile| {
+        let predecessor = job.predecessors.get(&profile.name).map(|uid| InstanceUid::parse(uid)).transpose();
+        Ok::<_, Trouble>(Wanted { profile, predecessor: predecessor.map_err(|e| Trouble::Fail(e.to_string()))? })
+    });
     Ok(Order {
         revision: u32::try_from(job.case.revision).unwrap_or(1),
-        predecessor: predecessor.map_err(|e| Trouble::Fail(e.to_string()))?,
+        wanted: wanted.collect::<Result<_, _>>()?,
         created: local_time(job.created_at),
     })
 }

@@ -1,6 +1,7 @@
 //! Segmentation jobs: leased for a while, so that one left by a crashed worker comes back, and finished in one
 //! transaction with the result and its deliveries.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -26,8 +27,9 @@ pub struct ClaimedJob {
     pub attempt: i32,
     /// When the job was made. Stays the same over attempts, so that it can date the result.
     pub created_at: OffsetDateTime,
-    /// The structure set of the latest earlier revision that a destination has accepted: the one to be replaced.
-    pub predecessor: Option<String>,
+    /// By profile, the structure set of the latest earlier revision that a destination has accepted: the one to be
+    /// replaced there.
+    pub predecessors: BTreeMap<String, String>,
 }
 
 /// What was found of one structure.
@@ -62,6 +64,10 @@ pub struct NewResult {
     pub sha256: String,
     /// Its size.
     pub byte_count: u64,
+    /// The destination profile that it was made for.
+    pub profile: String,
+    /// Where it is sent.
+    pub destinations: Vec<String>,
 }
 
 /// Everything a segmentation leaves.
@@ -127,15 +133,16 @@ impl PgStore {
                 tx.commit().await.map_err(failed(ACTION))?;
                 continue;
             }
-            let predecessor = sqlx::query_scalar(
-                "select r.sop_instance_uid from results r join cases c on c.id = r.case_id
+            let predecessors: Vec<(String, String)> = sqlx::query_as(
+                "select distinct on (r.profile) r.profile, r.sop_instance_uid
+                 from results r join cases c on c.id = r.case_id
                  where c.series_uid = $1 and c.revision < $2 and r.kind = 'structure_set'
                    and exists (select from outbox o where o.result_id = r.id and o.state = 'accepted')
-                 order by c.revision desc limit 1",
+                 order by r.profile, c.revision desc",
             )
             .bind(&case.series_uid)
             .bind(case.revision)
-            .fetch_optional(&mut *tx)
+            .fetch_all(&mut *tx)
             .await
             .map_err(failed(ACTION))?;
             tx.commit().await.map_err(failed(ACTION))?;
@@ -143,7 +150,7 @@ impl PgStore {
                 case,
                 attempt: claimed.try_get("attempts").map_err(failed(ACTION))?,
                 created_at: claimed.try_get("created_at").map_err(failed(ACTION))?,
-                predecessor,
+                predecessors: predecessors.into_iter().collect(),
             }));
         }
     }
@@ -166,17 +173,11 @@ impl PgStore {
         if extended.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost("a job")) }
     }
 
-    /// Records structures, results and one delivery of each result to each destination, and ends the job.
+    /// Records structures, results and one delivery of each result to each of its destinations, and ends the job.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`] or [`StoreError::Database`]; then nothing is recorded.
-    pub async fn finish_job(
-        &self,
-        case: Uuid,
-        holder: Uuid,
-        result: &CaseResult,
-        destinations: &[String],
-    ) -> Result<Finished, StoreError> {
+    pub async fn finish_job(&self, case: Uuid, holder: Uuid, result: &CaseResult) -> Result<Finished, StoreError> {
         let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
         lock_case(&mut tx, case).await?;
         if newer_revision(&mut tx, case).await? {
@@ -189,7 +190,7 @@ impl PgStore {
             insert_structure(&mut tx, case, structure).await?;
         }
         for (seq, made) in (1..).zip(&result.results) {
-            insert_result(&mut tx, case, seq, made, destinations).await?;
+            insert_result(&mut tx, case, seq, made).await?;
         }
         sqlx::query(
             "update cases set state = 'delivering', reason = null, model_name = $2, model_digest = $3,
@@ -203,6 +204,7 @@ impl PgStore {
         .execute(&mut *tx)
         .await
         .map_err(failed(ACTION))?;
+        let destinations: BTreeSet<&String> = result.results.iter().flat_map(|made| &made.destinations).collect();
         let detail = json!({"objects": result.results.len(), "destinations": destinations, "model": result.model_name});
         audit(&mut tx, "result_recorded", Some(case), &detail).await?;
         settle_case(&mut tx, case).await?;
@@ -373,17 +375,11 @@ async fn insert_structure(tx: &mut PgConnection, case: Uuid, new: &NewStructure)
     Ok(())
 }
 
-async fn insert_result(
-    tx: &mut PgConnection,
-    case: Uuid,
-    seq: i32,
-    new: &NewResult,
-    destinations: &[String],
-) -> Result<(), StoreError> {
+async fn insert_result(tx: &mut PgConnection, case: Uuid, seq: i32, new: &NewResult) -> Result<(), StoreError> {
     let id: i64 = sqlx::query_scalar(
         "insert into results
-             (case_id, kind, seq, sop_instance_uid, sop_class_uid, series_uid, blob_key, sha256, byte_count)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning id",
+             (case_id, kind, seq, sop_instance_uid, sop_class_uid, series_uid, blob_key, sha256, byte_count, profile)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning id",
     )
     .bind(case)
     .bind(new.kind.name())
@@ -394,6 +390,7 @@ async fn insert_result(
     .bind(&new.blob_key)
     .bind(&new.sha256)
     .bind(i64::try_from(new.byte_count).unwrap_or(i64::MAX))
+    .bind(&new.profile)
     .fetch_one(&mut *tx)
     .await
     .map_err(failed(ACTION))?;
@@ -403,7 +400,7 @@ async fn insert_result(
     .bind(id)
     .bind(case)
     .bind(seq)
-    .bind(destinations)
+    .bind(&new.destinations)
     .execute(tx)
     .await
     .map_err(failed(ACTION))?;

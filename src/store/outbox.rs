@@ -195,12 +195,12 @@ impl PgStore {
             };
             query.execute(&mut *tx).await.map_err(failed(ACTION))?;
         }
-        // Without its images a structure set is of no use: it is not sent where a slice was refused.
+        // Without its images a structure set (or segmentation) is of no use: it is not sent where a slice was refused.
         sqlx::query(
             "update outbox o set state = 'failed', lease_holder = null, lease_until = null,
                     last_error = 'not sent, because this destination refused a slice of the derived series that it refers to'
              from results r
-             where o.case_id = $1 and r.id = o.result_id and r.kind = 'structure_set' and o.state = 'pending'
+             where o.case_id = $1 and r.id = o.result_id and r.kind <> 'derived_image' and o.state = 'pending'
                and exists (select from outbox slice join results sr on sr.id = slice.result_id
                            where slice.case_id = $1 and slice.destination = o.destination
                              and sr.kind = 'derived_image' and slice.state = 'failed')",

@@ -73,6 +73,8 @@ named!(
         DerivedImage = "derived_image",
         /// The RT Structure Set.
         StructureSet = "structure_set",
+        /// The DICOM Segmentation.
+        Segmentation = "segmentation",
     }
 );
 

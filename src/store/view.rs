@@ -170,7 +170,9 @@ impl PgStore {
                 .fetch_all(&self.pool)
                 .await
                 .map_err(failed("list the derived images of a case"))?;
-        if !derived.is_empty() {
+        // Some destinations may take derived planes while the contours that are shown lie on the acquired ones.
+        let shown = case.report.as_ref().and_then(|report| report.get("derived_axial")?.as_bool());
+        if !derived.is_empty() && shown != Some(false) {
             return Ok(ImageFiles { derived: true, files: derived });
         }
         let received = self.instances_of(&case.series_uid, case.revision).await?;

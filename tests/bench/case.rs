@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use contourd::config::Config;
+use contourd::dicom::data::Profile;
 use contourd::dicom::data::{assemble, read_folder};
 use contourd::inference::Runtime;
 use contourd::service::{Order, Stage, segment_series};
@@ -60,7 +61,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         seconds.entry("0 read").or_default().push(start.elapsed().as_secs_f64());
         peaks.insert("0 read", peak_mib());
         let peak_of = Mutex::new(BTreeMap::new());
-        let order = Order { revision: 1, predecessor: None, created: time::macros::datetime!(2026-01-01 00:00) };
+        let order = Order::first(Profile::generic(), time::macros::datetime!(2026-01-01 00:00));
         let progress = |stage: Stage, share: f64| {
             if share == 0.0 {
                 reset_peak();

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use contourd::anatomy::Structure;
 use contourd::anatomy::rules::{self, Finding};
+use contourd::dicom::data::Profile;
 use contourd::dicom::data::{Series, assemble, read_folder};
 use contourd::geometry::working_volume;
 use contourd::service::{Order, Segmentation, segment_series};
@@ -19,7 +20,7 @@ use judges::{dciodvfy, judge};
 const HEAD: &str = "/usr/share/mricron/templates/ch2.nii.gz";
 
 fn order() -> Order {
-    Order { revision: 1, predecessor: None, created: time::macros::datetime!(2026-03-04 05:06:07) }
+    Order::first(Profile::generic(), time::macros::datetime!(2026-03-04 05:06:07))
 }
 
 /// What the networks make of a series, and the masks behind the contours.
@@ -42,7 +43,7 @@ fn real_head(acquisition: &str, derived: bool) {
     }
     let series = assemble(read_folder(&source).unwrap()).unwrap();
     let (result, found) = networks(&series);
-    assert_eq!(!result.derived.is_empty(), derived, "{acquisition}");
+    assert_eq!(!result.packages[0].derived.is_empty(), derived, "{acquisition}");
     let read = judge(&result, &found, &series, &source);
     assert!(read.contains_key(&Structure::Brain), "no brain was found on {acquisition}");
     println!("{acquisition}: {} of 12 structures, all as plastimatch reads them", read.len());

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use contourd::anatomy::Structure;
 use contourd::contour::{ContourConfig, contours_of};
 use contourd::dicom::data::{
-    DerivedSeriesMeta, EncodedInstance, Profile, RoiContours, Series, StructureSetMeta, assemble, derived_axial_series,
+    DerivedSeriesMeta, EncodedInstance, RoiContours, Series, StructureSetMeta, assemble, derived_axial_series,
     parse_instances, read_rtstruct, write_rtstruct,
 };
 use contourd::dicom::net::{
@@ -24,8 +24,8 @@ use contourd::geometry::{Grid, Lps, Mask, Shape, Vec3, Volume};
 use contourd::ids::{AeTitle, FrameOfReferenceUid};
 use contourd::inference::{InferenceError, Plane};
 use contourd::service::{
-    Daemon, DestinationConfig, Order, Report, RouteConfig, SegmentError, Segmentation, Segmenter, ServiceConfig,
-    StructureReport,
+    Daemon, DestinationConfig, Order, Package, Report, RouteConfig, SegmentError, Segmentation, Segmenter,
+    ServiceConfig, StructureReport, Wanted,
 };
 use contourd::store::{Case, CaseState, OutboxState, Retried};
 use tokio::net::TcpListener;
@@ -92,6 +92,7 @@ impl Segmenter for Threshold {
             volume_cc: mask.cc(),
             description: String::new(),
         };
+        let Wanted { profile, predecessor } = &order.wanted[0];
         let meta = StructureSetMeta {
             label: "AI RESEARCH".into(),
             research: true,
@@ -99,10 +100,10 @@ impl Segmenter for Threshold {
             model_digest: "d".repeat(64),
             config_digest: self.config_digest(),
             revision: order.revision,
-            predecessor: order.predecessor.clone(),
+            predecessor: predecessor.clone(),
             created: order.created,
         };
-        let structure_set = write_rtstruct(planes, &[roi], &meta, &Profile::generic())?;
+        let structure_set = write_rtstruct(planes, &[roi], &meta, profile)?;
         let structures = Structure::ALL.into_iter().map(|s| StructureReport {
             structure: s,
             found: s == structure,
@@ -122,11 +123,13 @@ impl Segmenter for Threshold {
             derived_axial: derived.is_some(),
             warnings: series.warnings.clone(),
             structures: structures.collect(),
+            derived: Vec::new(),
             seconds: Vec::new(),
         };
         let contours = BTreeMap::from([(structure, contours)]);
         let (derived_series, derived) = derived.map_or((None, Vec::new()), |(s, objects)| (Some(s), objects));
-        Ok(Segmentation { structure_set, derived, derived_series, contours, report })
+        let package = Package { profile: profile.name.clone(), structure_set, segmentation: None, derived };
+        Ok(Segmentation { packages: vec![package], derived_series, contours, report })
     }
 }
 
@@ -209,6 +212,7 @@ fn start(t: &TestStore, pacs_port: u16, segmenter: &Arc<Threshold>, listener: Tc
         routes: vec![route("head", "MR1"), route("other", "MR3")],
         destinations: vec![DestinationConfig {
             name: "archive".into(),
+            profile: "generic".into(),
             system: Destination::new("127.0.0.1", pacs_port, "PACS").unwrap(),
         }],
         ..ServiceConfig::default()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use contourd::anatomy::Structure;
 use contourd::anatomy::rules::{Finding, Flag, Severity};
-use contourd::dicom::data::{assemble, read_folder, read_rtstruct};
+use contourd::dicom::data::{Profile, assemble, read_folder, read_rtstruct};
 use contourd::geometry::working_grid_for;
 use contourd::phantom::{Head, HeadOptions, truth};
 use contourd::service::{Order, deliver_findings};
@@ -35,10 +35,10 @@ fn an_outline_that_cannot_be_written_keeps_no_other_back() {
     let speck = found.get_mut(&Structure::Pituitary).unwrap().mask.data_mut();
     let first = speck.iter().position(|v| *v).unwrap();
     speck.iter_mut().skip(first + 1).for_each(|v| *v = false);
-    let order = Order { revision: 1, predecessor: None, created: time::macros::datetime!(2026-03-04 05:06:07) };
+    let order = Order::first(Profile::generic(), time::macros::datetime!(2026-03-04 05:06:07));
     let result = deliver_findings(&series, &found, &recipe, &order).unwrap();
 
-    let read = read_rtstruct(&result.structure_set.bytes).unwrap();
+    let read = read_rtstruct(&result.packages[0].structure_set.bytes).unwrap();
     for report in &result.report.structures {
         assert_eq!(read.roi(report.structure.name()).is_some(), report.found, "{}", report.structure.name());
         let why = report.flags.iter().find(|f| matches!(f, Flag::NotDrawn { .. }));

@@ -150,6 +150,13 @@ async fn claimed(store: &Store, series: &str, holder: Uuid) -> ClaimedJob {
     store.pg.claim_job(holder, LEASE).await.unwrap().unwrap()
 }
 
+/// The result with all its objects sent to these destinations.
+fn going_to(result: &CaseResult, destinations: &[String]) -> CaseResult {
+    let results = result.results.iter().cloned();
+    let results = results.map(|made| NewResult { destinations: destinations.to_vec(), ..made }).collect();
+    CaseResult { results, ..result.clone() }
+}
+
 /// A result of `slices` derived slices and a structure set, its bytes in the blobs.
 async fn made(store: &Store, case: Uuid, slices: u32, salt: &str) -> CaseResult {
     let mut results = Vec::new();
@@ -166,6 +173,8 @@ async fn made(store: &Store, case: Uuid, slices: u32, salt: &str) -> CaseResult 
             blob_key: key.as_str().into(),
             sha256,
             byte_count: bytes.len() as u64,
+            profile: "generic".into(),
+            destinations: Vec::new(),
         });
     }
     let structures = Structure::ALL.into_iter().map(|structure| NewStructure {

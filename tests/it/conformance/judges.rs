@@ -91,14 +91,15 @@ struct Delivered {
 
 fn write_out(result: &Segmentation, source: &Path) -> Delivered {
     let folder = tempfile::tempdir().unwrap();
+    let package = &result.packages[0];
     let structure_set = folder.path().join("rtss.dcm");
-    std::fs::write(&structure_set, &result.structure_set.bytes).unwrap();
-    let images = if result.derived.is_empty() {
+    std::fs::write(&structure_set, &package.structure_set.bytes).unwrap();
+    let images = if result.packages[0].derived.is_empty() {
         source.to_owned()
     } else {
         let images = folder.path().join("derived");
         std::fs::create_dir(&images).unwrap();
-        for (n, object) in result.derived.iter().enumerate() {
+        for (n, object) in package.derived.iter().enumerate() {
             std::fs::write(images.join(format!("{n:04}.dcm")), &object.bytes).unwrap();
         }
         images
@@ -117,7 +118,7 @@ pub fn judge(
     let delivered = write_out(result, source);
     assert_eq!(dciodvfy(&delivered.structure_set), Vec::<String>::new(), "dciodvfy on the structure set");
     let images = files_in(&delivered.images);
-    if !result.derived.is_empty() {
+    if !result.packages[0].derived.is_empty() {
         // Every slice is written by the same code: the first, the last and one between.
         for file in [&images[0], &images[images.len() / 3], images.last().unwrap()] {
             assert_eq!(dciodvfy(file), Vec::<String>::new(), "dciodvfy on a derived slice");

@@ -8,7 +8,7 @@ async fn a_late_slice_makes_a_revision_that_replaces_what_was_delivered() {
     let holder = Uuid::new_v4();
     let first = claimed(&t, "1.2.1", holder).await;
     let result = made(&t, first.case.id, 0, "first").await;
-    t.pg.finish_job(first.case.id, holder, &result, &to(&["PACS"])).await.unwrap();
+    t.pg.finish_job(first.case.id, holder, &going_to(&result, &to(&["PACS"]))).await.unwrap();
     accept(&t, first.case.id, holder, &due(&t, holder, "PACS").await).await;
     assert_eq!(state(&t, first.case.id).await, CaseState::Delivered);
 
@@ -19,11 +19,11 @@ async fn a_late_slice_makes_a_revision_that_replaces_what_was_delivered() {
     assert_eq!(t.pg.queue_silent_series(Duration::ZERO).await.unwrap(), [late]);
     let second = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
     assert_eq!((second.case.id, second.case.revision), (late, 2));
-    assert_eq!(second.predecessor.as_deref(), Some(result.results[0].instance.as_str()));
-    assert_eq!(first.predecessor, None);
+    assert_eq!(second.predecessors["generic"], result.results[0].instance.as_str());
+    assert!(first.predecessors.is_empty());
 
     let result = made(&t, late, 0, "second").await;
-    t.pg.finish_job(late, holder, &result, &to(&["PACS"])).await.unwrap();
+    t.pg.finish_job(late, holder, &going_to(&result, &to(&["PACS"]))).await.unwrap();
     assert_eq!(state(&t, first.case.id).await, CaseState::Delivered, "superseded before the new one arrived");
     accept(&t, late, holder, &due(&t, holder, "PACS").await).await;
     assert_eq!(state(&t, late).await, CaseState::Delivered);
@@ -38,13 +38,13 @@ async fn a_slice_that_comes_during_segmentation_stops_the_incomplete_result() {
     let (late, revision) = take(&t, "1.2.1", 77).await;
     assert_eq!(revision, 2);
     let result = made(&t, job.case.id, 1, "first").await;
-    let finished = t.pg.finish_job(job.case.id, holder, &result, &to(&["PACS"])).await.unwrap();
+    let finished = t.pg.finish_job(job.case.id, holder, &going_to(&result, &to(&["PACS"]))).await.unwrap();
     assert_eq!(finished, Finished::Superseded);
     assert_eq!(state(&t, job.case.id).await, CaseState::Superseded);
     assert_eq!(due(&t, holder, "PACS").await, []);
     t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
     let next = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
-    assert_eq!((next.case.id, next.predecessor), (late, None));
+    assert!(next.case.id == late && next.predecessors.is_empty());
 }
 
 #[tokio::test]
@@ -53,15 +53,15 @@ async fn only_what_a_destination_has_accepted_is_named_as_predecessor() {
     let holder = Uuid::new_v4();
     let first = claimed(&t, "1.2.1", holder).await.case.id;
     let accepted = made(&t, first, 0, "first").await;
-    t.pg.finish_job(first, holder, &accepted, &to(&["PACS", "TPS"])).await.unwrap();
+    t.pg.finish_job(first, holder, &going_to(&accepted, &to(&["PACS", "TPS"]))).await.unwrap();
     accept(&t, first, holder, &due(&t, holder, "PACS").await).await;
     for (slice, salt) in [(77, "second"), (78, "third")] {
         let (late, _) = take(&t, "1.2.1", slice).await;
         t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
         let job = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
         // The second revision was refused everywhere: nobody knows it.
-        assert_eq!(job.predecessor.as_deref(), Some(accepted.results[0].instance.as_str()), "{salt}");
-        t.pg.finish_job(late, holder, &made(&t, late, 0, salt).await, &to(&["PACS"])).await.unwrap();
+        assert_eq!(job.predecessors["generic"], accepted.results[0].instance.as_str(), "{salt}");
+        t.pg.finish_job(late, holder, &going_to(&made(&t, late, 0, salt).await, &to(&["PACS"]))).await.unwrap();
         let no: Vec<_> = due(&t, holder, "PACS").await;
         t.pg.record_attempts(late, holder, &[(no[0].0, Attempt::Refused { error: "no".into() })]).await.unwrap();
     }
@@ -79,14 +79,14 @@ async fn an_expired_lease_goes_to_another_worker_and_the_first_one_records_nothi
     assert_eq!((again.case.id, again.attempt), (case, 2));
 
     let result = made(&t, case, 0, "slow").await;
-    let lost = t.pg.finish_job(case, slow, &result, &to(&["PACS"])).await.unwrap_err();
+    let lost = t.pg.finish_job(case, slow, &going_to(&result, &to(&["PACS"]))).await.unwrap_err();
     assert!(matches!(lost, StoreError::LeaseLost(_)), "{lost}");
     assert!(t.pg.extend_job(case, slow, LEASE).await.is_err());
     assert!(t.pg.fail_job(case, slow, "x").await.is_err());
     assert!(!t.pg.is_own_result(&result.results[0].instance).await.unwrap());
     assert_eq!(state(&t, case).await, CaseState::Segmenting);
     let result = made(&t, case, 0, "quick").await;
-    assert_eq!(t.pg.finish_job(case, quick, &result, &to(&["PACS"])).await.unwrap(), Finished::Recorded);
+    assert_eq!(t.pg.finish_job(case, quick, &going_to(&result, &to(&["PACS"]))).await.unwrap(), Finished::Recorded);
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn leases_of_a_killed_daemon_do_not_hold_up_the_next_one() {
     let next = Uuid::new_v4();
     assert_eq!(t.pg.claim_job(next, LEASE).await.unwrap().unwrap().attempt, 2);
     let result = made(&t, case, 0, "r").await;
-    t.pg.finish_job(case, next, &result, &to(&["PACS"])).await.unwrap();
+    t.pg.finish_job(case, next, &going_to(&result, &to(&["PACS"]))).await.unwrap();
     assert_eq!(due(&t, next, "PACS").await.len(), 1);
     assert_eq!(due(&t, Uuid::new_v4(), "PACS").await, [], "a leased delivery was given away");
     t.killed_and_opened_again().await;
@@ -134,7 +134,7 @@ async fn a_result_is_recorded_whole_or_not_at_all() {
     let mut result = made(&t, case, 2, "r").await;
     let good = result.clone();
     result.results[2].instance = result.results[0].instance.clone();
-    let error = t.pg.finish_job(case, holder, &result, &to(&["PACS"])).await.unwrap_err();
+    let error = t.pg.finish_job(case, holder, &going_to(&result, &to(&["PACS"]))).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Permanent);
     let mut sql = t.sql().await;
     for count in ["select count(*) from structures", "select count(*) from results", "select count(*) from outbox"] {
@@ -142,7 +142,7 @@ async fn a_result_is_recorded_whole_or_not_at_all() {
         assert_eq!(rows, 0, "{count}");
     }
     assert_eq!(state(&t, case).await, CaseState::Segmenting);
-    t.pg.finish_job(case, holder, &good, &to(&["PACS", "TPS"])).await.unwrap();
+    t.pg.finish_job(case, holder, &going_to(&good, &to(&["PACS", "TPS"]))).await.unwrap();
     assert_eq!(t.pg.deliveries_of(case).await.unwrap().len(), 6);
     for made in &good.results {
         assert!(t.pg.is_own_result(&made.instance).await.unwrap());

@@ -9,7 +9,7 @@ async fn the_structure_set_waits_for_every_derived_slice_and_destinations_not_fo
     let holder = Uuid::new_v4();
     let case = claimed(&t, "1.2.1", holder).await.case.id;
     let result = made(&t, case, 3, "r").await;
-    t.pg.finish_job(case, holder, &result, &to(&["PACS", "TPS"])).await.unwrap();
+    t.pg.finish_job(case, holder, &going_to(&result, &to(&["PACS", "TPS"]))).await.unwrap();
     let names = |items: &[(i64, String)]| items.iter().map(|(_, uid)| uid.clone()).collect::<Vec<_>>();
     let expected: Vec<String> = result.results.iter().map(|r| r.instance.as_str().to_owned()).collect();
 
@@ -39,7 +39,7 @@ async fn passing_trouble_waits_in_sight_and_what_was_accepted_is_not_sent_again(
     let holder = Uuid::new_v4();
     let case = claimed(&t, "1.2.1", holder).await.case.id;
     let result = made(&t, case, 1, "r").await;
-    t.pg.finish_job(case, holder, &result, &to(&["PACS"])).await.unwrap();
+    t.pg.finish_job(case, holder, &going_to(&result, &to(&["PACS"]))).await.unwrap();
     let slice = due(&t, holder, "PACS").await;
     let later = |delay| Attempt::Later { error: "cannot connect".into(), delay };
     t.pg.record_attempts(case, holder, &[(slice[0].0, later(Duration::from_secs(60)))]).await.unwrap();
@@ -67,7 +67,7 @@ async fn a_refusal_for_good_fails_the_case_in_sight_and_can_be_put_right() {
     let holder = Uuid::new_v4();
     let case = claimed(&t, "1.2.1", holder).await.case.id;
     let result = made(&t, case, 2, "r").await;
-    t.pg.finish_job(case, holder, &result, &to(&["PACS", "TPS"])).await.unwrap();
+    t.pg.finish_job(case, holder, &going_to(&result, &to(&["PACS", "TPS"]))).await.unwrap();
     let slices = due(&t, holder, "PACS").await;
     let refused = Attempt::Refused { error: "unknown patient".into() };
     let accepted = Attempt::Accepted { remark: Some("coerced".into()) };
@@ -96,11 +96,11 @@ async fn a_newer_revision_waits_for_the_older_one_at_each_destination() {
     let t = TestStore::new().await;
     let holder = Uuid::new_v4();
     let first = claimed(&t, "1.2.1", holder).await.case.id;
-    t.pg.finish_job(first, holder, &made(&t, first, 0, "first").await, &to(&["PACS"])).await.unwrap();
+    t.pg.finish_job(first, holder, &going_to(&made(&t, first, 0, "first").await, &to(&["PACS"]))).await.unwrap();
     let (second, _) = take(&t, "1.2.1", 77).await;
     t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
     t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
-    t.pg.finish_job(second, holder, &made(&t, second, 0, "second").await, &to(&["PACS"])).await.unwrap();
+    t.pg.finish_job(second, holder, &going_to(&made(&t, second, 0, "second").await, &to(&["PACS"]))).await.unwrap();
     let older = t.pg.claim_delivery(holder, "PACS", LEASE, 9).await.unwrap().unwrap();
     assert_eq!(older.case, first);
     assert!(t.pg.claim_delivery(holder, "PACS", LEASE, 9).await.unwrap().is_none());
@@ -116,7 +116,7 @@ async fn a_destination_that_is_not_configured_is_named_on_the_case() {
     let t = TestStore::new().await;
     let holder = Uuid::new_v4();
     let case = claimed(&t, "1.2.1", holder).await.case.id;
-    t.pg.finish_job(case, holder, &made(&t, case, 0, "r").await, &to(&["PACS", "OLD"])).await.unwrap();
+    t.pg.finish_job(case, holder, &going_to(&made(&t, case, 0, "r").await, &to(&["PACS", "OLD"]))).await.unwrap();
     t.pg.explain_waiting(&to(&["PACS"]), "not configured").await.unwrap();
     let row = t.pg.case(case).await.unwrap().unwrap();
     assert_eq!((row.state, row.reason.as_deref()), (CaseState::Delivering, Some("OLD: not configured")));

@@ -31,7 +31,7 @@ async fn deliveries_that_failed_or_wait_are_due_now_and_what_was_accepted_stays(
     let holder = Uuid::new_v4();
     let case = claimed(&t, "1.2.1", holder).await.case.id;
     let destinations = to(&["DONE", "PACS", "TPS"]);
-    t.pg.finish_job(case, holder, &made(&t, case, 0, "r").await, &destinations).await.unwrap();
+    t.pg.finish_job(case, holder, &going_to(&made(&t, case, 0, "r").await, &destinations)).await.unwrap();
     end(&t, case, holder, "DONE", &Attempt::Accepted { remark: None }).await;
     end(&t, case, holder, "PACS", &refused()).await;
     end(&t, case, holder, "TPS", &later()).await;
@@ -82,7 +82,7 @@ async fn a_failed_job_is_queued_again_with_all_its_attempts() {
     assert_eq!(audited(&t).await, [json!({"what": "job"}), json!({"what": "job"})]);
     let again = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
     assert_eq!((again.case.id, again.attempt, again.created_at), (case, 1, first.created_at));
-    t.pg.finish_job(case, holder, &made(&t, case, 0, "r").await, &to(&["PACS"])).await.unwrap();
+    t.pg.finish_job(case, holder, &going_to(&made(&t, case, 0, "r").await, &to(&["PACS"]))).await.unwrap();
     assert_eq!(due(&t, holder, "PACS").await.len(), 1);
 }
 
@@ -101,7 +101,7 @@ async fn what_is_under_way_or_refused_is_left_as_it_is() {
     nothing(case, CaseState::Queued).await;
     t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
     nothing(case, CaseState::Segmenting).await;
-    t.pg.finish_job(case, holder, &made(&t, case, 0, "r").await, &to(&["PACS"])).await.unwrap();
+    t.pg.finish_job(case, holder, &going_to(&made(&t, case, 0, "r").await, &to(&["PACS"]))).await.unwrap();
     nothing(case, CaseState::Delivering).await;
     due(&t, holder, "PACS").await;
     nothing(case, CaseState::Delivering).await;
@@ -122,7 +122,7 @@ async fn an_earlier_revision_is_not_sent_after_a_later_one_but_what_waits_of_it_
     let holder = Uuid::new_v4();
     let first = claimed(&t, "1.2.1", holder).await.case.id;
     let destinations = to(&["PACS", "TPS"]);
-    t.pg.finish_job(first, holder, &made(&t, first, 0, "first").await, &destinations).await.unwrap();
+    t.pg.finish_job(first, holder, &going_to(&made(&t, first, 0, "first").await, &destinations)).await.unwrap();
     end(&t, first, holder, "PACS", &refused()).await;
     end(&t, first, holder, "TPS", &later()).await;
     let (second, _) = take(&t, "1.2.1", 77).await;
@@ -130,7 +130,7 @@ async fn an_earlier_revision_is_not_sent_after_a_later_one_but_what_waits_of_it_
     assert_eq!(t.pg.retry_case(first).await.unwrap(), Retried::Superseded);
     t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
     t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
-    t.pg.finish_job(second, holder, &made(&t, second, 0, "second").await, &destinations).await.unwrap();
+    t.pg.finish_job(second, holder, &going_to(&made(&t, second, 0, "second").await, &destinations)).await.unwrap();
     end(&t, second, holder, "PACS", &Attempt::Accepted { remark: None }).await;
     assert_eq!(due(&t, holder, "TPS").await, [], "the later revision went before the earlier one");
     // The later one waits for the earlier one's pause: both can be hurried, and what had failed stays where it is.

@@ -165,7 +165,7 @@ async fn what_was_written_once_cannot_be_changed() {
     let t = TestStore::new().await;
     let holder = Uuid::new_v4();
     let case = claimed(&t, "1.2.1", holder).await.case.id;
-    t.pg.finish_job(case, holder, &made(&t, case, 1, "r").await, &to(&["PACS"])).await.unwrap();
+    t.pg.finish_job(case, holder, &going_to(&made(&t, case, 1, "r").await, &to(&["PACS"]))).await.unwrap();
     let mut sql = t.sql().await;
     let review = "insert into reviews (case_id, structure, verdict, reviewer) values ($1, 'Brain', $2, 'R')";
     for verdict in ["accept", "minor"] {

@@ -134,6 +134,8 @@ impl Site {
                 blob_key: key.as_str().into(),
                 sha256,
                 byte_count: object.bytes.len() as u64,
+                profile: "generic".into(),
+                destinations: destinations.to_vec(),
             });
         }
         // Only the structure set's row matters here; its bytes are read by the delivering side.
@@ -145,6 +147,8 @@ impl Site {
             blob_key: "results/none".into(),
             sha256: sha256_hex(b"none"),
             byte_count: 4,
+            profile: "generic".into(),
+            destinations: destinations.to_vec(),
         });
         let result = CaseResult {
             model_name: "phantom-v1".into(),
@@ -154,7 +158,7 @@ impl Site {
             structures,
             results,
         };
-        self.pg().finish_job(case, holder, &result, destinations).await.unwrap();
+        self.pg().finish_job(case, holder, &result).await.unwrap();
         case
     }
 }
