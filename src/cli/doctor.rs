@@ -152,17 +152,12 @@ fn golden(recipe: &Recipe) -> anyhow::Result<Golden> {
         let (mut ours, mut theirs) = (nothing(), nothing());
         for structure in class.structures() {
             golden.structures.push(compare(structure, &found[&structure].mask, &truth[&structure])?);
-            join(&mut ours, &found[&structure].mask);
-            join(&mut theirs, &truth[&structure]);
+            ours.join(&found[&structure].mask)?;
+            theirs.join(&truth[&structure])?;
         }
         golden.classes.insert(*class, dice(&ours, &theirs)?.unwrap_or(1.0));
     }
     Ok(golden)
-}
-
-/// Adds a mask on the same grid to another.
-fn join(whole: &mut Mask, part: &Mask) {
-    whole.data_mut().iter_mut().zip(part.data()).for_each(|(a, b)| *a |= b);
 }
 
 /// The least Dice of each class on the model's own held-out heads, by its card, less a slack.

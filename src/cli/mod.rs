@@ -6,6 +6,7 @@
 mod check_config;
 mod demo_series;
 mod doctor;
+mod evaluate;
 mod files;
 mod phantom;
 mod segment;
@@ -35,6 +36,7 @@ enum Verb {
     Doctor(doctor::DoctorArgs),
     Phantom(phantom::PhantomArgs),
     DemoSeries(demo_series::DemoSeriesArgs),
+    Evaluate(evaluate::EvaluateArgs),
 }
 
 /// Why a verb did not do its work.
@@ -100,5 +102,6 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Doctor(args) => doctor::run(args),
         Verb::Phantom(args) => phantom::run(args),
         Verb::DemoSeries(args) => demo_series::run(args),
+        Verb::Evaluate(args) => evaluate::run(args),
     }
 }

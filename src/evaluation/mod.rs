@@ -1,10 +1,20 @@
 //! Measures between masks, and tables of them (thesis section 4.3.2). Pure; the service uses it to check its own output.
 
+mod boxplot;
 mod joint;
 mod measure;
+mod metric;
+mod pairing;
+mod pool;
+mod report;
+mod study;
 mod table;
 
 pub use measure::{Distances, Measures, Overlap, SurfaceDice, measure};
+pub use metric::{Metric, Unit};
+pub use pairing::{Ambiguous, Pair, Pairing, Renamed, Unmatched, pair};
+pub use pool::Pool;
+pub use study::{Case, CaseRow, RowName, Set, Spread, Study, Summary, measure_case};
 pub use table::{Row, Table, compare};
 
 use crate::geometry::{GeometryError, Mask};

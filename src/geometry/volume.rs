@@ -141,6 +141,16 @@ impl Mask {
         self.count() as f64 * self.grid.voxel_cc()
     }
 
+    /// Adds another structure.
+    ///
+    /// # Errors
+    /// [`GeometryError::GridMismatch`].
+    pub fn join(&mut self, part: &Mask) -> Result<(), GeometryError> {
+        self.same_grid(part)?;
+        self.data.iter_mut().zip(&part.data).for_each(|(whole, part)| *whole |= part);
+        Ok(())
+    }
+
     /// The smallest box that holds the structure; `None` when it is empty.
     pub fn extent(&self) -> Option<Extent> {
         let s = self.grid.shape();
@@ -221,5 +231,11 @@ mod tests {
         let (a, b) = (Mask::empty(grid()), Mask::empty(Arc::new(moved)));
         assert!(matches!(a.same_grid(&b), Err(GeometryError::GridMismatch(..))));
         assert!(a.same_grid(&Mask::empty(grid())).is_ok());
+        let (mut a, mut part) = (a, Mask::empty(grid()));
+        assert!(a.join(&b).is_err());
+        part.set(3, 2, 4, true);
+        a.set(1, 0, 0, true);
+        a.join(&part).unwrap();
+        assert!(a.count() == 2 && a.at(1, 0, 0) && a.at(3, 2, 4));
     }
 }

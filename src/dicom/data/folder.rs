@@ -1,4 +1,4 @@
-//! The MR series in a folder.
+//! The series in a folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -9,9 +9,11 @@ use dicom_dictionary_std::uids;
 use rayon::prelude::*;
 
 use super::header::{InstanceHeader, is_own_object, read_header};
-use super::instance::{Instance, parse_instances};
+use super::instance::{Instance, Wanted, parse_all, parse_instances};
 use super::part10::{FileMeta, Sniffed, lossless, sniff};
 use super::refusal::{Refusal, RefusalCode, Refusals};
+use super::series::{Planes, planes};
+use crate::ids::SeriesUid;
 
 /// Folders inside folders are followed this deep.
 const MAX_DEPTH: usize = 16;
@@ -36,20 +38,84 @@ enum Found {
 /// # Errors
 /// Nothing there, several MR series (named), or files that are damaged.
 pub fn read_folder(dir: &Path) -> Result<Vec<Instance>, Refusals> {
+    let Contents { mut series, mut damaged, others, enhanced } = contents(dir, Wanted::Mr)?;
+    if series.len() > 1 {
+        let message = format!("the folder holds {} MR series: {}; keep one", series.len(), names(&series));
+        damaged.push(Refusal::new(RefusalCode::SeveralSeries, message));
+    }
+    let Some((_, (_, paths))) = series.pop_first() else {
+        if damaged.is_empty() {
+            damaged.push(nothing(&others, enhanced));
+        }
+        return Err(Refusals(damaged));
+    };
+    if !damaged.is_empty() {
+        return Err(Refusals(damaged));
+    }
+    parse_instances(&read_all(&paths)?)
+}
+
+/// Reads where the slices of a CT or MR series in a folder lie, to lay contours on: only what the series is, never its
+/// planes, is checked less strictly than by [`read_folder`] and [`super::assemble`]. Of several series the one of UID
+/// `wanted` is taken, whoever made it; a single series is taken whatever its UID.
+///
+/// # Errors
+/// Nothing there, several series and none is `wanted`, files that are damaged, or slices that make no regular stack.
+pub fn read_planes(dir: &Path, wanted: Option<&SeriesUid>) -> Result<Planes, Refusals> {
+    let Contents { mut series, mut damaged, others, .. } = contents(dir, Wanted::Planes)?;
+    if !damaged.is_empty() {
+        return Err(Refusals(damaged));
+    }
+    let named = wanted.and_then(|uid| series.remove(uid.as_str()));
+    let paths = match (named, series.len()) {
+        (Some((_, paths)), _) => paths,
+        (None, 0) => {
+            let kinds = counted(&others);
+            let held =
+                if kinds.is_empty() { "no DICOM images".to_owned() } else { format!("no such images but {kinds}") };
+            let message = format!("the folder holds {held}; name the folder of the CT or MR series of the contours");
+            return Err(Refusal::new(RefusalCode::NoImages, message).into());
+        }
+        (None, 1) => series.pop_first().map(|(_, (_, paths))| paths).unwrap_or_default(),
+        (None, several) => {
+            let message = format!(
+                "the folder holds {several} series and none is the one that the structure set refers to: {}; keep one",
+                names(&series)
+            );
+            damaged.push(Refusal::new(RefusalCode::SeveralSeries, message));
+            return Err(Refusals(damaged));
+        }
+    };
+    planes(parse_all(&read_all(&paths)?, Wanted::Planes)?)
+}
+
+/// UID of a series to its description and its files.
+type Files = BTreeMap<String, (String, Vec<PathBuf>)>;
+
+/// What a folder holds.
+#[derive(Default)]
+struct Contents {
+    series: Files,
+    damaged: Vec<Refusal>,
+    /// Kinds of other objects, in words, and how many there are.
+    others: BTreeMap<String, usize>,
+    /// Some of them are enhanced MR objects.
+    enhanced: bool,
+}
+
+fn contents(dir: &Path, wanted: Wanted) -> Result<Contents, Refusal> {
     let mut files = Vec::new();
     collect(dir, 0, &mut BTreeSet::new(), &mut files)?;
     files.sort();
-    let found: Vec<Found> = files.par_iter().map(|path| look(path)).collect();
-    let mut series: BTreeMap<String, (String, Vec<PathBuf>)> = BTreeMap::new();
-    let (mut damaged, mut others) = (Vec::new(), BTreeMap::<String, usize>::new());
-    let mut enhanced = false;
+    let found: Vec<Found> = files.par_iter().map(|path| look(path, wanted)).collect();
+    let Contents { mut series, mut damaged, mut others, mut enhanced } = Contents::default();
     for one in found {
         match one {
             Found::Foreign => {}
             Found::Unread(kind) => *others.entry(kind).or_default() += 1,
             Found::Damaged(refusal) => damaged.push(refusal),
-            Found::Object(_, header) if is_own_object(&header) => {}
-            Found::Object(path, header) if header.sop_class == uids::MR_IMAGE_STORAGE => {
+            Found::Object(_, header) if wanted == Wanted::Mr && is_own_object(&header) => {}
+            Found::Object(path, header) if wanted.takes(&header.sop_class) => {
                 let entry = series.entry(header.series.to_string()).or_insert((header.series_description, Vec::new()));
                 entry.1.push(path);
             }
@@ -59,24 +125,22 @@ pub fn read_folder(dir: &Path) -> Result<Vec<Instance>, Refusals> {
             }
         }
     }
-    if series.len() > 1 {
-        let names: Vec<String> =
-            series.iter().map(|(uid, (what, files))| format!("{uid} ({what:?}, {} images)", files.len())).collect();
-        let message = format!("the folder holds {} MR series: {}; keep one", series.len(), names.join(", "));
-        damaged.push(Refusal::new(RefusalCode::SeveralSeries, message));
-    }
-    let Some((_, (_, paths))) = series.into_iter().next() else {
-        if damaged.is_empty() {
-            damaged.push(nothing(&others, enhanced));
-        }
-        return Err(Refusals(damaged));
-    };
-    if !damaged.is_empty() {
-        return Err(Refusals(damaged));
-    }
-    let read: Result<Vec<Vec<u8>>, Refusal> =
-        paths.iter().map(|p| fs::read(p).map_err(|e| unreadable(p, &e))).collect();
-    parse_instances(&read?)
+    Ok(Contents { series, damaged, others, enhanced })
+}
+
+fn names(series: &Files) -> String {
+    let name =
+        |(uid, (what, files)): (&String, &(String, Vec<PathBuf>))| format!("{uid} ({what:?}, {} images)", files.len());
+    series.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+fn read_all(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, Refusal> {
+    paths.iter().map(|p| fs::read(p).map_err(|e| unreadable(p, &e))).collect()
+}
+
+/// Kinds of objects with their numbers, in words.
+fn counted(others: &BTreeMap<String, usize>) -> String {
+    others.iter().map(|(kind, count)| format!("{count} {kind}")).collect::<Vec<_>>().join(", ")
 }
 
 /// Why a folder without an MR series is refused.
@@ -87,8 +151,7 @@ fn nothing(others: &BTreeMap<String, usize>, enhanced: bool) -> Refusal {
             "the folder holds no DICOM images; name the folder of the T1 MR series",
         );
     }
-    let kinds: Vec<String> = others.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    let kinds = kinds.join(", ");
+    let kinds = counted(others);
     if enhanced {
         let message = format!(
             "the folder holds no classic MR images but other objects ({kinds}); export enhanced MR as classic MR images"
@@ -125,8 +188,8 @@ fn collect(dir: &Path, depth: usize, visited: &mut BTreeSet<PathBuf>, files: &mu
     Ok(())
 }
 
-/// What a file is. Only what may be an MR image or a result of ours is read whole.
-fn look(path: &Path) -> Found {
+/// What a file is. Only what may be a wanted image or a result of ours is read whole.
+fn look(path: &Path, wanted: Wanted) -> Found {
     match head(path).map(|head| sniff(&head)) {
         Err(error) => return Found::Damaged(unreadable(path, &error)),
         Ok(Sniffed::Foreign) => return Found::Foreign,
@@ -134,7 +197,7 @@ fn look(path: &Path) -> Found {
             if sop_class == uids::MEDIA_STORAGE_DIRECTORY_STORAGE {
                 return Found::Foreign;
             }
-            if sop_class != uids::MR_IMAGE_STORAGE && lossless(&transfer_syntax).is_none() {
+            if !wanted.takes(&sop_class) && lossless(&transfer_syntax).is_none() {
                 return Found::Unread(format!("of SOP class {sop_class} in transfer syntax {transfer_syntax}"));
             }
         }

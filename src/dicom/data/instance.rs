@@ -48,15 +48,40 @@ impl Instance {
 /// # Errors
 /// The first reason why it is not a usable MR image.
 pub fn parse_instance(bytes: &[u8]) -> Result<Instance, Refusal> {
+    parse(bytes, Wanted::Mr)
+}
+
+/// What an image is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// To be contoured: classic MR.
+    Mr,
+    /// As the planes that contours lie on: classic CT, too.
+    Planes,
+}
+
+impl Wanted {
+    /// Whether objects of a SOP class are taken.
+    pub fn takes(self, sop_class: &str) -> bool {
+        sop_class == uids::MR_IMAGE_STORAGE || (self == Self::Planes && sop_class == uids::CT_IMAGE_STORAGE)
+    }
+}
+
+fn parse(bytes: &[u8], wanted: Wanted) -> Result<Instance, Refusal> {
     let opened = part10::open(bytes)?;
     let object = opened.parse(None)?;
     let header = header_of(&opened, &object)?;
     let uid = header.instance.clone();
-    read(&opened, object, header).map_err(|refusal| refusal.with_instance(uid))
+    read(&opened, object, header, wanted).map_err(|refusal| refusal.with_instance(uid))
 }
 
-fn read(opened: &part10::Opened<'_>, object: InMemDicomObject, header: InstanceHeader) -> Result<Instance, Refusal> {
-    check_kind(&header)?;
+fn read(
+    opened: &part10::Opened<'_>,
+    object: InMemDicomObject,
+    header: InstanceHeader,
+    wanted: Wanted,
+) -> Result<Instance, Refusal> {
+    check_kind(&header, wanted)?;
     let frame = header.frame.clone().ok_or_else(|| {
         missing(tags::FRAME_OF_REFERENCE_UID, "contours could not be tied to the patient; export the series again")
     })?;
@@ -82,11 +107,11 @@ fn read(opened: &part10::Opened<'_>, object: InMemDicomObject, header: InstanceH
     Ok(instance)
 }
 
-/// MR Image Storage and nothing else.
-fn check_kind(header: &InstanceHeader) -> Result<(), Refusal> {
+/// What is wanted and nothing else.
+fn check_kind(header: &InstanceHeader, wanted: Wanted) -> Result<(), Refusal> {
     let tag = tag_name(tags::SOP_CLASS_UID);
     match header.sop_class.as_str() {
-        uids::MR_IMAGE_STORAGE => Ok(()),
+        sop_class if wanted.takes(sop_class) => Ok(()),
         uids::ENHANCED_MR_IMAGE_STORAGE
         | uids::ENHANCED_MR_COLOR_IMAGE_STORAGE
         | uids::LEGACY_CONVERTED_ENHANCED_MR_IMAGE_STORAGE => {
@@ -134,7 +159,12 @@ fn spacing(object: &InMemDicomObject, why: &str) -> Result<[f64; 2], Refusal> {
 /// # Errors
 /// The refusals of every file that is not a usable MR image.
 pub fn parse_instances<B: AsRef<[u8]> + Sync>(files: &[B]) -> Result<Vec<Instance>, Refusals> {
-    let parsed: Vec<_> = files.par_iter().map(|bytes| parse_instance(bytes.as_ref())).collect();
+    parse_all(files, Wanted::Mr)
+}
+
+/// As [`parse_instances`], for either use.
+pub(super) fn parse_all<B: AsRef<[u8]> + Sync>(files: &[B], wanted: Wanted) -> Result<Vec<Instance>, Refusals> {
+    let parsed: Vec<_> = files.par_iter().map(|bytes| parse(bytes.as_ref(), wanted)).collect();
     let (mut instances, mut refusals) = (Vec::with_capacity(parsed.len()), Vec::new());
     for result in parsed {
         match result {

@@ -2,7 +2,8 @@
 //!
 //! The way in: [`parse_instance`] (one object), [`read_folder`] or [`parse_instances`] (many), then [`assemble`] to one
 //! [`Series`] whose volume has its place in the patient from positions and orientations alone. Whatever does not fit
-//! is a [`Refusal`] with the tag and the instance, and all of them are reported together.
+//! is a [`Refusal`] with the tag and the instance, and all of them are reported together. [`read_planes`] gives only where
+//! the slices of a CT or MR series lie.
 //!
 //! The way out: [`write_mr_series`], [`derived_axial_series`] and [`write_rtstruct`]; [`read_rtstruct`] and
 //! [`validate_rtstruct`] look at what was written with other eyes. Same input, same bytes: times and UIDs come from the
@@ -28,7 +29,7 @@ mod stack;
 mod values;
 
 pub use derived::{DerivedSeriesMeta, derived_axial_series};
-pub use folder::read_folder;
+pub use folder::{read_folder, read_planes};
 pub use header::{InstanceHeader, MANUFACTURER, MODEL_NAME, is_own_object, read_header, read_received_header};
 pub use instance::{Instance, parse_instance, parse_instances};
 pub use mr::{MrSeriesAttributes, write_mr_series};
@@ -41,7 +42,7 @@ pub use rtstruct::{
     validate_rtstruct, write_rtstruct,
 };
 pub use segmentation::{ReadSegment, ReadSegmentation, Segment, read_segmentation, write_segmentation};
-pub use series::{Series, SeriesAttributes, SliceRef, assemble};
+pub use series::{Planes, Series, SeriesAttributes, SliceRef, assemble};
 
 #[cfg(test)]
 mod tests;

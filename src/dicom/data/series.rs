@@ -5,10 +5,10 @@ use std::sync::Arc;
 use dicom_dictionary_std::tags;
 
 use super::refusal::{Refusal, RefusalCode, Refusals};
-use super::stack::stack;
+use super::stack::{Stack, stack};
 use super::values::tag_name;
 use super::{Instance, MrAcquisition, PatientStudy};
-use crate::geometry::{GeometryError, Grid, Lps, Shape, Vec3, Volume};
+use crate::geometry::{GeometryError, Grid, Lps, Shape, Volume};
 use crate::ids::{FrameOfReferenceUid, InstanceUid, SeriesUid};
 
 /// Values of a series that are carried into the objects made from it.
@@ -74,11 +74,53 @@ impl Series {
     }
 }
 
+/// Where the slices of a series lie, without their pixels: what contours are laid on.
+#[derive(Debug, Clone)]
+pub struct Planes {
+    /// Series Instance UID (0020,000E).
+    pub series: SeriesUid,
+    /// Slice k of the grid is `slices[k]`.
+    pub slices: Vec<SliceRef>,
+    /// As a series' own volume has it: i counts columns, j rows, k slices along the normal.
+    pub grid: Arc<Grid>,
+    /// What is odd about the series without being a reason to refuse it.
+    pub warnings: Vec<String>,
+}
+
 /// Puts the slices of one series together.
 ///
 /// # Errors
 /// Every reason why they do not make one regular volume.
 pub fn assemble(instances: Vec<Instance>) -> Result<Series, Refusals> {
+    let (attributes, mut stack) = checked(instances)?;
+    let lossy = stack.slices.iter().any(|i| i.image.lossy);
+    if lossy {
+        stack.warnings.push("the images were compressed with loss; small structures may suffer".to_owned());
+    }
+    let grid = grid(&stack)?;
+    let mut values = Vec::with_capacity(grid.shape().voxels());
+    let mut slices = Vec::with_capacity(stack.slices.len());
+    for instance in stack.slices {
+        values.extend_from_slice(&instance.image.values);
+        slices.push(slice_ref(instance));
+    }
+    let volume = Volume::new(grid, values).map_err(impossible)?;
+    Ok(Series { attributes, slices, volume, lossy, warnings: stack.warnings })
+}
+
+/// Puts the planes of one series together, by the same checks.
+///
+/// # Errors
+/// Every reason why they do not make one regular stack.
+pub(super) fn planes(instances: Vec<Instance>) -> Result<Planes, Refusals> {
+    let (attributes, stack) = checked(instances)?;
+    let grid = grid(&stack)?;
+    let slices = stack.slices.into_iter().map(slice_ref).collect();
+    Ok(Planes { series: attributes.series, slices, grid, warnings: stack.warnings })
+}
+
+/// Refuses what is not one series of one patient in one regular stack.
+fn checked(instances: Vec<Instance>) -> Result<(SeriesAttributes, Stack), Refusals> {
     let Some(first) = instances.first() else {
         return Err(Refusal::new(RefusalCode::NoImages, "there are no MR images").into());
     };
@@ -92,7 +134,7 @@ pub fn assemble(instances: Vec<Instance>) -> Result<Series, Refusals> {
         acquisition: first.acquisition.clone(),
     };
     let differing = instances.iter().filter(|i| i.patient != first.patient).count();
-    let stack = match stack(instances) {
+    let mut stack = match stack(instances) {
         Ok(stack) if refusals.is_empty() => stack,
         Ok(_) => return Err(Refusals(refusals)),
         Err(more) => {
@@ -100,16 +142,11 @@ pub fn assemble(instances: Vec<Instance>) -> Result<Series, Refusals> {
             return Err(Refusals(refusals));
         }
     };
-    let mut warnings = stack.warnings;
     if differing > 0 {
-        warnings.push(format!("{differing} slices describe patient or study differently in minor attributes"));
+        let warning = format!("{differing} slices describe patient or study differently in minor attributes");
+        stack.warnings.push(warning);
     }
-    let lossy = stack.slices.iter().any(|i| i.image.lossy);
-    if lossy {
-        warnings.push("the images were compressed with loss; small structures may suffer".to_owned());
-    }
-    let (slices, volume) = volume(stack.slices, stack.normal, stack.spacing)?;
-    Ok(Series { attributes, slices, volume, lossy, warnings })
+    Ok((attributes, stack))
 }
 
 /// Refuses instances of several series, patients, studies or frames of reference.
@@ -145,26 +182,21 @@ fn belongs_together(first: &Instance, instances: &[Instance]) -> Vec<Refusal> {
     refusals
 }
 
-/// The slices' references and their volume.
-fn volume(instances: Vec<Instance>, normal: Vec3, spacing: f64) -> Result<(Vec<SliceRef>, Volume<f32>), Refusals> {
-    let Some(first) = instances.first() else {
+fn impossible(e: GeometryError) -> Refusals {
+    Refusal::new(RefusalCode::TooLarge, format!("the slices make no volume: {e}")).into()
+}
+
+fn grid(stack: &Stack) -> Result<Arc<Grid>, Refusals> {
+    let Some(first) = stack.slices.first() else {
         return Err(Refusal::new(RefusalCode::NoImages, "there are no MR images").into());
     };
-    let impossible = |e: GeometryError| Refusal::new(RefusalCode::TooLarge, format!("the slices make no volume: {e}"));
     let [row, column] = first.orientation;
-    let shape = Shape::new(first.image.columns, first.image.rows, instances.len());
-    let steps = [first.spacing[0], first.spacing[1], spacing];
-    let grid = Grid::new(first.frame.clone(), shape, first.position, [row, column, normal], steps);
-    let grid = Arc::new(grid.map_err(impossible)?);
-    let mut values = Vec::with_capacity(shape.voxels());
-    let mut slices = Vec::with_capacity(instances.len());
-    for instance in instances {
-        values.extend_from_slice(&instance.image.values);
-        slices.push(SliceRef {
-            sop_class: instance.header.sop_class,
-            instance: instance.header.instance,
-            position: instance.position,
-        });
-    }
-    Ok((slices, Volume::new(grid, values).map_err(impossible)?))
+    let shape = Shape::new(first.image.columns, first.image.rows, stack.slices.len());
+    let steps = [first.spacing[0], first.spacing[1], stack.spacing];
+    let grid = Grid::new(first.frame.clone(), shape, first.position, [row, column, stack.normal], steps);
+    Ok(Arc::new(grid.map_err(impossible)?))
+}
+
+fn slice_ref(instance: Instance) -> SliceRef {
+    SliceRef { sop_class: instance.header.sop_class, instance: instance.header.instance, position: instance.position }
 }

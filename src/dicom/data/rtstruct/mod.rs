@@ -1,5 +1,6 @@
 //! RT Structure Sets: written, read back, and checked beyond what dciodvfy looks at.
 
+mod placed;
 mod read;
 mod validate;
 mod write;

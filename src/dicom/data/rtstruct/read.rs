@@ -10,7 +10,7 @@ use super::super::values::{decoded, integer, invalid, items, missing, numbers, t
 use super::super::{InstanceHeader, Series, SliceRef};
 use super::RT_STRUCTURE_SET_STORAGE;
 use crate::contour::PlaneContour;
-use crate::geometry::Lps;
+use crate::geometry::{Grid, Lps};
 use crate::ids::{FrameOfReferenceUid, InstanceUid, SeriesUid, StudyUid};
 
 /// One contour, in patient space.
@@ -99,8 +99,7 @@ impl ReadRoi {
 
     fn plane_contour(&self, contour: &ReadContour, series: &Series) -> Result<PlaneContour, Refusal> {
         let grid = series.volume.grid();
-        let [across, down, normal] = grid.axes();
-        let [dx, dy, dz] = grid.spacing();
+        let (normal, dz) = (grid.axes()[2], grid.spacing()[2]);
         let nowhere = || {
             let message = format!("a contour of {} belongs to no slice of the series", self.name);
             Refusal::new(RefusalCode::StructureSet, message).with_tag(tag_name(tags::CONTOUR_IMAGE_SEQUENCE))
@@ -115,10 +114,15 @@ impl ReadRoi {
         };
         let slice = found.ok_or_else(nowhere)?;
         let origin = series.slices.get(slice).ok_or_else(nowhere)?.position;
-        let points =
-            contour.points.iter().map(|p| [across.dot(*p - origin) / dx, down.dot(*p - origin) / dy]).collect();
-        Ok(PlaneContour { slice, points })
+        Ok(PlaneContour { slice, points: in_plane(contour, origin, grid) })
     }
+}
+
+/// The points of a contour as columns and rows of a slice whose first pixel's centre is `origin`.
+pub(super) fn in_plane(contour: &ReadContour, origin: Lps, grid: &Grid) -> Vec<[f64; 2]> {
+    let [across, down, _] = grid.axes();
+    let [dx, dy, _] = grid.spacing();
+    contour.points.iter().map(|p| [across.dot(*p - origin) / dx, down.dot(*p - origin) / dy]).collect()
 }
 
 /// Reads an RT Structure Set.
