@@ -162,9 +162,6 @@ fn measured(files: &Files, renamed: &Renamed, tolerances_mm: &[f64]) -> Result<C
         closed
     };
     let (reference, test) = (closed(&reference, "the reference"), closed(&test, "the set under test"));
-    fn names(rois: &[ReadRoi]) -> Vec<&str> {
-        rois.iter().map(|roi| roi.name.as_str()).collect()
-    }
     let pairing = pair(&names(&reference), &names(&test), renamed).map_err(|e| e.to_string())?;
     if pairing.pairs.iter().all(|pair| pair.found.is_none()) {
         return Err(format!(
@@ -184,6 +181,10 @@ fn measured(files: &Files, renamed: &Renamed, tolerances_mm: &[f64]) -> Result<C
     };
     let rows = measure_case(&pairing, &nothing, tolerances_mm, draw).map_err(|Undrawn(why)| why)?;
     Ok(Case { case: files.case.clone(), rows, unmatched: pairing.unmatched, notes })
+}
+
+fn names(rois: &[ReadRoi]) -> Vec<&str> {
+    rois.iter().map(|roi| roi.name.as_str()).collect()
 }
 
 fn read_set(file: &Path) -> Result<StructureSet, String> {

@@ -7,6 +7,13 @@ use serde::Serialize;
 use super::study::{Case, RowName, Study, Summary};
 use super::{Metric, Unit};
 
+/// What the heads of the columns mean.
+const FOOT: &str = "\
+tol. = one voxel tolerated (26 neighbours); prec. tol. is what the thesis calls specificity; sDice = surface Dice at so many mm
+missed = distances undefined, since one of the two is empty; what each measure is, to the voxel: ops/measures.md
+The thesis's values are means over 44 MRIs of patients: they compare with patients, not with synthetic heads.
+";
+
 /// A study as it is written to JSON.
 #[derive(Serialize)]
 struct Json<'a> {
@@ -67,9 +74,7 @@ impl Study {
             out += "Every structure; means, volumes in cm3, shares in %, distances in mm\n";
             out += &self.every_structure(&structures);
         }
-        out += "tol. = one voxel tolerated (26 neighbours); sDice = surface Dice at so many mm; missed = distances undefined, \
-                since one of the two is empty;\nprec. tol. is what the thesis calls specificity; what each measure is, to \
-                the voxel: ops/README.md\n";
+        out += FOOT;
         for case in &self.cases {
             for (what, names) in [
                 ("only in the reference, not measured", &case.unmatched.reference_only),
