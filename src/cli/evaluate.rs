@@ -1,5 +1,6 @@
 //! `contourd evaluate`: structure sets against their references.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -8,10 +9,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Failure;
 use super::files::write_file;
-use crate::contour::rasterise;
-use crate::dicom::data::{Planes, ReadRoi, StructureSet, read_planes, read_rtstruct};
-use crate::evaluation::{Case, Metric, Renamed, Set, Study, TOLERANCES_MM, measure_case, pair};
-use crate::geometry::{GeometryError, Mask};
+use crate::contour::{PlaneContour, crossing, rasterise};
+use crate::dicom::data::{ReadRoi, SlicePlanes, StructureSet, read_planes, read_rtstruct};
+use crate::evaluation::{Case, Metric, Pair, Renamed, Set, Study, TOLERANCES_MM, measure_case, pair};
+use crate::geometry::Mask;
 
 /// Measure RT Structure Sets against their references: overlap, distances, volumes, beside the thesis's values.
 #[derive(Debug, Args)]
@@ -22,7 +23,7 @@ use crate::geometry::{GeometryError, Mask};
     --map; a structure of the catalogue (TG-263 names) that only the reference has counts as not found, everything else \
     that stands in one set only is listed and not measured.\n\nA table goes to standard output. --output gives \
     measures.csv (a line a structure and case), summary.csv (a line a structure and measure), measures.json (both) and a \
-    box plot a measure (SVG)."
+    box plot a measure (SVG). What each measure is, to the voxel: ops/measures.md."
 )]
 pub struct EvaluateArgs {
     /// RT Structure Set that is held to be true.
@@ -170,16 +171,15 @@ fn measured(files: &Files, renamed: &Renamed, tolerances_mm: &[f64]) -> Result<C
             names(&test).join(", ")
         ));
     }
-    let nothing = Mask::empty(planes.grid.clone());
+    let used = |of: &dyn Fn(&Pair) -> Option<usize>| pairing.pairs.iter().filter_map(of).collect::<BTreeSet<usize>>();
+    let reference = placed(&reference, &used(&|p| Some(p.reference)), &planes, &files.reference, &mut notes)?;
+    let test = placed(&test, &used(&|p| p.found), &planes, &files.test, &mut notes)?;
     let draw = |set: Set, at: usize| {
-        let (rois, file) = match set {
-            Set::Reference => (&reference, &files.reference),
-            Set::Test => (&test, &files.test),
-        };
-        let missing = || Undrawn(format!("{}: there is no structure {at}", file.display()));
-        mask(rois.get(at).ok_or_else(missing)?, &planes, file)
+        let contours = if set == Set::Reference { &reference } else { &test }.get(&at).map(Vec::as_slice);
+        rasterise(contours.unwrap_or_default(), &planes.grid)
     };
-    let rows = measure_case(&pairing, &nothing, tolerances_mm, draw).map_err(|Undrawn(why)| why)?;
+    let nothing = Mask::empty(planes.grid.clone());
+    let rows = measure_case(&pairing, &nothing, tolerances_mm, draw).map_err(|e| e.to_string())?;
     Ok(Case { case: files.case.clone(), rows, unmatched: pairing.unmatched, notes })
 }
 
@@ -192,29 +192,39 @@ fn read_set(file: &Path) -> Result<StructureSet, String> {
     read_rtstruct(&bytes).map_err(|e| format!("{}: {e}", file.display()))
 }
 
-/// Why a structure could not be filled, in words.
-struct Undrawn(String);
-
-impl From<GeometryError> for Undrawn {
-    fn from(e: GeometryError) -> Self {
-        Self(e.to_string())
-    }
-}
-
-fn mask(roi: &ReadRoi, planes: &Planes, file: &Path) -> Result<Mask, Undrawn> {
-    let contours = roi.placed_on(planes).map_err(|e| Undrawn(format!("{}: {e}", file.display())))?;
+/// The contours of the structures that are used, on the slices of the series; what is odd about them goes to the notes.
+fn placed(
+    rois: &[ReadRoi],
+    used: &BTreeSet<usize>,
+    planes: &SlicePlanes,
+    file: &Path,
+    notes: &mut Vec<String>,
+) -> Result<BTreeMap<usize, Vec<PlaneContour>>, String> {
     let shape = planes.grid.shape();
     let within = |v: f64, count: usize| (-0.5..=count as f64 - 0.5).contains(&v);
-    let inside = |p: &[f64; 2]| within(p[0], shape.cols) && within(p[1], shape.rows);
-    if let Some(contour) = contours.iter().find(|c| !c.points.iter().all(inside)) {
-        return Err(Undrawn(format!(
-            "{}: a contour of {} leaves the image on slice {}; name the series that it was drawn on",
-            file.display(),
-            roi.name,
-            contour.slice + 1
-        )));
+    let mut all = BTreeMap::new();
+    for (at, roi) in rois.iter().enumerate().filter(|(at, _)| used.contains(at)) {
+        let contours = roi.placed_on(planes).map_err(|e| format!("{}: {e}", file.display()))?;
+        let leaves = |c: &&PlaneContour| !c.points.iter().all(|p| within(p[0], shape.cols) && within(p[1], shape.rows));
+        if let Some(contour) = contours.iter().find(leaves) {
+            return Err(format!(
+                "{}: a contour of {} leaves the image on slice {}; name the series that it was drawn on",
+                file.display(),
+                roi.name,
+                contour.slice + 1
+            ));
+        }
+        let mut by_slice: BTreeMap<usize, Vec<&[[f64; 2]]>> = BTreeMap::new();
+        contours.iter().for_each(|c| by_slice.entry(c.slice).or_default().push(&c.points));
+        let crossed: Vec<String> =
+            by_slice.iter().filter(|(_, p)| crossing(p).is_some()).map(|(slice, _)| (slice + 1).to_string()).collect();
+        if !crossed.is_empty() {
+            let (name, slices) = (&roi.name, crossed.join(" "));
+            notes.push(format!("contours of {name} in {} cross (read even-odd) on slices {slices}", file.display()));
+        }
+        all.insert(at, contours);
     }
-    Ok(rasterise(&contours, &planes.grid))
+    Ok(all)
 }
 
 fn write_study(study: &Study, folder: &Path) -> Result<(), Failure> {

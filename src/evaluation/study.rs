@@ -47,18 +47,22 @@ pub enum Set {
 /// structure by its position in a set, all of them on the grid of `nothing`, which is empty.
 ///
 /// # Errors
-/// What `draw` fails with, or masks on different grids.
-pub fn measure_case<E: From<GeometryError>>(
+/// [`GeometryError::GridMismatch`].
+pub fn measure_case(
     pairing: &Pairing,
     nothing: &Mask,
     tolerances_mm: &[f64],
-    draw: impl Fn(Set, usize) -> Result<Mask, E>,
-) -> Result<Vec<CaseRow>, E> {
-    let masks = |pair: &Pair| -> Result<[Mask; 2], E> {
-        let found = pair.found.map_or_else(|| Ok(nothing.clone()), |at| draw(Set::Test, at))?;
-        Ok([found, draw(Set::Reference, pair.reference)?])
+    draw: impl Fn(Set, usize) -> Mask,
+) -> Result<Vec<CaseRow>, GeometryError> {
+    let masks = |pair: &Pair| {
+        let found = pair.found.map_or_else(|| nothing.clone(), |at| draw(Set::Test, at));
+        [found, draw(Set::Reference, pair.reference)]
     };
-    let row = |structure: &str, pooled, parts: Vec<String>, [found, reference]: &[Mask; 2]| -> Result<CaseRow, E> {
+    let row = |structure: &str,
+               pooled,
+               parts: Vec<String>,
+               [found, reference]: &[Mask; 2]|
+     -> Result<CaseRow, GeometryError> {
         let measures = measure(found, reference, tolerances_mm)?;
         Ok(CaseRow { structure: structure.to_owned(), pooled, parts, measures })
     };
@@ -68,7 +72,7 @@ pub fn measure_case<E: From<GeometryError>>(
         let mut union: Option<[Mask; 2]> = None;
         let mut parts = Vec::new();
         for pair in pairing.pairs.iter().filter(|pair| is_part(pool, pair)) {
-            let drawn = masks(pair)?;
+            let drawn = masks(pair);
             rows.push(row(&pair.name, false, vec![pair.name.clone()], &drawn)?);
             parts.push(pair.name.clone());
             match &mut union {
@@ -87,7 +91,7 @@ pub fn measure_case<E: From<GeometryError>>(
         }
     }
     for pair in pairing.pairs.iter().filter(|pair| !Pool::ALL.iter().any(|pool| is_part(*pool, pair))) {
-        rows.push(row(&pair.name, false, vec![pair.name.clone()], &masks(pair)?)?);
+        rows.push(row(&pair.name, false, vec![pair.name.clone()], &masks(pair))?);
     }
     rows.append(&mut pooled);
     Ok(rows)
@@ -231,14 +235,14 @@ mod tests {
         let nothing = block([0; 3], [0; 3]);
         let places = [[1, 1, 1], [5, 1, 1], [3, 2, 1], [8, 5, 4], [0, 0, 0], [9, 5, 1]];
         let size = |n: usize| if n == 4 { [0; 3] } else { [2, 1, 1] };
-        let draw = |set, at: usize| -> Result<Mask, GeometryError> {
+        let draw = |set, at: usize| {
             let at = match set {
                 Set::Reference => at,
                 Set::Test => reference.iter().position(|name| *name == test[at]).unwrap(),
             };
             // The right nerve lies one voxel, 0.5 mm, off.
             let off = usize::from(set == Set::Test && at == 1);
-            Ok(block([places[at][0] + off, places[at][1], places[at][2]], size(at)))
+            block([places[at][0] + off, places[at][1], places[at][2]], size(at))
         };
         let pairing = pair(&reference, &test, &Renamed::new()).unwrap();
         let rows = measure_case(&pairing, &nothing, &[1.0], draw).unwrap();

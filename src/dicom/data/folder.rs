@@ -12,7 +12,7 @@ use super::header::{InstanceHeader, is_own_object, read_header};
 use super::instance::{Instance, Wanted, parse_all, parse_instances};
 use super::part10::{FileMeta, Sniffed, lossless, sniff};
 use super::refusal::{Refusal, RefusalCode, Refusals};
-use super::series::{Planes, planes};
+use super::series::{SlicePlanes, planes};
 use crate::ids::SeriesUid;
 
 /// Folders inside folders are followed this deep.
@@ -61,7 +61,7 @@ pub fn read_folder(dir: &Path) -> Result<Vec<Instance>, Refusals> {
 ///
 /// # Errors
 /// Nothing there, several series and none is `wanted`, files that are damaged, or slices that make no regular stack.
-pub fn read_planes(dir: &Path, wanted: Option<&SeriesUid>) -> Result<Planes, Refusals> {
+pub fn read_planes(dir: &Path, wanted: Option<&SeriesUid>) -> Result<SlicePlanes, Refusals> {
     let Contents { mut series, mut damaged, others, .. } = contents(dir, Wanted::Planes)?;
     if !damaged.is_empty() {
         return Err(Refusals(damaged));

@@ -42,7 +42,7 @@ pub use rtstruct::{
     validate_rtstruct, write_rtstruct,
 };
 pub use segmentation::{ReadSegment, ReadSegmentation, Segment, read_segmentation, write_segmentation};
-pub use series::{Planes, Series, SeriesAttributes, SliceRef, assemble};
+pub use series::{Series, SeriesAttributes, SlicePlanes, SliceRef, assemble};
 
 #[cfg(test)]
 mod tests;

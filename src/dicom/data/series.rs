@@ -76,7 +76,7 @@ impl Series {
 
 /// Where the slices of a series lie, without their pixels: what contours are laid on.
 #[derive(Debug, Clone)]
-pub struct Planes {
+pub struct SlicePlanes {
     /// Series Instance UID (0020,000E).
     pub series: SeriesUid,
     /// Slice k of the grid is `slices[k]`.
@@ -112,11 +112,11 @@ pub fn assemble(instances: Vec<Instance>) -> Result<Series, Refusals> {
 ///
 /// # Errors
 /// Every reason why they do not make one regular stack.
-pub(super) fn planes(instances: Vec<Instance>) -> Result<Planes, Refusals> {
+pub(super) fn planes(instances: Vec<Instance>) -> Result<SlicePlanes, Refusals> {
     let (attributes, stack) = checked(instances)?;
     let grid = grid(&stack)?;
     let slices = stack.slices.into_iter().map(slice_ref).collect();
-    Ok(Planes { series: attributes.series, slices, grid, warnings: stack.warnings })
+    Ok(SlicePlanes { series: attributes.series, slices, grid, warnings: stack.warnings })
 }
 
 /// Refuses what is not one series of one patient in one regular stack.

@@ -4,7 +4,7 @@ use dicom_dictionary_std::tags;
 
 use super::super::refusal::{Refusal, RefusalCode};
 use super::super::values::tag_name;
-use super::super::{Planes, SliceRef};
+use super::super::{SlicePlanes, SliceRef};
 use super::read::{ReadContour, ReadRoi, in_plane};
 use crate::contour::PlaneContour;
 
@@ -23,7 +23,7 @@ impl ReadRoi {
     /// # Errors
     /// Another frame of reference; a contour between the slices, beyond them, or on another slice than the image of the
     /// series that it names. Filled anywhere else it would not be what was drawn.
-    pub fn placed_on(&self, planes: &Planes) -> Result<Vec<PlaneContour>, Refusal> {
+    pub fn placed_on(&self, planes: &SlicePlanes) -> Result<Vec<PlaneContour>, Refusal> {
         if self.frame.as_ref().is_some_and(|frame| frame != planes.grid.frame()) {
             let message = format!(
                 "{} lies in another frame of reference than the series; name the series that it was drawn on",
@@ -35,7 +35,7 @@ impl ReadRoi {
         self.contours.iter().map(|contour| self.placed(contour, planes)).collect()
     }
 
-    fn placed(&self, contour: &ReadContour, planes: &Planes) -> Result<PlaneContour, Refusal> {
+    fn placed(&self, contour: &ReadContour, planes: &SlicePlanes) -> Result<PlaneContour, Refusal> {
         let refused = |what: &str| {
             let message = format!("a contour of {} {what}; name the series that it was drawn on", self.name);
             Refusal::new(RefusalCode::StructureSet, message).with_tag(tag_name(tags::CONTOUR_DATA))
