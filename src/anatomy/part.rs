@@ -79,6 +79,13 @@ impl Part {
         (0..3).all(|a| at[a] < size[a]) && self.mask.at(at[0], at[1], at[2])
     }
 
+    /// Whether voxel (i, j, k) of the whole grid lies in the box.
+    pub fn holds(&self, v: [usize; 3]) -> bool {
+        let s = self.mask.grid().shape();
+        let size = [s.cols, s.rows, s.slices];
+        (0..3).all(|a| v[a].wrapping_sub(self.lo[a]) < size[a])
+    }
+
     /// Every voxel inside, in storage order, as indices of the whole grid.
     pub fn voxels(&self) -> impl Iterator<Item = [usize; 3]> + '_ {
         let inside = self.mask.data().iter().enumerate().filter(|(_, inside)| **inside);
@@ -130,6 +137,16 @@ impl Part {
         let mut whole = Mask::empty(Arc::clone(grid));
         self.pour(&mut whole, [0; 3]);
         whole
+    }
+
+    /// The same structure on another box of the same grid, which holds all of it: the caller's promise.
+    ///
+    /// # Errors
+    /// As [`Part::empty`].
+    pub fn on_box(&self, grid: &Grid, extent: Extent) -> Result<Part, GeometryError> {
+        let mut other = Part::empty(grid, extent)?;
+        self.pour(&mut other.mask, extent.lo);
+        Ok(other)
     }
 
     /// The union with other parts of the same grid, on a box that holds them all.

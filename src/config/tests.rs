@@ -13,7 +13,7 @@ fn the_sample_holds_every_key_with_its_default() {
     for line in format!("{defaults:#?}").lines().filter(|l| l.starts_with("        ")) {
         let Some((key, _)) = line.trim().split_once(": ") else { continue };
         let shown = SAMPLE.lines().any(|l| l.trim_start_matches('#').starts_with(&format!("{key} = ")));
-        let list = matches!(key, "routes" | "destinations" | "receive" | "jobs" | "sending");
+        let list = matches!(key, "routes" | "destinations" | "receive" | "jobs" | "sending" | "nerve");
         assert!(shown || list, "ops/contourd.toml lacks {key}");
     }
 }

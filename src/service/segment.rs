@@ -243,7 +243,10 @@ pub fn segment_series(
     let mut clock = Clock::new(progress);
     let working = clock.time(Stage::Preprocess, |_| working_volume(&series.volume, &recipe.model.card().working))?;
     let vote = clock.time(Stage::Networks, |tell| recipe.model.run(&working, tell))?;
-    let found = clock.time(Stage::Rules, |_| rules::apply(&vote.labels(), &working, &recipe.rules))?;
+    let found = clock.time(Stage::Rules, |_| {
+        let fat_suppressed = series.attributes.acquisition.fat_suppressed();
+        rules::apply_to(&rules::Case { labels: &vote.labels(), image: &working, fat_suppressed }, &recipe.rules)
+    })?;
     drop(working);
     finish(series, &found.structures, Some(&vote), recipe, order, clock)
 }

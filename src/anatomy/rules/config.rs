@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::nerve::NerveConfig;
+
 /// How the side of an eye, a lens, an optic nerve and a hippocampus is decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,6 +49,8 @@ pub struct RulesConfig {
     pub chiasm_largest_component: bool,
     /// Keep only the largest component of the optic nerve on each side.
     pub optic_nerve_largest_component: bool,
+    /// The optic nerves' path from eye to chiasm.
+    pub nerve: NerveConfig,
     /// Keep only the largest component of the hippocampus on each side.
     pub hippocampus_largest_component: bool,
     /// Keep only the largest component of the brainstem.
@@ -76,6 +80,7 @@ impl Default for RulesConfig {
             lens_inside_eye: true,
             chiasm_largest_component: true,
             optic_nerve_largest_component: true,
+            nerve: NerveConfig::default(),
             hippocampus_largest_component: true,
             brainstem_largest_component: true,
             pituitary_largest_component: true,
@@ -101,6 +106,7 @@ impl RulesConfig {
                 faults.push(format!("{key}: {value} does not lie between 0 and {most}"));
             }
         }
+        faults.extend(self.nerve.faults());
         faults
     }
 }

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 pub use config::{RulesConfig, SideRule};
+pub use nerve::{FatUnused, Fill, NerveConfig, NervePath, NotTraced};
 pub use report::{Face, Flag, Rule, RuleEffect, Severity};
 
 use super::axes::SidePlane;
@@ -59,6 +60,26 @@ pub struct Consistent {
 /// [`GeometryError::GridMismatch`] where image and labels lie on different grids; otherwise none for a grid that could
 /// be made, passed on from the making of boxes within it.
 pub fn apply(labels: &Volume<u8>, image: &Volume<f32>, cfg: &RulesConfig) -> Result<Consistent, GeometryError> {
+    apply_to(&Case { labels, image, fat_suppressed: false }, cfg)
+}
+
+/// What the rules look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    /// The networks' votes on the working grid (along the patient axes), bit c of a voxel is `Class::ALL[c]`.
+    pub labels: &'a Volume<u8>,
+    /// The intensities that the networks saw, on the same grid, 0 to the card's constant.
+    pub image: &'a Volume<f32>,
+    /// The acquisition says that it suppressed fat. Where it says nothing, the intensities decide.
+    pub fat_suppressed: bool,
+}
+
+/// As [`apply`], with what is known of the acquisition.
+///
+/// # Errors
+/// As [`apply`].
+pub fn apply_to(case: &Case, cfg: &RulesConfig) -> Result<Consistent, GeometryError> {
+    let Case { labels, image, fat_suppressed } = *case;
     labels.same_grid(image)?;
     let grid = labels.grid();
     let parts = Part::of_labels(labels)?;
@@ -79,7 +100,10 @@ pub fn apply(labels: &Volume<u8>, image: &Volume<f32>, cfg: &RulesConfig) -> Res
     }
     let lenses = lenses(of(Class::Lens), &eyes, &plane, cfg);
     let chiasm = midline(Structure::OpticChiasm, of(Class::Chiasm), cfg.chiasm_largest_component);
-    let nerves = nerve::nerves(of(Class::OpticNerve), &eyes, &plane, cfg);
+    let brain_at = brain.part.mask().barycentre();
+    let scene =
+        nerve::Scene { eyes: &eyes, chiasm: &chiasm.part, brain: brain_at, plane: &plane, image, fat_suppressed, cfg };
+    let nerves = nerve::nerves(of(Class::OpticNerve), &scene)?;
 
     let mut hippocampi =
         sides::split([Structure::Hippocampus_L, Structure::Hippocampus_R], of(Class::Hippocampus), &plane, cfg);

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::nerve::{FatUnused, NotTraced};
+
 /// A rule, as named in reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -22,6 +24,12 @@ pub enum Rule {
     OnBrain,
     /// Hippocampi and brainstem are added to the brain.
     HoldsOrgans,
+    /// Predicted voxels as bright as fat are removed from a nerve.
+    Fat,
+    /// A nerve is a tube around the path from its eye to the chiasm.
+    Centreline,
+    /// What hangs on a nerve by a thread is removed.
+    Opening,
 }
 
 /// What one rule did to one structure.
@@ -132,6 +140,21 @@ pub enum Flag {
     },
     /// No brain was found, so that it could not be checked whether the structure touches it.
     BrainMissing,
+    /// The nerve could not be followed from eye to chiasm: it is its largest component, and need not be connected.
+    NerveNotTraced {
+        /// Why.
+        why: NotTraced,
+    },
+    /// Along a stretch of the nerve nothing was predicted: it was drawn along the cheapest path, which may be a false one.
+    NerveBridged {
+        /// The longest such stretch, mm.
+        gap_mm: f64,
+    },
+    /// The brightness of fat could not be used to clear the nerve's surroundings.
+    FatNotUsed {
+        /// Why.
+        why: FatUnused,
+    },
 }
 
 impl Flag {
@@ -143,10 +166,13 @@ impl Flag {
             | Flag::SideAgainstPlane { .. }
             | Flag::SidesWithoutBrain
             | Flag::AxesUncertain { .. } => Severity::Red,
-            Flag::NotFound { .. } | Flag::Truncated { .. } | Flag::EyesAgainstBrain { .. } | Flag::BrainMissing => {
-                Severity::Warning
-            }
-            Flag::SeveralParts { .. } => Severity::Info,
+            Flag::NotFound { .. }
+            | Flag::Truncated { .. }
+            | Flag::EyesAgainstBrain { .. }
+            | Flag::BrainMissing
+            | Flag::NerveNotTraced { .. }
+            | Flag::NerveBridged { .. } => Severity::Warning,
+            Flag::SeveralParts { .. } | Flag::FatNotUsed { .. } => Severity::Info,
         }
     }
 }
@@ -182,6 +208,11 @@ impl fmt::Display for Flag {
             Flag::SidesWithoutBrain => write!(f, "side uncertain: no brain was found to decide it"),
             Flag::SeveralParts { parts } => write!(f, "in {parts} separate parts"),
             Flag::BrainMissing => write!(f, "no brain was found: not checked whether it touches the brain"),
+            Flag::NerveNotTraced { why } => write!(f, "not followed from eye to chiasm: {why}"),
+            Flag::NerveBridged { gap_mm } => {
+                write!(f, "drawn across {gap_mm:.0} mm where the networks marked nothing: check its course")
+            }
+            Flag::FatNotUsed { why } => write!(f, "fat around it was not told apart by its brightness: {why}"),
         }
     }
 }

@@ -98,6 +98,12 @@ impl PatientStudy {
 }
 
 impl MrAcquisition {
+    /// Whether Scan Options says that fat was saturated (`FS`, PS3.3 C.8.3.1.1.3). Without the term nothing is known:
+    /// many scanners leave it out.
+    pub fn fat_suppressed(&self) -> bool {
+        self.scan_options.iter().any(|option| option.trim() == "FS")
+    }
+
     /// What an object says of its acquisition.
     pub(super) fn read(opened: &Opened<'_>, object: &InMemDicomObject) -> Result<Self, Refusal> {
         Ok(Self {
@@ -114,5 +120,20 @@ impl MrAcquisition {
             contrast_agent: decoded(opened, tags::CONTRAST_BOLUS_AGENT)?,
             patient_position: text(object, tags::PATIENT_POSITION),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fat_suppression_is_the_term_and_not_a_part_of_another() {
+        let with = |options: &[&str]| MrAcquisition {
+            scan_options: options.iter().map(|o| (*o).to_owned()).collect(),
+            ..MrAcquisition::default()
+        };
+        assert!(with(&["PFP", "FS "]).fat_suppressed());
+        assert!(!with(&[]).fat_suppressed() && !with(&["FSS", "PFF"]).fat_suppressed());
     }
 }

@@ -55,13 +55,17 @@ fn a_faultless_head_is_left_alone() {
     assert_eq!(result.plane.source, PlaneSource::BrainAndEyes);
     for structure in Structure::ALL {
         let (finding, truth) = (&result.structures[&structure], truth_mask(&truth, structure));
-        assert!(finding.flags.is_empty(), "{structure:?} {:?}", finding.flags);
+        // The image has no contrast, so that fat cannot be told apart.
+        let flags = finding.flags.iter().filter(|f| !matches!(f, Flag::FatNotUsed { .. }));
+        assert_eq!(flags.count(), 0, "{structure:?} {:?}", finding.flags);
         let differ = finding.mask.data().iter().zip(truth.data()).filter(|(a, b)| a != b).count();
         if structure == Structure::Brain {
             // The rules may only add to it: folds closed in a plane, and the brainstem's lower end.
             let (added, removed) = effect(&result, structure, Rule::HoldsOrgans).unwrap();
             assert!(added > 0 && removed == 0);
             assert!((differ as f64) < 0.02 * truth.count() as f64);
+        } else if structure.class() == Class::OpticNerve {
+            assert!((differ as f64) < 0.1 * truth.count() as f64, "{structure:?} {differ} of {}", truth.count());
         } else {
             assert_eq!(differ, 0, "{structure:?}");
         }
@@ -157,6 +161,7 @@ fn only_the_largest_part_of_an_organ_stays() {
         chiasm_largest_component: false,
         pituitary_largest_component: false,
         optic_nerve_largest_component: false,
+        nerve: NerveConfig { path: NervePath::Off, ..NerveConfig::default() },
         hippocampus_largest_component: false,
         brainstem_largest_component: false,
         ..RulesConfig::default()
@@ -164,7 +169,8 @@ fn only_the_largest_part_of_an_organ_stays() {
     let off = run(&labels, &off);
     for (_, at, structure) in strays {
         assert!(!inside(&on, structure, head.place(at)), "{structure:?}");
-        assert!(effect(&on, structure, Rule::LargestComponent).unwrap().1 > 5);
+        let removed = on.structures[&structure].effects.iter().map(|e| e.removed).sum::<usize>();
+        assert!(removed > 5, "{structure:?}");
         assert!(inside(&off, structure, head.place(at)), "{structure:?}");
         assert_eq!(effect(&off, structure, Rule::LargestComponent), None);
         let several = Flag::SeveralParts { parts: 2 };

@@ -44,7 +44,8 @@ fn a_nerve_keeps_its_end_beyond_the_plane_and_takes_its_eye_s_side() {
         add_ball(&mut labels, Class::OpticNerve, head.place([f64::from(x), -24.0, -22.0]), 2.6);
     }
     let predicted = labels.data().iter().filter(|v| **v & Class::OpticNerve.bit() != 0).count();
-    let result = run(&labels, &RulesConfig::default());
+    let component = NerveConfig { path: NervePath::Off, ..NerveConfig::default() };
+    let result = run(&labels, &RulesConfig { nerve: component.clone(), ..RulesConfig::default() });
     assert_eq!(result.structures[&Structure::OpticNrv_R].mask.count(), predicted);
     assert!(result.structures[&Structure::OpticNrv_L].mask.is_empty());
 
@@ -53,7 +54,8 @@ fn a_nerve_keeps_its_end_beyond_the_plane_and_takes_its_eye_s_side() {
     for x in -5..=75 {
         add_ball(&mut labels, Class::OpticNerve, head.place([f64::from(x), -24.0, -22.0]), 3.5);
     }
-    let result = run(&labels, &RulesConfig { cut_at_plane: false, ..RulesConfig::default() });
+    let uncut = RulesConfig { cut_at_plane: false, nerve: component, ..RulesConfig::default() };
+    let result = run(&labels, &uncut);
     let nerve = &result.structures[&Structure::OpticNrv_R];
     assert!(effect(&result, Structure::OpticNrv_R, Rule::Laterality).unwrap().0 > 500);
     assert!(matches!(nerve.flags[..], [Flag::SideAgainstPlane { distance_mm }] if distance_mm > 5.0));
@@ -62,7 +64,7 @@ fn a_nerve_keeps_its_end_beyond_the_plane_and_takes_its_eye_s_side() {
     for voxel in labels.data_mut() {
         *voxel &= !Class::Eye.bit();
     }
-    let result = run(&labels, &RulesConfig { cut_at_plane: false, ..RulesConfig::default() });
+    let result = run(&labels, &uncut);
     assert!(result.structures[&Structure::OpticNrv_R].mask.is_empty());
 }
 

@@ -1,0 +1,68 @@
+//! From the centreline to the nerve: a tube around it, opened, in one piece.
+
+use super::Voxel;
+use super::config::{Fill, NerveConfig};
+use super::path::Ends;
+use super::ruler::{Border, Ruler, moved};
+use crate::anatomy::part::Part;
+
+/// The tube around a centreline, and the part of it that no later step may take.
+pub(super) struct Tube {
+    /// Every voxel within R1 of a point that is filled, and what was predicted within R (all that was, without trimming).
+    pub whole: Part,
+    /// Of that, what lies within R1 of the line, and the line itself outside the organs.
+    pub core: Part,
+}
+
+/// The nerve around a centreline. `predicted` lies on a box that holds the tube. Nothing is added inside eye or chiasm,
+/// which `organ` tells: they are drawn themselves.
+pub(super) fn around(
+    line: &[Voxel],
+    ends: Ends,
+    predicted: &Part,
+    organ: impl Fn(Voxel) -> bool,
+    ruler: &Ruler,
+    cfg: &NerveConfig,
+) -> Tube {
+    let mut whole = if cfg.trim { predicted.cleared() } else { predicted.clone() };
+    let mut core = predicted.cleared();
+    let widest = cfg.radius_eye.max(cfg.radius_chiasm);
+    let (ball, border) = (ruler.ball(widest), Border::new(widest, ruler));
+    for at in line {
+        let depth = if predicted.contains(*at) { border.distance(*at, predicted, widest) } else { Some(0.0) };
+        let fill = cfg.fill == Fill::Everywhere || depth.is_some_and(|d| d < cfg.fill_below);
+        let radius = ends.radius(*at, ruler, cfg);
+        for (distance, by) in ball.iter().filter(|(d, _)| *d <= radius) {
+            let v = moved(*at, *by);
+            let inner = *distance <= cfg.radius_inner;
+            let added = (fill && inner || *distance == 0.0) && whole.holds(v) && !organ(v);
+            if added || predicted.contains(v) {
+                whole.insert(v);
+                if inner {
+                    core.insert(v);
+                }
+            }
+        }
+    }
+    Tube { whole, core }
+}
+
+/// Opening with a segment of some voxels along x, then y, then z: what is thinner along an axis goes, but for what `keep`
+/// holds. The segments are the configuration's in mm, so that on a grid of voxels that large there is nothing to open.
+pub(super) fn opened(part: &Part, keep: &Part, ruler: &Ruler, cfg: &NerveConfig) -> Part {
+    let mut open = part.clone();
+    for axis in 0..3 {
+        let least = (cfg.opening_voxels / ruler.per_voxel()[axis]).round() as usize;
+        let mut by = [0; 3];
+        by[axis] = 1;
+        // Voxels of the run in one direction, the voxel itself not counted.
+        let run = |v: Voxel, by: [i64; 3]| {
+            (1..least as i64).take_while(|n| open.contains(moved(v, by.map(|d| d * n)))).count()
+        };
+        let wide = |v: &Voxel| 1 + run(*v, by) + run(*v, by.map(|d: i64| -d)) >= least;
+        let mut next = open.cleared();
+        open.voxels().filter(|v| wide(v) || keep.contains(*v)).for_each(|v| next.insert(v));
+        open = next;
+    }
+    open
+}
