@@ -193,9 +193,12 @@ impl Config {
         let mut r = Reader::new(text)?;
         let sections: Vec<ProfileConfig> = r.list("profile", profile_stand_in);
         let derived: Vec<DerivedConfig> = r.list("derived", derived_stand_in);
+        // What is wrong with a derived structure is said of it alone, not of every profile too.
+        let sound: Vec<DerivedConfig> =
+            derived.iter().filter(|one| derived_faults(std::slice::from_ref(*one)).is_empty()).cloned().collect();
         let mut profiles = Vec::new();
         for (n, section) in (1..).zip(&sections) {
-            match section.resolve(&derived) {
+            match section.resolve(&sound) {
                 Ok(profile) => profiles.push(profile),
                 Err(faults) => r.complain(&format!("profile[{n}]"), faults),
             }

@@ -13,7 +13,10 @@ fn the_sample_holds_every_key_with_its_default() {
     for line in format!("{defaults:#?}").lines().filter(|l| l.starts_with("        ")) {
         let Some((key, _)) = line.trim().split_once(": ") else { continue };
         let shown = SAMPLE.lines().any(|l| l.trim_start_matches('#').starts_with(&format!("{key} = ")));
-        let list = matches!(key, "routes" | "destinations" | "receive" | "jobs" | "sending" | "nerve");
+        let list = matches!(
+            key,
+            "routes" | "destinations" | "profiles" | "derived" | "receive" | "jobs" | "sending" | "nerve"
+        );
         assert!(shown || list, "ops/contourd.toml lacks {key}");
     }
 }
@@ -28,6 +31,8 @@ fn the_examples_in_the_sample_are_good() {
     let config = Config::parse(&examples).unwrap();
     assert_eq!(config.service.routes[0].destinations, ["pacs"]);
     assert_eq!(config.service.destinations[0].system.port, 104);
+    assert_eq!(config.service.profiles[0].aliases["Eye_L"], "Eye Left");
+    assert_eq!(config.derived[0].name, "OpticNrv_PRV03_L");
 }
 
 #[test]
@@ -103,10 +108,14 @@ fn a_faulty_destination_or_route_makes_no_other_faulty_and_keeps_its_number() {
 
 #[test]
 fn stand_ins_have_no_fault_of_their_own() {
-    let mut r = Reader::new("route = [1]\ndestination = [1]").unwrap();
+    let mut r = Reader::new("route = [1]\ndestination = [1]\nprofile = [1]\nderived = [1]").unwrap();
+    let profiles: Vec<ProfileConfig> = r.list("profile", profile_stand_in);
+    let derived: Vec<DerivedConfig> = r.list("derived", derived_stand_in);
+    assert_eq!(derived_faults(&derived), Vec::<String>::new());
+    assert!(profiles[0].resolve(&derived).is_ok());
     let routes: Vec<RouteConfig> = r.list("route", route_stand_in);
     let destinations: Vec<DestinationConfig> = r.list("destination", destination_stand_in);
-    assert_eq!((routes.len(), destinations.len(), r.faults.len()), (1, 1, 2));
+    assert_eq!((routes.len(), destinations.len(), r.faults.len()), (1, 1, 4));
     assert_eq!(destinations[0].system.faults(), Vec::<String>::new());
 }
 
@@ -161,4 +170,29 @@ fn the_digest_changes_with_what_changes_a_result_only() {
     assert_ne!(digest(""), digest("[rules]\neye_min_cc = 3.0\n"));
     assert_ne!(digest(""), digest("[contours]\nholes = \"keyhole\"\n"));
     assert_ne!(digest(""), digest("[delivery]\nplanes = \"acquired\"\n"));
+}
+
+#[test]
+fn faults_of_profiles_and_derived_structures_are_told_with_their_numbers() {
+    let text = format!(
+        "{PACS}profile = \"nobody\"\n\
+         [[profile]]\nname = \"a\"\nlike = \"b\"\n\
+         [[profile]]\nname = \"c\"\nname_characters = 99\nvendor = \"d\"\n\
+         [[profile]]\nname = \"c\"\naliases = {{ Brain_PRV = \"x\" }}\n\
+         [[derived]]\nname = \"Brain_PRV\"\nof = [\"Brain\"]\nmargin_mm = 3\n\
+         [[derived]]\nname = \"Hippocampus_PRV03_L\"\nof = [\"Hippocampus_L\", \"Liver\"]\n"
+    );
+    let mut found = keys(&text);
+    found.sort_unstable();
+    found.dedup();
+    let wanted = [
+        "derived[2].name",
+        "derived[2].of",
+        "destination[1].profile",
+        "profile[1].like",
+        "profile[2].name_characters",
+        "profile[2].vendor",
+        "profile[3].name",
+    ];
+    assert_eq!(found, wanted);
 }

@@ -10,8 +10,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use contourd::config::Config;
-use contourd::dicom::data::Profile;
-use contourd::dicom::data::{assemble, read_folder};
+use contourd::dicom::data::{Profile, assemble, read_folder};
 use contourd::inference::Runtime;
 use contourd::service::{Order, Stage, segment_series};
 

@@ -1,15 +1,14 @@
 //! Structure sets on every kind of acquisition, judged by other people's programs: dciodvfy and dcentvfy find nothing
 //! to complain of, and plastimatch reads every structure as our mask has it.
 
-mod judges;
+pub mod judges;
 mod phantom;
 
 use std::collections::BTreeMap;
 
 use contourd::anatomy::Structure;
 use contourd::anatomy::rules::{self, Finding};
-use contourd::dicom::data::Profile;
-use contourd::dicom::data::{Series, assemble, read_folder};
+use contourd::dicom::data::{Profile, Series, assemble, read_folder};
 use contourd::geometry::working_volume;
 use contourd::service::{Order, Segmentation, segment_series};
 

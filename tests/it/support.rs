@@ -1,5 +1,6 @@
 //! What several test modules need.
 
+use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,6 +28,14 @@ pub fn run(command: &mut Command) -> String {
     let said = String::from_utf8_lossy(&out.stdout).into_owned();
     assert!(out.status.success(), "{name}: {:?}\n{said}\n{}", out.status, String::from_utf8_lossy(&out.stderr));
     said
+}
+
+/// What a script of `tests/peers` says, with the Python packages that `ops/setup --tests` puts beside the build.
+pub fn python(script: &str, args: &[&OsStr]) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let mut command = Command::new("/usr/bin/python3");
+    run(command.env("PYTHONPATH", target.join("peers")).arg(root.join("tests/peers").join(script)).args(args))
 }
 
 /// The shipped model with the default configuration, loaded once.

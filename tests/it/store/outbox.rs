@@ -121,3 +121,40 @@ async fn a_destination_that_is_not_configured_is_named_on_the_case() {
     let row = t.pg.case(case).await.unwrap().unwrap();
     assert_eq!((row.state, row.reason.as_deref()), (CaseState::Delivering, Some("OLD: not configured")));
 }
+
+#[tokio::test]
+async fn each_destination_gets_the_objects_of_its_profile_and_its_own_predecessor() {
+    let t = TestStore::new().await;
+    let holder = Uuid::new_v4();
+    let first = claimed(&t, "1.2.1", holder).await.case.id;
+    // A derived slice and a structure set for the planning system; a structure set and a Segmentation for the archive.
+    let for_profile = |mut result: CaseResult, profile: &str, destination: &str| {
+        for made in &mut result.results {
+            (made.profile, made.destinations) = (profile.into(), to(&[destination]));
+        }
+        result
+    };
+    let planning = for_profile(made(&t, first, 1, "planning").await, "eclipse", "TPS");
+    let mut archive = for_profile(made(&t, first, 1, "archive").await, "generic", "PACS");
+    archive.results[0].kind = ResultKind::StructureSet;
+    archive.results[1].kind = ResultKind::Segmentation;
+    let results = [planning.results.clone(), archive.results.clone()].concat();
+    t.pg.finish_job(first, holder, &CaseResult { results, ..planning.clone() }).await.unwrap();
+    let uids = |result: &CaseResult| result.results.iter().map(|r| r.instance.to_string()).collect::<Vec<_>>();
+    let names = |items: &[(i64, String)]| items.iter().map(|(_, uid)| uid.clone()).collect::<Vec<_>>();
+
+    let sent = due(&t, holder, "PACS").await;
+    assert_eq!(names(&sent), uids(&archive), "the archive waits for no slice that it does not get");
+    accept(&t, first, holder, &sent).await;
+    let slice = due(&t, holder, "TPS").await;
+    assert_eq!(names(&slice), uids(&planning)[..1]);
+    accept(&t, first, holder, &slice).await;
+    accept(&t, first, holder, &due(&t, holder, "TPS").await).await;
+    assert_eq!(state(&t, first).await, CaseState::Delivered);
+
+    take(&t, "1.2.1", 77).await;
+    t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
+    let next = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
+    assert_eq!(next.predecessors["eclipse"], uids(&planning)[1]);
+    assert_eq!(next.predecessors["generic"], uids(&archive)[0]);
+}
