@@ -6,11 +6,14 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
+use contourd::anatomy::Class;
+use contourd::anatomy::rules::{self, NerveConfig, NervePath, RulesConfig};
 use contourd::contour::{ContourConfig, outline, rasterise};
 use contourd::geometry::{
     Connectivity, Grid, Lps, Mask, Shape, Vec3, Volume, components, resample_linear, resample_mask,
 };
 use contourd::ids::FrameOfReferenceUid;
+use contourd::phantom::{Head, HeadOptions, Spread, class_labels};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 /// The working grid, and an acquisition of 1 mm planes turned by 11 degrees.
@@ -37,6 +40,20 @@ fn organ(grid: &Arc<Grid>) -> Mask {
     mask
 }
 
+/// A head's true labels on the working grid, both optic nerves interrupted for 10 mm: paths are then dearest to find.
+fn labels(grid: &Arc<Grid>) -> Volume<u8> {
+    let still = Spread::fixed(0.0);
+    let options = HeadOptions { yaw: still, pitch: still, roll: still, shift: still, ..HeadOptions::default() };
+    let mut labels = class_labels(&Head::new(7, &options), grid).labels;
+    for offset in 0..labels.data().len() {
+        let [i, j, k] = labels.voxel(offset);
+        if (-38.0..-28.0).contains(&grid.centre(i, j, k).y) {
+            labels.data_mut()[offset] &= !Class::OpticNerve.bit();
+        }
+    }
+    labels
+}
+
 fn stages(c: &mut Criterion) {
     let (working, acquired) = grids();
     let image: Volume<f32> = organ(&acquired).map(|inside| if *inside { 700.0 } else { 0.0 });
@@ -49,6 +66,14 @@ fn stages(c: &mut Criterion) {
     c.bench_function("components", |b| b.iter(|| components(black_box(&found), Connectivity::Faces).list.len()));
     c.bench_function("mask to acquired planes", |b| b.iter(|| resample_mask(black_box(&found), &acquired)));
     c.bench_function("outline", |b| b.iter(|| outline(black_box(&on_planes), &config).map(|o| o.contours.len())));
+    let labels = labels(&working);
+    let head = labels.map(|_| 300.0f32);
+    for (name, path) in [("rules", NervePath::OwnAxis), ("rules without the nerves' paths", NervePath::Off)] {
+        let cfg = RulesConfig { nerve: NerveConfig { path, ..NerveConfig::default() }, ..RulesConfig::default() };
+        c.bench_function(name, |b| {
+            b.iter(|| rules::apply(black_box(&labels), &head, &cfg).map(|r| r.structures.len()))
+        });
+    }
     c.bench_function("rasterise", |b| b.iter(|| rasterise(black_box(&contours), &acquired)));
 }
 

@@ -14,6 +14,7 @@ mod durability;
 mod faults;
 mod house;
 mod http;
+mod nerve;
 mod net;
 mod sides;
 mod store;

@@ -204,24 +204,16 @@ fn plan(nerve: &Part, side: Side, scene: &Scene) -> Result<Plan, Vec<NotTraced>>
     Ok(Plan { ends, to_start: line(on_eye, start), from_target: line(target, in_chiasm) })
 }
 
-/// The voxels of the chiasm on one side of the plane. A chiasm that lies on the other side of it with hardly a voxel on
-/// this one (pushed aside by a tumour) is halved at its own middle.
+/// The voxels of the chiasm on one side of the plane. A chiasm that lies on one side of it, with hardly a voxel on the
+/// other (pushed aside by a tumour), is halved at its own middle.
 fn half_chiasm(scene: &Scene, side: Side) -> Vec<Voxel> {
     let chiasm = scene.chiasm;
-    let beyond = |middle: f64| {
-        let own = |v: &Voxel| {
-            let distance = scene.plane.distance(chiasm.centre(*v)) - middle;
-            if side == Side::Left { distance >= 0.0 } else { distance < 0.0 }
-        };
-        chiasm.voxels().filter(own).collect::<Vec<Voxel>>()
-    };
-    let half = beyond(0.0);
-    if half.len() >= scene.cfg.nerve.landmark_points {
-        return half;
-    }
-    let middle = chiasm.mask().barycentre().map_or(0.0, |at| scene.plane.distance(at));
-    let own_half = beyond(middle);
-    if own_half.is_empty() { chiasm.voxels().collect() } else { own_half }
+    let distances: Vec<(f64, Voxel)> = chiasm.voxels().map(|v| (scene.plane.distance(chiasm.centre(v)), v)).collect();
+    let left = distances.iter().filter(|(d, _)| *d >= 0.0).count();
+    let mean = distances.iter().map(|(d, _)| d).sum::<f64>() / distances.len().max(1) as f64;
+    let middle = if left.min(distances.len() - left) >= scene.cfg.nerve.landmark_points { 0.0 } else { mean };
+    let own = distances.into_iter().filter(|(d, _)| (*d >= middle) == (side == Side::Left));
+    own.map(|(_, v)| v).collect()
 }
 
 /// Whether the chiasm's landmark does not lie behind the eye's: in y for the thesis's path; for the other in the head's

@@ -66,3 +66,44 @@ pub(super) fn opened(part: &Part, keep: &Part, ruler: &Ruler, cfg: &NerveConfig)
     }
     open
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::anatomy::Class;
+    use crate::geometry::{Grid, Lps, Shape, Volume};
+    use crate::ids::FrameOfReferenceUid;
+
+    #[test]
+    fn the_opening_takes_threads_but_for_what_is_kept() {
+        let frame = FrameOfReferenceUid::parse("1.2.3").unwrap();
+        let grid = Grid::axis_aligned(frame, Shape::new(14, 9, 8), Lps::new(1.0, 2.0, 3.0), [0.7, 0.7, 0.9]).unwrap();
+        let mut labels = Volume::filled(Arc::new(grid), 0u8);
+        let block = |lo: Voxel, hi: Voxel| {
+            (lo[2]..=hi[2])
+                .flat_map(move |k| (lo[1]..=hi[1]).flat_map(move |j| (lo[0]..=hi[0]).map(move |i| [i, j, k])))
+        };
+        // Two blocks joined by a thread along x, and a sheet one voxel thin in z.
+        let blocks: Vec<Voxel> = block([0, 1, 1], [3, 4, 3]).chain(block([9, 2, 2], [12, 3, 5])).collect();
+        let thread: Vec<Voxel> = block([4, 3, 3], [8, 3, 3]).collect();
+        let sheet: Vec<Voxel> = block([0, 6, 6], [5, 8, 6]).collect();
+        for [i, j, k] in blocks.iter().chain(&thread).chain(&sheet) {
+            labels.set(*i, *j, *k, Class::OpticNerve.bit());
+        }
+        let part = Part::of_labels(&labels).unwrap().swap_remove(Class::OpticNerve.index());
+        let cfg = NerveConfig::default();
+        let ruler = Ruler::new(labels.grid(), &cfg);
+        let open = opened(&part, &part.cleared(), &ruler, &cfg);
+        assert!(blocks.iter().all(|v| open.contains(*v)));
+        assert!(thread.iter().chain(&sheet).all(|v| !open.contains(*v)));
+
+        let mut keep = part.cleared();
+        keep.insert([6, 3, 3]);
+        assert!(opened(&part, &keep, &ruler, &cfg).contains([6, 3, 3]));
+        let coarse = NerveConfig { voxel_mm: [0.3; 3], ..cfg.clone() };
+        let same = opened(&part, &part.cleared(), &Ruler::new(labels.grid(), &coarse), &coarse);
+        assert_eq!(same.voxels().count(), part.voxels().count(), "two voxels of 0.3 mm are less than one of 0.7");
+    }
+}

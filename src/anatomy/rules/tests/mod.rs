@@ -1,5 +1,6 @@
 //! Each rule on a lopsided head with something wrong.
 
+mod nerve;
 mod sides;
 
 use std::sync::Arc;
