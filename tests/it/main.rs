@@ -11,6 +11,7 @@ mod daemon;
 mod delivery;
 mod doctor;
 mod durability;
+mod evaluate;
 mod faults;
 mod house;
 mod http;

@@ -3,6 +3,7 @@ mod files;
 mod folder;
 mod limits;
 mod pixels;
+mod planes;
 mod profile;
 mod rtstruct;
 mod segmentation;
