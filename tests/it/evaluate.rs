@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use contourd::anatomy::Structure;
 use contourd::contour::rasterise;
@@ -102,14 +102,16 @@ fn every_measure_agrees_with_scipy_on_fifty_random_pairs() {
             apart.entry(name).or_default().push(metric.of(&ours).unwrap() - by_area(&metric.key()));
         }
     }
-    for (name, mut values) in apart {
+    // In the median another discretisation, not another measure: below the distance of slices here, 1 to 3.5 mm.
+    let bounds = BTreeMap::from([("surface Dice", 0.1), ("HD95, mm", 1.0), ("mean surface distance, mm", 0.25)]);
+    let medians = apart.into_iter().map(|(name, mut values)| {
         values.sort_unstable_by(|a, b| a.abs().total_cmp(&b.abs()));
         let (median, worst) = (values[values.len() / 2].abs(), values[values.len() - 1].abs());
-        println!("{name}: surface-distance differs by {median:.4} in the median, at most {worst:.3}");
-        // A median difference beyond this would be another measure, not another discretisation.
-        let bound = if name.ends_with("mm") { 0.15 } else { 0.05 };
-        assert!(median < bound, "{name}: {median}");
-    }
+        println!("{name}: surface-distance differs by {median:.3} in the median, at most {worst:.3}");
+        (name, median)
+    });
+    let wide: Vec<(&str, f64)> = medians.filter(|(name, median)| *median >= bounds[name]).collect();
+    assert!(wide.is_empty(), "{wide:?}");
 }
 
 /// A phantom with its truth, and a set under test: the truth two pixels to the patient's left, without the right lens.
@@ -119,14 +121,19 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let made = folder.path().join("made");
-        run(contourd().arg("phantom").arg(&made).args(["--seed", "61", "--spacing", "1.5,1.75,3"]));
-        let case = folder.path().join("cases/one");
-        std::fs::create_dir_all(&case).unwrap();
-        std::fs::rename(made.join("mr"), case.join("series")).unwrap();
-        std::fs::rename(made.join("truth.dcm"), case.join("reference.dcm")).unwrap();
-        let pair = Self { folder };
+        static MADE: LazyLock<BTreeMap<PathBuf, Vec<u8>>> = LazyLock::new(|| {
+            let made = tempfile::tempdir().unwrap();
+            run(contourd().arg("phantom").arg(made.path()).args(["--seed", "61", "--spacing", "1.5,1.75,3"]));
+            let images = files_in(&made.path().join("mr")).into_iter();
+            let named = images.map(|file| (Path::new("series").join(file.file_name().unwrap()), file));
+            let truth = (PathBuf::from("reference.dcm"), made.path().join("truth.dcm"));
+            named.chain([truth]).map(|(name, file)| (name, std::fs::read(file).unwrap())).collect()
+        });
+        let pair = Self { folder: tempfile::tempdir().unwrap() };
+        std::fs::create_dir_all(pair.part("series")).unwrap();
+        for (name, bytes) in &*MADE {
+            std::fs::write(pair.cases().join("one").join(name), bytes).unwrap();
+        }
         let series = assemble(read_folder(&pair.part("series")).unwrap()).unwrap();
         let truth = read_rtstruct(&std::fs::read(pair.part("reference.dcm")).unwrap()).unwrap();
         let moved = |s: Structure| {
@@ -231,7 +238,8 @@ fn a_folder_of_cases_becomes_tables_beside_the_thesis_and_box_plots() {
         let found = if missed { Mask::empty(Arc::clone(&planes.grid)) } else { moved };
         let expected = measure(&found, &truth, &[1.0, 2.0]).unwrap();
         let ours = row(&json, 0, structure.name(), false);
-        let value = serde_json::to_value(&expected).unwrap();
+        // Through text, as the file: a parsed number may be off in its last bit.
+        let value: Value = serde_json::from_slice(&serde_json::to_vec(&expected).unwrap()).unwrap();
         for key in ["reference_cc", "found_cc", "overlap", "distances"] {
             assert_eq!(ours[key], value[key], "{} {key}", structure.name());
         }
@@ -305,10 +313,11 @@ fn what_was_not_drawn_on_the_series_is_refused_in_words() {
     std::fs::rename(&slice, &aside).unwrap();
     assert!(refusal(&pair.evaluate(&pair.part("test.dcm"), &more)).contains("a slice is missing between"));
     std::fs::rename(&aside, &slice).unwrap();
-    // Another patient's set.
-    let other = pair.folder.path().join("other");
-    run(contourd().arg("phantom").arg(&other).args(["--seed", "62", "--spacing", "2,2,4"]));
-    let words = refusal(&pair.evaluate(&other.join("truth.dcm"), &more));
+    // A set in another frame of reference, by one of its structures.
+    let other = pair.folder.path().join("other.dcm");
+    std::fs::copy(pair.part("test.dcm"), &other).unwrap();
+    run(Command::new("dcmodify").args(["-nb", "-m", "(3006,0020)[4].(3006,0024)=1.2.3"]).arg(&other));
+    let words = refusal(&pair.evaluate(&other, &more));
     assert!(words.contains("lies in another frame of reference than the series"), "{words}");
     // No set at all, and two sets without a common name.
     assert!(refusal(&pair.evaluate(&slice, &more)).contains("this is not an RT Structure Set"));
