@@ -161,10 +161,10 @@ impl Metric {
     pub fn thesis(self, pool: Pool) -> Option<f64> {
         let t = pool.thesis();
         match self {
-            Metric::Dice => Some(t.dice / 100.0),
-            Metric::TolerantDice => Some(t.tolerant_dice / 100.0),
-            Metric::TolerantSensitivity => Some(t.tolerant_sensitivity / 100.0),
-            Metric::TolerantPrecision => Some(t.tolerant_precision / 100.0),
+            Metric::Dice => Some(of_percent(t.dice)),
+            Metric::TolerantDice => Some(of_percent(t.tolerant_dice)),
+            Metric::TolerantSensitivity => Some(of_percent(t.tolerant_sensitivity)),
+            Metric::TolerantPrecision => Some(of_percent(t.tolerant_precision)),
             Metric::Hausdorff => Some(t.hausdorff),
             Metric::Mean => Some(t.mean),
             _ => None,
@@ -175,10 +175,15 @@ impl Metric {
     pub fn thesis_axial(self, pool: Pool) -> Option<f64> {
         let t = pool.thesis();
         match self {
-            Metric::Dice => Some(t.dice_axial / 100.0),
+            Metric::Dice => Some(of_percent(t.dice_axial)),
             Metric::Hausdorff => Some(t.hausdorff_axial),
             Metric::Mean => Some(t.mean_axial),
             _ => None,
         }
     }
+}
+
+/// A share from percent with one decimal, without the noise of a division.
+fn of_percent(percent: f64) -> f64 {
+    (percent * 10.0).round() / 1000.0
 }

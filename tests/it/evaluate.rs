@@ -103,7 +103,7 @@ fn every_measure_agrees_with_scipy_on_fifty_random_pairs() {
         }
     }
     // In the median another discretisation, not another measure: below the distance of slices here, 1 to 3.5 mm.
-    let bounds = BTreeMap::from([("surface Dice", 0.1), ("HD95, mm", 1.0), ("mean surface distance, mm", 0.25)]);
+    let bounds = BTreeMap::from([("surface Dice", 0.1), ("HD95, mm", 1.0), ("mean surface distance, mm", 0.5)]);
     let medians = apart.into_iter().map(|(name, mut values)| {
         values.sort_unstable_by(|a, b| a.abs().total_cmp(&b.abs()));
         let (median, worst) = (values[values.len() / 2].abs(), values[values.len() - 1].abs());
