@@ -57,6 +57,10 @@ pub struct PhantomArgs {
     /// Part of the training cases in which one class is left unknown (0 to 1).
     #[arg(long, value_name = "PART", default_value_t = 0.2, requires = "store")]
     partly_known: f64,
+    /// Part of the training cases in which an eye with its lens and nerve is missing (0 to 1): far more than among
+    /// patients, because networks that have hardly seen an empty orbit find an eye in it.
+    #[arg(long, value_name = "PART", default_value_t = 0.15, requires = "store")]
+    one_eyed: f64,
 }
 
 /// Side of the body, as the command line writes it.
@@ -152,12 +156,16 @@ fn write_patient(folder: &Path, args: &PhantomArgs) -> Result<(), Failure> {
 }
 
 fn write_store(folder: &Path, args: &PhantomArgs) -> Result<(), Failure> {
-    if !(0.0..=1.0).contains(&args.partly_known) {
-        return Err(Failure::Usage(format!("--partly-known {} is not between 0 and 1", args.partly_known)));
+    let mix = Mix { partly_known: args.partly_known, one_eyed: args.one_eyed };
+    for (option, part) in [("--partly-known", mix.partly_known), ("--one-eyed", mix.one_eyed)] {
+        if !(0.0..=1.0).contains(&part) {
+            return Err(Failure::Usage(format!("{option} {part} is not between 0 and 1")));
+        }
     }
     let working = WorkingSpec::default();
+    let version = env!("CARGO_PKG_VERSION");
     let generator =
-        format!("contourd {} phantom {VERSION} partly-known {}", env!("CARGO_PKG_VERSION"), args.partly_known);
+        format!("contourd {version} phantom {VERSION} partly-known {} one-eyed {}", mix.partly_known, mix.one_eyed);
     let mut store = TrainingStore::open(folder, &working, &generator).context("training store")?;
     let bar = ProgressBar::new(args.cases);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} heads  {elapsed} gone, {eta} to go") {
@@ -166,7 +174,7 @@ fn write_store(folder: &Path, args: &PhantomArgs) -> Result<(), Failure> {
     for seed in args.seed..args.seed.saturating_add(args.cases) {
         let id = format!("phantom-{seed}");
         if !store.holds(&id) {
-            let case = training_case(id, seed, args.partly_known, &working).context("digital head")?;
+            let case = training_case(id, seed, mix, &working).context("digital head")?;
             store.put(&case).context("training store")?;
         }
         bar.inc(1);
@@ -176,17 +184,21 @@ fn write_store(folder: &Path, args: &PhantomArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A head of a seed, scanned as departments scan, and brought to the working grid as serving does.
-fn training_case(
-    id: String,
-    seed: u64,
+/// What part of the cases of a training store, 0 to 1, lacks something.
+#[derive(Debug, Clone, Copy)]
+struct Mix {
+    /// One class is not known.
     partly_known: f64,
-    working: &WorkingSpec,
-) -> Result<TrainingCase, GeometryError> {
+    /// One eye is not there.
+    one_eyed: f64,
+}
+
+/// A head of a seed, scanned as departments scan, and brought to the working grid as serving does.
+fn training_case(id: String, seed: u64, mix: Mix, working: &WorkingSpec) -> Result<TrainingCase, GeometryError> {
     let mut rng = Rng::new(seed, "training case");
-    let missing_eye = rng.chance(0.05).then(|| if rng.chance(0.5) { Side::Left } else { Side::Right });
+    let missing_eye = rng.chance(mix.one_eyed).then(|| if rng.chance(0.5) { Side::Left } else { Side::Right });
     let mut known = Class::ALL.to_vec();
-    if rng.chance(partly_known) {
+    if rng.chance(mix.partly_known) {
         known.remove(rng.bits() as usize % Class::ALL.len());
     }
     let head = Head::new(seed, &HeadOptions { missing_eye, ..HeadOptions::default() });
@@ -222,14 +234,18 @@ mod tests {
     fn a_training_case_is_what_its_seed_says() {
         // A coarse working grid keeps this quick.
         let working = WorkingSpec { spacing: [2.8, 2.8, 3.6], shape: [80, 92, 50], ..WorkingSpec::default() };
-        let case = training_case("a".into(), 1003, 1.0, &working).unwrap();
+        let mix = Mix { partly_known: 1.0, one_eyed: 0.0 };
+        let case = training_case("a".into(), 1003, mix, &working).unwrap();
         assert_eq!(case.known.len(), Class::ALL.len() - 1);
-        let again = training_case("b".into(), 1003, 1.0, &working).unwrap();
+        let again = training_case("b".into(), 1003, mix, &working).unwrap();
         assert!(case.image.data() == again.image.data() && case.known == again.known);
         let largest = case.image.data().iter().copied().fold(0.0f32, f32::max);
         assert!((largest - 1000.0).abs() < 0.1);
         for class in [Class::Brain, Class::Brainstem, Class::Hippocampus] {
             assert!(case.labels.data().iter().any(|v| v & class.bit() != 0), "{}", class.name());
         }
+        let one_eyed = training_case("c".into(), 1003, Mix { one_eyed: 1.0, ..mix }, &working).unwrap();
+        let eyes = |case: &TrainingCase| case.extents.keys().filter(|s| s.class() == Class::Eye).count();
+        assert_eq!((eyes(&case), eyes(&one_eyed)), (2, 1), "eyes");
     }
 }
