@@ -6,6 +6,7 @@
 
 mod components;
 mod distance;
+mod downsample;
 mod grid;
 mod point;
 mod resample;
@@ -14,9 +15,10 @@ mod working;
 
 pub use components::{Component, Components, Connectivity, components};
 pub use distance::squared_distances;
+pub use downsample::downsample_filter;
 pub use grid::{Grid, GridId, Shape};
 pub use point::{Index, Lps, Vec3};
-pub use resample::{downsample_filter, resample_linear, resample_mask};
+pub use resample::{resample_linear, resample_mask};
 pub use volume::{Extent, Mask, Volume};
 pub(crate) use working::quantile;
 pub use working::{IntensityRule, WorkingSpec, working_grid_for, working_volume};

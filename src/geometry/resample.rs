@@ -1,10 +1,10 @@
-//! Values carried from one grid to another: linear interpolation, with a matched low-pass when sampling down.
+//! Values carried from one grid to another: linear interpolation.
 
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Extent, GeometryError, Grid, Index, Mask, Volume};
+use super::{Extent, Grid, Index, Mask, Volume};
 
 /// How a target index moves through the source grid: index = start + i*di + j*dj + k*dk, in source voxels.
 struct Walk {
@@ -63,7 +63,7 @@ fn sample(data: &[f32], extent: [usize; 3], at: [f64; 3]) -> Option<f32> {
 }
 
 /// Linear interpolation of `source` at the voxel centres of `target`; `outside` where the source does not reach.
-/// Both grids are in patient space; they may have any orientation. Does not smooth: see [`downsample_filter`].
+/// Both grids are in patient space; they may have any orientation. Does not smooth: see [`super::downsample_filter`].
 pub fn resample_linear(source: &Volume<f32>, target: &Arc<Grid>, outside: f32) -> Volume<f32> {
     let s = source.grid().shape();
     let extent = [s.cols, s.rows, s.slices];
@@ -151,66 +151,6 @@ fn sample_mask(data: &[bool], extent: [usize; 3], at: [f64; 3]) -> f32 {
     sum
 }
 
-/// Gaussian smoothing of `source` along its own axes, matched to how much coarser `target` samples it, so that linear
-/// sampling does not alias (thesis section 4.3.1). Where the target is finer or equal, nothing changes.
-///
-/// For an axis sampled r times coarser the standard deviation is 0.5 * sqrt(r^2 - 1) source voxels: what turns a box
-/// of one voxel into a box of r voxels, in variance.
-///
-/// # Errors
-/// Never for volumes on their own grid; the signature carries the constructor's check.
-pub fn downsample_filter(source: &Volume<f32>, target: &Grid) -> Result<Volume<f32>, GeometryError> {
-    let grid = source.grid();
-    let mut data = source.data().to_vec();
-    let s = grid.shape();
-    let extents = [s.cols, s.rows, s.slices];
-    for axis in 0..3 {
-        // The target's sampling distance along this source axis: the tightest among its axes that run along it.
-        let spacing = grid.spacing()[axis];
-        let pitch = (0..3)
-            .map(|t| {
-                let along = grid.axes()[axis].dot(target.axes()[t]).abs();
-                if along > 0.5 { target.spacing()[t] / along } else { f64::INFINITY }
-            })
-            .fold(f64::INFINITY, f64::min);
-        let ratio = if pitch.is_finite() { pitch / spacing } else { 1.0 };
-        if ratio > 1.05 {
-            smooth_axis(&mut data, extents, axis, 0.5 * (ratio * ratio - 1.0).sqrt());
-        }
-    }
-    Volume::new(Arc::clone(grid), data)
-}
-
-fn smooth_axis(data: &mut [f32], extents: [usize; 3], axis: usize, sigma: f64) {
-    let radius = (3.0 * sigma).ceil() as usize;
-    let weights: Vec<f32> = {
-        let raw: Vec<f64> =
-            (0..=2 * radius).map(|n| (-((n as f64 - radius as f64) / sigma).powi(2) / 2.0).exp()).collect();
-        let total: f64 = raw.iter().sum();
-        raw.iter().map(|w| (w / total) as f32).collect()
-    };
-    let stride: usize = extents[..axis].iter().product();
-    let length = extents[axis];
-    let source = data.to_vec();
-    let row = extents[0];
-    data.par_chunks_exact_mut(row).enumerate().for_each(|(r, values)| {
-        let base = r * row;
-        for (i, value) in values.iter_mut().enumerate() {
-            let offset = base + i;
-            let place = offset / stride % length;
-            let line = offset - place * stride;
-            *value = weights
-                .iter()
-                .enumerate()
-                .map(|(n, w)| {
-                    let at = (place + n).saturating_sub(radius).min(length - 1);
-                    w * source[line + at * stride]
-                })
-                .sum();
-        }
-    });
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,22 +203,6 @@ mod tests {
         let source = Volume::filled(aligned(), 5.0f32);
         let far = Grid::axis_aligned(frame(), Shape::new(2, 2, 2), Lps::new(500.0, 0.0, 0.0), [1.0; 3]).unwrap();
         assert!(resample_linear(&source, &Arc::new(far), -1.0).data().iter().all(|v| *v == -1.0));
-    }
-
-    #[test]
-    fn smoothing_keeps_the_mean_and_only_acts_when_sampling_down() {
-        let mut source = Volume::filled(aligned(), 0.0f32);
-        source.set(6, 4, 5, 100.0);
-        let same = downsample_filter(&source, source.grid()).unwrap();
-        assert_eq!(same.data(), source.data());
-        let coarse =
-            Grid::axis_aligned(frame(), Shape::new(4, 4, 10), Lps::new(-6.0, 3.0, 0.0), [2.1, 0.8, 0.9]).unwrap();
-        let smooth = downsample_filter(&source, &coarse).unwrap();
-        assert!((smooth.data().iter().sum::<f32>() - 100.0).abs() < 1e-2);
-        // Three times coarser: variance (9 - 1) / 4 = 2 voxels squared, along i only.
-        let variance: f32 = (0..12).map(|i| smooth.at(i, 4, 5) * (i as f32 - 6.0).powi(2)).sum::<f32>() / 100.0;
-        assert!((variance - 2.0).abs() < 0.1, "{variance}");
-        assert_eq!(smooth.at(6, 5, 5), 0.0);
     }
 
     #[test]
