@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::segment::{Order, Recipe, SegmentError, StructureReport, Wanted, describe, on_planes};
 use crate::anatomy::rules::Finding;
 use crate::anatomy::{DerivedConfig, Structure, derive};
-use crate::contour::{ContourConfig, PlaneContour, rasterise};
+use crate::contour::{ContourConfig, Holes, PlaneContour, rasterise};
 use crate::dicom::data::{
     DerivedSeriesMeta, EncodedInstance, Profile, RoiContours, RoiIdentity, Segment, Series, StructureSetMeta,
     derived_axial_series, read_rtstruct, read_segmentation, validate_rtstruct, write_rtstruct, write_segmentation,
 };
 use crate::evaluation::dice;
-use crate::geometry::Mask;
+use crate::geometry::{GeometryError, Mask};
 use crate::inference::Vote;
 
 /// What is sent to the destinations of one profile.
@@ -107,6 +107,7 @@ impl<'a> Drawing<'a> {
                 research: self.recipe.model.card().is_research(),
                 config_digest: self.recipe.config_digest.clone(),
                 revision: self.order.revision,
+                finest_pixel: self.recipe.planes.derived_pixel_mm,
                 created: self.order.created,
             };
             let (derived, objects) = derived_axial_series(self.series, &meta)?;
@@ -168,7 +169,7 @@ impl<'a> Drawing<'a> {
         });
         let rois: Vec<RoiContours> = organs.chain(extras).collect();
         let structure_set = write_rtstruct(&drawn.planes, &rois, &meta, profile)?;
-        check_structure_set(&structure_set, &drawn.planes, &rois, profile)?;
+        check_structure_set(&structure_set, &drawn.planes, &rois, profile, drawn.outlines.holes)?;
         let segmentation = if profile.segmentation { Some(segmentation(drawn, &meta, profile)?) } else { None };
         Ok(Package { profile: profile.name.clone(), structure_set, segmentation, derived: drawn.derived.clone() })
     }
@@ -204,8 +205,17 @@ fn segmentation(drawn: &Drawn, meta: &StructureSetMeta, profile: &Profile) -> Re
     Ok(written)
 }
 
-/// Contours read back must enclose at least this much the same pixels as those that were written.
-const MIN_READ_BACK_DICE: f64 = 0.99;
+/// Polygons with bridges to their holes, read back, must enclose at least this much the same pixels as were outlined.
+const MIN_READ_BACK_DICE: f64 = 0.999;
+
+/// Whether what was read back is what was outlined: pixel for pixel where no polygon has a bridge, since no outline comes
+/// nearer to a pixel centre than a twentieth of a pixel and coordinates are rounded to micrometres.
+fn alike(read: &Mask, outlined: &Mask, holes: Holes) -> Result<bool, GeometryError> {
+    Ok(match holes {
+        Holes::Fill => read.data() == outlined.data(),
+        Holes::Keyhole => dice(read, outlined)?.is_some_and(|likeness| likeness >= MIN_READ_BACK_DICE),
+    })
+}
 
 /// Reads the file back with the reader's eyes: no defect, every region there, and each, rasterised, like what was
 /// outlined.
@@ -214,6 +224,7 @@ fn check_structure_set(
     planes: &Series,
     rois: &[RoiContours],
     profile: &Profile,
+    holes: Holes,
 ) -> Result<(), SegmentError> {
     let bug = |what: String| Err(SegmentError::Bug(what));
     let identities: Vec<RoiIdentity> = rois.iter().map(|roi| roi.roi.clone()).collect();
@@ -228,10 +239,42 @@ fn check_structure_set(
         let Some(read) = back.roi(name) else { return bug(format!("{name} is missing from what was written")) };
         let contours = read.plane_contours(planes).map_err(|e| SegmentError::Bug(e.to_string()))?;
         let grid: &Arc<_> = planes.volume.grid();
-        let likeness = dice(&rasterise(&contours, grid), &rasterise(&roi.contours, grid))?.unwrap_or(0.0);
-        if likeness < MIN_READ_BACK_DICE {
-            return bug(format!("{name} read back has Dice {likeness:.4} with what was outlined"));
+        let (read, outlined) = (rasterise(&contours, grid), rasterise(&roi.contours, grid));
+        if !alike(&read, &outlined, holes)? {
+            let likeness = dice(&read, &outlined)?.unwrap_or(0.0);
+            return bug(format!("{name} read back has Dice {likeness:.6} with what was outlined"));
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dicom::data::{DataError, RefusalCode};
+    use crate::geometry::{Grid, Lps, Shape};
+    use crate::ids::FrameOfReferenceUid;
+
+    #[test]
+    fn what_is_read_back_is_what_was_outlined() {
+        let frame = FrameOfReferenceUid::parse("1.2.3").unwrap();
+        let grid = Grid::axis_aligned(frame, Shape::new(40, 35, 3), Lps::new(3.0, -7.0, 0.0), [0.7, 0.9, 2.0]).unwrap();
+        let mut outlined = Mask::empty(Arc::new(grid));
+        outlined.data_mut()[..1200].fill(true);
+        let mut read = outlined.clone();
+        assert!(alike(&read, &outlined, Holes::Fill).unwrap() && alike(&read, &outlined, Holes::Keyhole).unwrap());
+        // One pixel of 1200 may lie under a bridge; without bridges none may differ.
+        read.data_mut()[7] = false;
+        assert!(!alike(&read, &outlined, Holes::Fill).unwrap() && alike(&read, &outlined, Holes::Keyhole).unwrap());
+        read.data_mut()[9..11].fill(false);
+        assert!(!alike(&read, &outlined, Holes::Keyhole).unwrap());
+    }
+
+    #[test]
+    fn a_derived_series_too_large_is_a_refusal_in_words() {
+        let too_large = DataError::Geometry(GeometryError::Shape(8000, 10000, 6));
+        let SegmentError::Refused(why) = SegmentError::from(too_large) else { panic!("not a refusal") };
+        assert!(why.has(RefusalCode::TooLarge));
+        assert!(why.to_string().contains("8000 columns x 10000 rows x 6 slices, more than can be held; send"), "{why}");
+    }
 }

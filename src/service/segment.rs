@@ -28,13 +28,21 @@ pub struct PlanesConfig {
     pub planes: Planes,
     /// A series is near-axial when |z| of its slice normal is at least this (0.90 is 26 degrees).
     pub near_axial: f64,
+    /// Pixels of a derived axial series are no smaller than this, mm: an acquisition with fine pixels in one direction
+    /// would give a series of gigabytes in all three.
+    pub derived_pixel_mm: f64,
     /// Structure Set Label, at most 16 characters; a research model's is always `AI RESEARCH`.
     pub structure_set_label: String,
 }
 
 impl Default for PlanesConfig {
     fn default() -> Self {
-        Self { planes: Planes::Axial, near_axial: 0.90, structure_set_label: "AI CONTOURS".into() }
+        Self {
+            planes: Planes::Axial,
+            near_axial: 0.90,
+            derived_pixel_mm: 0.5,
+            structure_set_label: "AI CONTOURS".into(),
+        }
     }
 }
 
@@ -44,6 +52,9 @@ impl PlanesConfig {
         let mut faults = Vec::new();
         if !(0.5..=1.0).contains(&self.near_axial) {
             faults.push(format!("near_axial is {}: set 0.5 to 1.0", self.near_axial));
+        }
+        if !(0.1..=2.0).contains(&self.derived_pixel_mm) {
+            faults.push(format!("derived_pixel_mm is {}: set 0.1 to 2.0", self.derived_pixel_mm));
         }
         let label = &self.structure_set_label;
         if label.is_empty() || label.len() > 16 || !label.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
@@ -157,6 +168,14 @@ impl From<DataError> for SegmentError {
             DataError::NothingToWrite => Refusals(vec![Refusal::new(
                 RefusalCode::NothingFound,
                 "none of the structures was found in the images; is this a T1-weighted MR of the head?",
+            )])
+            .into(),
+            DataError::Geometry(GeometryError::Shape(cols, rows, slices)) => Refusals(vec![Refusal::new(
+                RefusalCode::TooLarge,
+                format!(
+                    "the axial series to be derived from these images would have {cols} columns x {rows} rows x {slices} \
+                     slices, more than can be held; send a smaller field of view, or axial images"
+                ),
             )])
             .into(),
             other => SegmentError::Bug(other.to_string()),

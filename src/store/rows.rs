@@ -142,6 +142,14 @@ pub struct Case {
     pub finished_at: Option<OffsetDateTime>,
 }
 
+impl Case {
+    /// What is odd about the images that were contoured all the same; none before the case was segmented.
+    pub fn warnings(&self) -> Vec<String> {
+        let listed = self.report.as_ref().and_then(|report| report.get("warnings")?.as_array());
+        listed.into_iter().flatten().filter_map(|w| w.as_str().map(str::to_owned)).collect()
+    }
+}
+
 /// A text that identifies a patient.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PatientText(pub Phi<String>);

@@ -79,6 +79,7 @@ impl Segmenter for Threshold {
             research: true,
             config_digest: self.config_digest(),
             revision: order.revision,
+            finest_pixel: 0.5,
             created: order.created,
         };
         let derived = if series.near_axial(0.9) { None } else { Some(derived_axial_series(series, &meta)?) };

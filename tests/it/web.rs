@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::browser::Browser;
 use super::http::ask;
-use site::{HOSTILE, NAME, Site, head, head_grid, images, structures};
+use site::{HOSTILE, NAME, ODD, Site, head, head_grid, images, structures};
 
 fn found<'a>(list: &'a Value, name: &str) -> &'a Value {
     list["structures"].as_array().unwrap().iter().find(|s| s["name"] == name).unwrap()
@@ -78,6 +78,9 @@ async fn cases_are_listed_newest_first_with_state_and_reason() {
     ] {
         let answer = site.get(&path).await;
         assert_eq!(answer.status, status, "{path}");
+        if status == 200 {
+            assert_eq!(answer.json()["warnings"], json!([]), "nothing was contoured yet");
+        }
         assert!(status == 200 || !answer.json()["what_to_do"].as_str().unwrap().is_empty(), "{path}");
     }
     assert_eq!(site.get(&format!("/api/cases/{}/structures", ids[1])).await.json(), json!({"structures": []}));
@@ -131,6 +134,7 @@ async fn contours_lie_on_the_images_that_are_shown() {
     site.receive(NAME, &objects).await;
     let case = site.finish(structures(), &[], &["PACS".to_owned()]).await;
 
+    assert_eq!(site.get(&format!("/api/cases/{case}")).await.json()["warnings"], json!([ODD]));
     let image = site.get(&format!("/api/cases/{case}/image")).await.json();
     assert_eq!([&image["columns"], &image["rows"], &image["slices"]], [80, 64, 24]);
     assert_eq!(image["spacing"], json!([1.5, 2.5]));
@@ -409,6 +413,9 @@ async fn a_person_reviews_a_case_in_the_browser() {
     browser.click("tr[data-structure='Eye_L'] .name").await;
     browser.until("document.querySelector('canvas').dataset.slice === '9'").await;
     browser.screenshot("review-case").await;
+    // What is odd about the images stands above them, as text.
+    let odd = "[...document.querySelectorAll('.notice.warning')].map((p) => p.innerText)";
+    assert_eq!(browser.eval(odd).await, json!([ODD]));
     // The left eye's outline (row 13 is the last inside) is drawn in its colour on the picture's right, around the eye and not around its mirror.
     let outline = on_canvas(&browser, [56.0, 13.5]).await;
     let mirrored = on_canvas(&browser, [79.0 - 56.0, 13.5]).await;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use time::PrimitiveDateTime;
 
 use super::header::{MANUFACTURER, MODEL_NAME};
+use super::instance::MAX_VOXELS;
 use super::mr::{MrSeriesAttributes, write_mr_series};
 use super::{DataError, EncodedInstance, RESEARCH_MARK, Series, assemble, derived_series_number, parse_instances};
 use crate::geometry::{GeometryError, Grid, Lps, Shape, downsample_filter, resample_linear};
 use crate::ids::SeriesUid;
 
 /// What a derived series needs besides its source.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DerivedSeriesMeta {
     /// Made for a research model: the series says so.
     pub research: bool,
@@ -19,12 +20,14 @@ pub struct DerivedSeriesMeta {
     pub config_digest: String,
     /// Counts how often a result was made for this source series, from 1.
     pub revision: u32,
+    /// Pixels are no smaller than this, mm.
+    pub finest_pixel: f64,
     /// Frozen time of making.
     pub created: PrimitiveDateTime,
 }
 
 /// Resamples a series to axial slices (patient axes, i to the left, j posterior, k superior) in the same frame of
-/// reference: linear, pixels as fine as the source's finest spacing, slices 1 mm apart (or that spacing, if coarser),
+/// reference: linear, pixels as fine as the source's finest spacing (or `finest_pixel`, if coarser), slices 1 mm apart (or that spacing, if coarser),
 /// the whole field of view. Returns the series exactly as a receiver will read it, and its objects.
 ///
 /// # Errors
@@ -33,7 +36,7 @@ pub fn derived_axial_series(
     source: &Series,
     meta: &DerivedSeriesMeta,
 ) -> Result<(Series, Vec<EncodedInstance>), DataError> {
-    let grid = axial_grid(source.volume.grid())?;
+    let grid = axial_grid(source.volume.grid(), meta.finest_pixel)?;
     let volume = resample_linear(&downsample_filter(&source.volume, &grid)?, &grid, 0.0);
     let attrs = attributes(source, meta, &grid);
     let objects = write_mr_series(&volume, &attrs)?;
@@ -79,13 +82,17 @@ fn attributes(source: &Series, meta: &DerivedSeriesMeta, grid: &Grid) -> MrSerie
 }
 
 /// The patient-axis grid that covers `source`, its origin on whole micrometres.
-fn axial_grid(source: &Grid) -> Result<Arc<Grid>, GeometryError> {
-    let finest = source.spacing().into_iter().fold(f64::INFINITY, f64::min);
+fn axial_grid(source: &Grid, finest_pixel: f64) -> Result<Arc<Grid>, GeometryError> {
+    let finest = source.spacing().into_iter().fold(f64::INFINITY, f64::min).max(finest_pixel);
     let spacing = [finest, finest, finest.max(1.0)];
     let (lo, hi) = source.bounds();
     // A thousandth of a voxel is left out rather than a voxel of nothing added.
     let [cols, rows, slices] = std::array::from_fn(|a| ((hi[a] - lo[a]) / spacing[a] - 1e-3).ceil().max(1.0) as usize);
     let [x, y, z] = std::array::from_fn(|a| ((lo[a] + spacing[a] / 2.0) * 1000.0).round() / 1000.0);
     let shape = Shape::new(cols, rows, slices);
+    // What could not be read back is not made.
+    if [cols, rows, slices].iter().try_fold(1usize, |n, side| n.checked_mul(*side)).is_none_or(|n| n > MAX_VOXELS) {
+        return Err(GeometryError::Shape(cols, rows, slices));
+    }
     Ok(Arc::new(Grid::axis_aligned(source.frame().clone(), shape, Lps::new(x, y, z), spacing)?))
 }

@@ -38,14 +38,14 @@ enum Found {
 /// # Errors
 /// Nothing there, several MR series (named), or files that are damaged.
 pub fn read_folder(dir: &Path) -> Result<Vec<Instance>, Refusals> {
-    let Contents { mut series, mut damaged, others, enhanced } = contents(dir, Wanted::Mr)?;
+    let Contents { mut series, mut damaged, others, enhanced, own } = contents(dir, Wanted::Mr)?;
     if series.len() > 1 {
         let message = format!("the folder holds {} MR series: {}; keep one", series.len(), names(&series));
         damaged.push(Refusal::new(RefusalCode::SeveralSeries, message));
     }
     let Some((_, (_, paths))) = series.pop_first() else {
         if damaged.is_empty() {
-            damaged.push(nothing(&others, enhanced));
+            damaged.push(nothing(&others, enhanced, own));
         }
         return Err(Refusals(damaged));
     };
@@ -101,6 +101,8 @@ struct Contents {
     others: BTreeMap<String, usize>,
     /// Some of them are enhanced MR objects.
     enhanced: bool,
+    /// Objects that contourd made and that are passed over.
+    own: usize,
 }
 
 fn contents(dir: &Path, wanted: Wanted) -> Result<Contents, Refusal> {
@@ -108,13 +110,13 @@ fn contents(dir: &Path, wanted: Wanted) -> Result<Contents, Refusal> {
     collect(dir, 0, &mut BTreeSet::new(), &mut files)?;
     files.sort();
     let found: Vec<Found> = files.par_iter().map(|path| look(path, wanted)).collect();
-    let Contents { mut series, mut damaged, mut others, mut enhanced } = Contents::default();
+    let Contents { mut series, mut damaged, mut others, mut enhanced, mut own } = Contents::default();
     for one in found {
         match one {
             Found::Foreign => {}
             Found::Unread(kind) => *others.entry(kind).or_default() += 1,
             Found::Damaged(refusal) => damaged.push(refusal),
-            Found::Object(_, header) if wanted == Wanted::Mr && is_own_object(&header) => {}
+            Found::Object(_, header) if wanted == Wanted::Mr && is_own_object(&header) => own += 1,
             Found::Object(path, header) if wanted.takes(&header.sop_class) => {
                 let entry = series.entry(header.series.to_string()).or_insert((header.series_description, Vec::new()));
                 entry.1.push(path);
@@ -125,7 +127,7 @@ fn contents(dir: &Path, wanted: Wanted) -> Result<Contents, Refusal> {
             }
         }
     }
-    Ok(Contents { series, damaged, others, enhanced })
+    Ok(Contents { series, damaged, others, enhanced, own })
 }
 
 fn names(series: &Files) -> String {
@@ -144,7 +146,14 @@ fn counted(others: &BTreeMap<String, usize>) -> String {
 }
 
 /// Why a folder without an MR series is refused.
-fn nothing(others: &BTreeMap<String, usize>, enhanced: bool) -> Refusal {
+fn nothing(others: &BTreeMap<String, usize>, enhanced: bool, own: usize) -> Refusal {
+    if others.is_empty() && own > 0 {
+        let message = format!(
+            "the folder holds {own} objects that contourd itself made and no others; contours are made on the images of \
+             a scanner: name the folder of the T1 MR series"
+        );
+        return Refusal::new(RefusalCode::NoImages, message);
+    }
     if others.is_empty() {
         return Refusal::new(
             RefusalCode::NoImages,

@@ -5,11 +5,11 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use rayon::prelude::*;
 
-use super::header::header_of;
+use super::header::{header_of, is_own_object};
 use super::pixels::Image;
 use super::refusal::{Refusal, RefusalCode, Refusals};
 use super::values::{exactly, integer, invalid, missing, tag_name, text};
-use super::{InstanceHeader, MrAcquisition, PatientStudy, part10, pixels};
+use super::{InstanceHeader, MrAcquisition, PatientStudy, kind, part10, pixels};
 use crate::geometry::{Lps, Vec3};
 use crate::ids::{FrameOfReferenceUid, InstanceUid};
 
@@ -29,6 +29,10 @@ pub struct Instance {
     /// mm between neighbouring columns, between neighbouring rows (Pixel Spacing has them the other way round).
     pub(super) spacing: [f64; 2],
     pub(super) image: Image,
+    /// Images in Acquisition, where it is said.
+    pub(super) announced: Option<i64>,
+    /// What is odd about its kind.
+    pub(super) remarks: Vec<String>,
 }
 
 impl Instance {
@@ -92,10 +96,15 @@ fn read(
         return Err(invalid(tags::IMAGE_POSITION_PATIENT, &value, "no patient is that far from the scanner's centre"));
     }
     let [px, py, pz] = position;
+    let acquisition = MrAcquisition::read(opened, &object)?;
+    // Planes may lie on any kind of image, and what was derived here is known.
+    let judged = wanted == Wanted::Mr && !is_own_object(&header);
     let instance = Instance {
         frame,
         patient: PatientStudy::read(opened, header.study.clone())?,
-        acquisition: MrAcquisition::read(opened, &object)?,
+        remarks: if judged { kind::check(&object, &acquisition)? } else { Vec::new() },
+        announced: integer(&object, tags::IMAGES_IN_ACQUISITION).ok().flatten(),
+        acquisition,
         series_number: integer(&object, tags::SERIES_NUMBER).ok().flatten(),
         position_reference_indicator: text(&object, tags::POSITION_REFERENCE_INDICATOR),
         position: Lps::new(px, py, pz),
@@ -154,16 +163,38 @@ fn spacing(object: &InMemDicomObject, why: &str) -> Result<[f64; 2], Refusal> {
     Ok([between_columns, between_rows])
 }
 
+/// Most voxels of a series, known from its headers before anything is decoded: as floats they take a gibibyte, and the
+/// stages after need several times that. 256 slices of 1024 x 1024 pixels fit, four times what a fine head scan has.
+pub(super) const MAX_VOXELS: usize = 1 << 28;
+
+/// Rows times columns as the header declares them, 0 where it does not; whether they can be is for the parser to say.
+fn declared_pixels(bytes: &[u8]) -> usize {
+    let Ok(opened) = part10::open(bytes) else { return 0 };
+    let side = |tag| match opened.raw(tag) {
+        Some([low, high, ..]) => usize::from(u16::from_le_bytes([*low, *high])),
+        _ => 0,
+    };
+    side(tags::ROWS) * side(tags::COLUMNS)
+}
+
 /// Parses many files side by side.
 ///
 /// # Errors
-/// The refusals of every file that is not a usable MR image.
+/// [`RefusalCode::TooLarge`] before anything is decoded, or the refusals of every file that is not a usable MR image.
 pub fn parse_instances<B: AsRef<[u8]> + Sync>(files: &[B]) -> Result<Vec<Instance>, Refusals> {
     parse_all(files, Wanted::Mr)
 }
 
 /// As [`parse_instances`], for either use.
 pub(super) fn parse_all<B: AsRef<[u8]> + Sync>(files: &[B], wanted: Wanted) -> Result<Vec<Instance>, Refusals> {
+    let voxels: usize = files.par_iter().map(|bytes| declared_pixels(bytes.as_ref())).sum();
+    if voxels > MAX_VOXELS {
+        let message = format!(
+            "the images have {voxels} voxels together, more than the {MAX_VOXELS} that are read here; send one series of \
+             one head"
+        );
+        return Err(Refusal::new(RefusalCode::TooLarge, message).into());
+    }
     let parsed: Vec<_> = files.par_iter().map(|bytes| parse(bytes.as_ref(), wanted)).collect();
     let (mut instances, mut refusals) = (Vec::with_capacity(parsed.len()), Vec::new());
     for result in parsed {

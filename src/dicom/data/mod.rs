@@ -15,6 +15,7 @@ mod derived;
 mod folder;
 mod header;
 mod instance;
+mod kind;
 mod layout;
 mod mr;
 mod part10;

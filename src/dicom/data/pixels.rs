@@ -113,7 +113,10 @@ pub(super) fn decode(object: InMemDicomObject, transfer_syntax: &str) -> Result<
     let bytes = stored_bytes(object, transfer_syntax, columns, rows)?;
     let count = columns * rows;
     // Some encoders write samples of at most 8 bits as bytes, whatever Bits Allocated says.
-    let width = if bytes.len() < 2 * count && word.stored <= 8 { 1 } else { word.bytes };
+    let narrow = bytes.len() < 2 * count && word.stored <= 8;
+    let width = if narrow { 1 } else { word.bytes };
+    // Then the bits are the byte's lowest, whatever High Bit says of a word.
+    let word = if narrow && word.high > 7 { Word { high: word.stored - 1, ..word } } else { word };
     if bytes.len() < width * count || bytes.len() > width * count + 1 {
         let message = format!(
             "the pixel data hold {} bytes, but {columns} columns x {rows} rows of {width} bytes need {}; fetch the image again",
@@ -178,10 +181,10 @@ fn stored_bytes(
     let fits = if transfer_syntax == uids::RLE_LOSSLESS {
         fragments.len() == 1 && rle_pixels(first).is_some_and(|n| n == columns * rows)
     } else {
-        codestream_size(first) == Some((columns, rows))
+        codestream_size(first) == Some(Declared { columns, rows, components: 1 })
     };
     if !fits {
-        return Err(broken(format!("the compressed image is not one of {columns} columns x {rows} rows")));
+        return Err(broken(format!("the compressed image is not a grey one of {columns} columns x {rows} rows")));
     }
     let object = with_meta(object, transfer_syntax).ok_or_else(|| broken("no file meta information".into()))?;
     // The decoders are foreign code fed with foreign bytes: a panic in one must not take the service down.
@@ -203,7 +206,8 @@ fn is_native(transfer_syntax: &str) -> bool {
 /// Pixels that the segments of an RLE frame unpack to; `None` when they differ or run past the end (PS3.5 annex G).
 fn rle_pixels(frame: &[u8]) -> Option<usize> {
     let word = |n: usize| frame.get(4 * n..4 * n + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
-    let segments = word(0).filter(|n| (1..=15).contains(n))?;
+    // One for each byte of a grey pixel.
+    let segments = word(0).filter(|n| (1..=2).contains(n))?;
     let mut pixels = None;
     for n in 1..=segments {
         let end = if n == segments { frame.len() } else { word(n + 1)? };
@@ -226,15 +230,24 @@ fn rle_pixels(frame: &[u8]) -> Option<usize> {
     pixels
 }
 
-/// Columns and rows that a JPEG, JPEG-LS or JPEG 2000 codestream declares.
-fn codestream_size(bytes: &[u8]) -> Option<(usize, usize)> {
+/// What a codestream says of its image before anything is decoded.
+#[derive(Debug, PartialEq, Eq)]
+struct Declared {
+    columns: usize,
+    rows: usize,
+    /// Samples a pixel.
+    components: usize,
+}
+
+/// What the header of a JPEG, JPEG-LS or JPEG 2000 codestream declares.
+fn codestream_size(bytes: &[u8]) -> Option<Declared> {
     let u16_at = |n: usize| bytes.get(n..n + 2).map(|b| usize::from(u16::from_be_bytes([b[0], b[1]])));
     let u32_at = |n: usize| Some(u16_at(n)? << 16 | u16_at(n + 2)?);
     match u16_at(0)? {
-        // JPEG 2000: SOC, then SIZ with the reference grid and the image's offset in it.
+        // JPEG 2000: SOC, then SIZ with the reference grid, the image's offset in it, the tiles and the components.
         0xFF4F if u16_at(2)? == 0xFF51 => {
-            let sides = (u32_at(8)?.checked_sub(u32_at(16)?)?, u32_at(12)?.checked_sub(u32_at(20)?)?);
-            Some(sides)
+            let (columns, rows) = (u32_at(8)?.checked_sub(u32_at(16)?)?, u32_at(12)?.checked_sub(u32_at(20)?)?);
+            Some(Declared { columns, rows, components: u16_at(40)? })
         }
         // JPEG and JPEG-LS: segments up to the start of frame.
         0xFFD8 => {
@@ -243,7 +256,10 @@ fn codestream_size(bytes: &[u8]) -> Option<(usize, usize)> {
                 let marker = u16_at(at)?;
                 match marker {
                     0xFFC4 | 0xFFC8 | 0xFFCC => {}
-                    0xFFC0..=0xFFCF | 0xFFF7 => return Some((u16_at(at + 7)?, u16_at(at + 5)?)),
+                    0xFFC0..=0xFFCF | 0xFFF7 => {
+                        let components = usize::from(*bytes.get(at + 9)?);
+                        return Some(Declared { columns: u16_at(at + 7)?, rows: u16_at(at + 5)?, components });
+                    }
                     0xFFFF => {
                         at += 1;
                         continue;

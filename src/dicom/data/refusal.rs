@@ -25,6 +25,8 @@ pub enum RefusalCode {
     NotMr,
     /// An enhanced (multi-frame) MR object.
     EnhancedMr,
+    /// An MR image of a kind on which the networks cannot find anything: a localiser, a map, a phase image, a projection.
+    NotT1,
     /// A colour image.
     Colour,
     /// A transfer syntax that is not decoded here.

@@ -1,5 +1,6 @@
 //! Checked slices of one series, and the volume they make.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dicom_dictionary_std::tags;
@@ -10,6 +11,11 @@ use super::values::tag_name;
 use super::{Instance, MrAcquisition, PatientStudy};
 use crate::geometry::{GeometryError, Grid, Lps, Shape, Volume};
 use crate::ids::{FrameOfReferenceUid, InstanceUid, SeriesUid};
+
+/// Fewer slices than this, or less than [`HEAD_EXTENT`] along the normal, may be a part of a head: said, not refused.
+const FEW_SLICES: usize = 20;
+/// mm along the normal that a scan of a head covers, in any orientation.
+const HEAD_EXTENT: f64 = 100.0;
 
 /// Values of a series that are carried into the objects made from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +103,8 @@ pub fn assemble(instances: Vec<Instance>) -> Result<Series, Refusals> {
     if lossy {
         stack.warnings.push("the images were compressed with loss; small structures may suffer".to_owned());
     }
+    let small = parts_of_a_head(&stack);
+    stack.warnings.extend(small);
     let grid = grid(&stack)?;
     let mut values = Vec::with_capacity(grid.shape().voxels());
     let mut slices = Vec::with_capacity(stack.slices.len());
@@ -134,6 +142,7 @@ fn checked(instances: Vec<Instance>) -> Result<(SeriesAttributes, Stack), Refusa
         acquisition: first.acquisition.clone(),
     };
     let differing = instances.iter().filter(|i| i.patient != first.patient).count();
+    let remarks = remarks(&instances);
     let mut stack = match stack(instances) {
         Ok(stack) if refusals.is_empty() => stack,
         Ok(_) => return Err(Refusals(refusals)),
@@ -146,7 +155,41 @@ fn checked(instances: Vec<Instance>) -> Result<(SeriesAttributes, Stack), Refusa
         let warning = format!("{differing} slices describe patient or study differently in minor attributes");
         stack.warnings.push(warning);
     }
+    stack.warnings.extend(remarks);
     Ok((attributes, stack))
+}
+
+/// What speaks for a part of a head only, without being a reason to refuse it.
+fn parts_of_a_head(stack: &Stack) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let held = stack.slices.len();
+    if held < FEW_SLICES {
+        warnings.push(format!("{held} slices are few for a head; is this the whole series?"));
+    }
+    let extent = held as f64 * stack.spacing;
+    if extent < HEAD_EXTENT {
+        warnings.push(format!(
+            "the slices cover {extent:.0} mm only, where a head has at least {HEAD_EXTENT:.0} mm; structures beyond them \
+             are missing or cut"
+        ));
+    }
+    let announced = stack.slices.iter().filter_map(|i| i.announced).max().unwrap_or(0);
+    if usize::try_from(announced).is_ok_and(|n| n > held) {
+        let tag = tag_name(tags::IMAGES_IN_ACQUISITION);
+        warnings.push(format!("{held} of the {announced} images of the acquisition are here [attribute {tag}]"));
+    }
+    warnings
+}
+
+/// What is odd about the kinds of some images, each said once.
+fn remarks(instances: &[Instance]) -> Vec<String> {
+    let mut said: BTreeMap<&String, usize> = BTreeMap::new();
+    for remark in instances.iter().flat_map(|i| &i.remarks) {
+        *said.entry(remark).or_default() += 1;
+    }
+    let of_some =
+        |n: usize| if n < instances.len() { format!(" ({n} of {} images)", instances.len()) } else { String::new() };
+    said.into_iter().map(|(remark, n)| format!("{remark}{}", of_some(n))).collect()
 }
 
 /// Refuses instances of several series, patients, studies or frames of reference.

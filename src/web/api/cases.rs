@@ -57,6 +57,8 @@ pub(super) struct OneCase {
     #[serde(flatten)]
     case: CaseJson,
     refusals: serde_json::Value,
+    /// What is odd about the images that were contoured all the same.
+    warnings: Vec<String>,
     deliveries: Vec<DeliveryView>,
     /// What another attempt would begin with; none when there is nothing to retry.
     retry: Option<Retriable>,
@@ -137,8 +139,9 @@ pub(super) async fn one(State(state): State<WebState>, Path(id): Path<Uuid>) -> 
     let view = case_of(&state, id).await?;
     let deliveries = state.store.delivery_progress(id).await?;
     let refusals = view.case.refusals.clone();
+    let warnings = view.case.warnings();
     let retry = state.store.retriable(id).await?;
-    Ok(Json(OneCase { case: view.into(), refusals, deliveries, retry }))
+    Ok(Json(OneCase { case: view.into(), refusals, warnings, deliveries, retry }))
 }
 
 #[cfg(test)]

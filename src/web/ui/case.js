@@ -67,7 +67,8 @@ export async function caseView(node, id) {
     ["Model", info.model_name ? `${info.model_name} ${(info.model_digest ?? "").slice(0, 12)}` : "none yet"],
   ].map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value))));
   fill(node, el("h1", {}, el("a", { href: "#/", title: "All cases" }, "Cases"), " / ", info.patient_name || "no name"), facts,
-    info.reason ? el("p", { class: "notice reason" }, info.reason) : null, retryBar(info));
+    info.reason ? el("p", { class: "notice reason" }, info.reason) : null,
+    info.warnings.map((w) => el("p", { class: "notice flagged warning" }, w)), retryBar(info));
   if (!listed.structures.length) {
     node.append(el("p", { class: "notice" }, "There are no contours to review."));
     return () => {};

@@ -28,6 +28,9 @@ pub const NAME: &str = "Muster^Erika";
 /// What a hostile sender could put into a header: shown as it is, never run.
 pub const HOSTILE: &str = "<b>Evil</b>^<img>";
 
+/// What is odd about every series that is contoured here.
+pub const ODD: &str = "the images were compressed with loss; small <i>structures</i> may suffer";
+
 /// A running daemon's web side, with everything below it.
 pub struct Site {
     store: TestStore,
@@ -154,7 +157,7 @@ impl Site {
             model_name: "phantom-v1".into(),
             model_digest: "c0ffee".repeat(10),
             config_digest: "0".repeat(64),
-            report: json!({}),
+            report: json!({"warnings": [ODD]}),
             structures,
             results,
         };

@@ -6,12 +6,18 @@ use time::macros::datetime;
 
 use super::support::{attributes, frame, read_back, sagittal_grid};
 use crate::dicom::data::{
-    DerivedSeriesMeta, Series, derived_axial_series, is_own_object, read_header, write_mr_series,
+    DataError, DerivedSeriesMeta, Series, derived_axial_series, is_own_object, read_header, write_mr_series,
 };
-use crate::geometry::{Grid, Index, Lps, Shape, Vec3, Volume};
+use crate::geometry::{GeometryError, Grid, Index, Lps, Shape, Vec3, Volume};
 
 fn meta(revision: u32) -> DerivedSeriesMeta {
-    DerivedSeriesMeta { research: true, config_digest: "c".into(), revision, created: datetime!(2025-03-04 05:06:07) }
+    DerivedSeriesMeta {
+        research: true,
+        config_digest: "c".into(),
+        revision,
+        finest_pixel: 0.5,
+        created: datetime!(2025-03-04 05:06:07),
+    }
 }
 
 /// A value that tells the place: different weights on the three patient axes.
@@ -102,4 +108,25 @@ fn every_receiver_can_take_a_derived_slice_and_a_loss_is_never_forgotten() {
     let (axial, objects) = derived_axial_series(&source, &meta(1)).unwrap();
     assert!(objects.iter().all(|o| o.transfer_syntax == "1.2.840.10008.1.2"), "implicit VR little endian");
     assert!(axial.lossy && axial.warnings.iter().any(|w| w.contains("with loss")), "{:?}", axial.warnings);
+}
+
+#[test]
+fn pixels_have_a_least_size_and_what_cannot_be_held_is_not_made() {
+    let axes = [Vec3::new(0.0, 1.0, 0.0), Vec3::new(0.0, 0.0, -1.0), Vec3::new(-1.0, 0.0, 0.0)];
+    let sagittal = |cols, slices, spacing| {
+        let shape = Shape::new(cols, 40, slices);
+        series(Arc::new(Grid::new(frame(), shape, Lps::new(31.0, -12.5, 88.0), axes, spacing).unwrap()))
+    };
+    // The left-right direction has slices 1.2 mm apart; as fine as the pixels it would have 96 columns.
+    let source = sagittal(40, 16, [0.2, 0.3, 1.2]);
+    let spacing = |finest_pixel| {
+        let (axial, _) = derived_axial_series(&source, &DerivedSeriesMeta { finest_pixel, ..meta(1) }).unwrap();
+        (axial.volume.grid().spacing(), axial.volume.grid().shape().cols)
+    };
+    assert_eq!(spacing(0.5), ([0.5, 0.5, 1.0], 39));
+    assert_eq!(spacing(0.1), ([0.2, 0.2, 1.0], 96));
+    // Four metres by five metres in pixels of half a millimetre.
+    let fine = sagittal(50, 40, [100.0, 0.5, 100.0]);
+    let refused = derived_axial_series(&fine, &meta(1)).map(|_| ());
+    assert!(matches!(refused, Err(DataError::Geometry(GeometryError::Shape(8000, 10000, 20)))), "{refused:?}");
 }

@@ -65,6 +65,19 @@ fn folders_without_a_series_say_what_they_hold() {
 }
 
 #[test]
+fn a_folder_of_results_alone_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let result = written(&oblique_series(), &rois(), &meta()).unwrap();
+    fs::write(dir.path().join("result.dcm"), &result.bytes).unwrap();
+    let own = with(&sample(), tags::MANUFACTURER, VR::LO, MANUFACTURER);
+    let own = with(&own, tags::MANUFACTURER_MODEL_NAME, VR::LO, MODEL_NAME);
+    fs::write(dir.path().join("derived.dcm"), own).unwrap();
+    let refusals = read_folder(dir.path()).unwrap_err();
+    assert_eq!((refusals.0.len(), refusals.0[0].code), (1, RefusalCode::NoImages));
+    assert!(refusals.to_string().contains("2 objects that contourd itself made and no others"), "{refusals}");
+}
+
+#[test]
 fn several_series_are_named() {
     let dir = filled();
     fs::write(dir.path().join("other"), with(&sample(), tags::SERIES_INSTANCE_UID, VR::UI, "1.2.3")).unwrap();

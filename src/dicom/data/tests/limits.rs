@@ -2,16 +2,18 @@
 
 use std::io::Write;
 
-use dicom_core::{Tag, VR};
+use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_encoding::{Codec, TransferSyntaxIndex};
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 use proptest::prelude::*;
 
 use super::files::fixture;
-use super::support::{defects, encoded, meta, oblique_grid, oblique_series, rois, with, without, written};
+use super::support::{defects, edited, encoded, meta, oblique_grid, oblique_series, rois, with, without, written};
 use crate::dicom::data::layout::{Encoding, walk};
-use crate::dicom::data::{RefusalCode, parse_instance, part10_file, read_header, read_received_header, read_rtstruct};
+use crate::dicom::data::{
+    RefusalCode, parse_instance, parse_instances, part10_file, read_header, read_received_header, read_rtstruct,
+};
 
 const SYNTAXES: [&str; 8] = [
     "explicit",
@@ -162,6 +164,42 @@ fn a_compressed_image_of_another_size_is_refused_before_it_is_decoded() {
             assert_eq!(refusal.code, RefusalCode::PixelData, "{syntax}");
         }
     }
+}
+
+#[test]
+fn a_codestream_of_several_components_is_refused_before_it_is_decoded() {
+    for (syntax, mark, components) in [
+        ("j2k_lossless", &[0xFF, 0x4F, 0xFF, 0x51][..], 41),
+        ("jpeg_lossless", &[0xFF, 0xC3], 9),
+        ("jpegls_lossless", &[0xFF, 0xF7], 9),
+    ] {
+        let mut file = fixture(&format!("unsigned.{syntax}"));
+        let at = file.windows(mark.len()).position(|w| w == mark).unwrap() + components;
+        assert_eq!(file[at], 1, "{syntax}");
+        file[at] = 200;
+        let refusal = parse_instance(&file).expect_err(syntax);
+        assert_eq!(refusal.code, RefusalCode::PixelData, "{syntax}");
+        assert!(refusal.message.contains("not a grey one of 17 columns x 13 rows"), "{syntax}: {refusal}");
+    }
+}
+
+/// The header alone tells: these files hold no pixels that could be decoded.
+#[test]
+fn a_series_too_large_to_hold_is_refused_from_its_headers() {
+    let slice = |n: usize, side: u16| {
+        let file = edited(&encoded(oblique_grid())[3].bytes, |o| {
+            o.put(DataElement::new(tags::ROWS, VR::US, PrimitiveValue::from(side)));
+            o.put(DataElement::new(tags::COLUMNS, VR::US, PrimitiveValue::from(side)));
+        });
+        with(&file, tags::SOP_INSTANCE_UID, VR::UI, &format!("1.2.3.{n}"))
+    };
+    let files = |count: usize| (0..count).map(|n| slice(n, 8192)).collect::<Vec<_>>();
+    let refusals = parse_instances(&files(5)).unwrap_err();
+    assert_eq!(refusals.0.len(), 1, "{refusals}");
+    assert_eq!(refusals.0[0].code, RefusalCode::TooLarge);
+    assert!(refusals.to_string().contains("335544320 voxels"), "{refusals}");
+    // Four such slices are as many voxels as are allowed: they are looked at one by one.
+    assert!(parse_instances(&files(4)).unwrap_err().has(RefusalCode::PixelData));
 }
 
 fn code(file: &[u8], tag: Tag, vr: VR, value: &str) -> RefusalCode {

@@ -1,6 +1,7 @@
 mod derived;
 mod files;
 mod folder;
+mod kind;
 mod limits;
 mod pixels;
 mod planes;

@@ -55,6 +55,18 @@ fn bytes_are_pixels_too() {
 }
 
 #[test]
+fn bytes_in_the_place_of_words_have_their_bits_at_the_bottom() {
+    for high in [7, 15] {
+        let file = slice(&[], 8, high, false, |o| {
+            let mut bytes: Vec<u8> = (0..N).map(|n| (n * 3 % 251) as u8).collect();
+            bytes.push(0);
+            o.put(DataElement::new(tags::PIXEL_DATA, VR::OB, PrimitiveValue::U8(bytes.into())));
+        });
+        assert_eq!(first(&file), [0.0, 3.0, 6.0], "High Bit {high}");
+    }
+}
+
+#[test]
 fn rescale_belongs_to_the_slice() {
     let file = with(&slice(&[10, 20], 12, 11, false, |_| {}), tags::RESCALE_SLOPE, VR::DS, "2.5");
     assert_eq!(first(&with(&file, tags::RESCALE_INTERCEPT, VR::DS, "-4")), [21.0, 46.0]);

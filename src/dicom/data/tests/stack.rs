@@ -158,7 +158,7 @@ fn identical_duplicates_are_kept_once() {
     files.push(files[3].clone());
     let series = put(files.clone()).unwrap();
     assert_eq!(series.slices.len(), 11);
-    assert!(series.warnings.is_empty());
+    assert!(!series.warnings.iter().any(|w| w.contains("sent twice")));
     // The same image under a second UID.
     let copy = with(&files[3], tags::SOP_INSTANCE_UID, VR::UI, "1.2.3.4.5");
     files.push(copy);
