@@ -15,6 +15,8 @@ use crate::ids::sha256_hex;
 pub enum Padding {
     /// Convolutions pad with zeros; the output has the size of the input.
     Same,
+    /// Convolutions do not pad, as in the thesis: the output lacks [`Card::border`] pixels on each side of the input.
+    Valid,
 }
 
 /// One network of a model.
@@ -55,8 +57,12 @@ pub struct Card {
     pub input_factor: f32,
     /// Treatment of borders.
     pub padding: Padding,
-    /// Input extents must be multiples of this (two to the number of poolings).
+    /// Two to the number of poolings. With "same" padding, extents of input and output are multiples of it; with "valid",
+    /// extents of the output are 4 more than a multiple: the two unpadded 3x3 convolutions of the lowest level.
     pub multiple: usize,
+    /// Pixels that the output lacks on each side; 0 with "same" padding.
+    #[serde(default)]
+    pub border: usize,
     /// The three networks.
     pub network: Vec<NetworkEntry>,
     /// How it was trained: data, exact commands, recipe, seed, versions.
@@ -105,6 +111,18 @@ impl Card {
         self.purpose != "clinical"
     }
 
+    /// Zeros to add before and after an axis of `pixels` so that the network predicts all of it, each pixel once, on the
+    /// same lattice of poolings as the trainer (`UNet.surround`): the border, and at the high end what makes every pooling
+    /// exact. A whole slice is one tile, so no two tiles have to overlap.
+    pub fn surround(&self, pixels: usize) -> (usize, usize) {
+        let more = match self.padding {
+            Padding::Same => 0,
+            Padding::Valid => 4,
+        };
+        let up = (self.multiple - pixels % self.multiple + more) % self.multiple;
+        (self.border, self.border + up)
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.format != 1 {
             return Err(format!("format {} is not known to this version (it knows 1)", self.format));
@@ -136,6 +154,18 @@ impl Card {
         }
         if !(1..=64).contains(&self.multiple) {
             return Err(format!("multiple = {} must lie between 1 and 64", self.multiple));
+        }
+        match self.padding {
+            Padding::Same if self.border != 0 => {
+                return Err(format!("border = {}: with padding = \"same\" there is none", self.border));
+            }
+            Padding::Valid if !(2..=1024).contains(&self.border) || !self.multiple.is_power_of_two() => {
+                return Err(format!(
+                    "padding = \"valid\" needs border (2 to 1024, here {}) and multiple as a power of two (here {})",
+                    self.border, self.multiple
+                ));
+            }
+            Padding::Same | Padding::Valid => {}
         }
         if !(self.input_factor.is_finite() && self.input_factor > 0.0) {
             return Err("input_factor must be a positive number".into());
@@ -204,6 +234,10 @@ mod tests {
             ("input_factor = 0.001", "input_factor = 0.0"),
             ("shape = [320, 365, 200]", "shape = [0, 365, 200]"),
             ("multiple = 16", "multiple = 16\nsurprise = 1"),
+            ("multiple = 16", "multiple = 16\nborder = 92"),
+            ("padding = \"same\"", "padding = \"valid\""),
+            ("padding = \"same\"\nmultiple = 16", "padding = \"valid\"\nborder = 92\nmultiple = 12"),
+            ("padding = \"same\"\nmultiple = 16", "padding = \"valid\"\nborder = 2000\nmultiple = 16"),
         ];
         for (from, to) in faults {
             let changed = |t: String| {
@@ -211,6 +245,17 @@ mod tests {
                 t.replacen(from, to, 1)
             };
             assert!(write(changed).is_err(), "{to} was taken");
+        }
+    }
+
+    #[test]
+    fn what_surrounds_an_axis_makes_every_pooling_exact() {
+        let (same, _) = write(|t| t).unwrap();
+        let valid = |t: String| t.replacen("padding = \"same\"", "padding = \"valid\"\nborder = 92", 1);
+        let (valid, _) = write(valid).unwrap();
+        for (pixels, extra_same, extra_valid) in [(320, 0, 4), (365, 3, 7), (200, 8, 12), (52, 12, 0), (5, 11, 15)] {
+            assert_eq!(same.surround(pixels), (0, extra_same), "{pixels}");
+            assert_eq!(valid.surround(pixels), (92, 92 + extra_valid), "{pixels}");
         }
     }
 }

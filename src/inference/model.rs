@@ -8,6 +8,7 @@ use ort::value::TensorRef;
 
 use super::plane::Layout;
 use super::{Card, InferenceError, Plane, Runtime, Vote};
+use crate::anatomy::Class;
 use crate::geometry::Volume;
 use crate::ids::sha256_hex;
 
@@ -49,7 +50,15 @@ impl Model {
             let session = Mutex::new(runtime.session(&path, &bytes)?);
             let network = Network { plane: entry.plane, session };
             let side = card.multiple * 2;
-            network.run(&vec![0.0; side * side], side, side, card.classes.len(), |_| ())?;
+            let (before, after) = card.surround(side);
+            let input = before + side + after;
+            network.run(
+                &vec![0.0; input * input],
+                [input; 2],
+                [input - 2 * card.border; 2],
+                card.classes.len(),
+                |_| (),
+            )?;
             networks.push(network);
         }
         Ok(Self { card, digest, execution: runtime.execution(), networks })
@@ -103,32 +112,44 @@ impl Model {
         slice: usize,
         vote: &mut Vote,
     ) -> Result<(), InferenceError> {
-        let padded = |n: usize| n.div_ceil(self.card.multiple) * self.card.multiple;
-        let (height, width) = (padded(layout.rows), padded(layout.cols));
         let level = HEAD_LEVEL * self.card.working.intensity_scale;
+        let pixels = (0..layout.rows).flat_map(|row| (0..layout.cols).map(move |col| layout.offset(slice, row, col)));
+        if pixels.filter(|at| image.data()[*at] > level).count() < HEAD_PIXELS {
+            return Ok(());
+        }
+        self.log_odds(network, image, layout, slice, |class, at, log_odds| vote.add(class, network.plane, at, log_odds))
+    }
+
+    /// What a network says of each pixel of a slice: `tell` is given the class, the position in the volume's storage, and
+    /// the class's output less the background's. What lies beyond the slice is zero to the network.
+    fn log_odds(
+        &self,
+        network: &Network,
+        image: &Volume<f32>,
+        layout: Layout,
+        slice: usize,
+        mut tell: impl FnMut(Class, usize, f32),
+    ) -> Result<(), InferenceError> {
+        let ((above, below), (left, right)) = (self.card.surround(layout.rows), self.card.surround(layout.cols));
+        let (height, width) = (above + layout.rows + below, left + layout.cols + right);
         let mut input = vec![0.0f32; height * width];
-        let mut tissue = 0usize;
         for row in 0..layout.rows {
             for col in 0..layout.cols {
                 let value = image.data()[layout.offset(slice, row, col)];
-                tissue += usize::from(value > level);
-                input[row * width + col] = value * self.card.input_factor;
+                input[(row + above) * width + col + left] = value * self.card.input_factor;
             }
         }
-        if tissue < HEAD_PIXELS {
-            return Ok(());
-        }
-        network.run(&input, height, width, self.card.classes.len(), |logits| {
-            let pixels = height * width;
+        let [rows, cols] = [height, width].map(|n| n - 2 * self.card.border);
+        network.run(&input, [height, width], [rows, cols], self.card.classes.len(), |logits| {
+            let pixels = rows * cols;
             for (n, class) in self.card.classes.iter().enumerate() {
                 let background = &logits[2 * n * pixels..(2 * n + 1) * pixels];
                 let positive = &logits[(2 * n + 1) * pixels..(2 * n + 2) * pixels];
                 for row in 0..layout.rows {
                     for col in 0..layout.cols {
-                        let at = row * width + col;
+                        let at = row * cols + col;
                         // Softmax of two maps is the logistic function of their difference.
-                        let log_odds = positive[at] - background[at];
-                        vote.add(*class, network.plane, layout.offset(slice, row, col), log_odds);
+                        tell(*class, layout.offset(slice, row, col), positive[at] - background[at]);
                     }
                 }
             }
@@ -137,23 +158,24 @@ impl Model {
 }
 
 impl Network {
-    /// Runs one slice of `height` x `width` pixels and hands the logits, [2 * classes][height][width], to `read`.
+    /// Runs one slice of [height, width] `given` pixels and hands the logits, [2 * classes][height][width] with the height
+    /// and width `answered`, to `read`.
     fn run(
         &self,
         input: &[f32],
-        height: usize,
-        width: usize,
+        given: [usize; 2],
+        answered: [usize; 2],
         classes: usize,
         read: impl FnOnce(&[f32]),
     ) -> Result<(), InferenceError> {
         let failed = |reason: String| InferenceError::Network { plane: self.plane, reason };
         let tensor =
-            TensorRef::from_array_view(([1usize, 1, height, width], input)).map_err(|e| failed(e.to_string()))?;
+            TensorRef::from_array_view(([1usize, 1, given[0], given[1]], input)).map_err(|e| failed(e.to_string()))?;
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         let outputs = session.run(ort::inputs!["image" => tensor]).map_err(|e| failed(e.to_string()))?;
         let output = outputs.get("logits").ok_or_else(|| failed("it has no output named logits".into()))?;
         let (shape, values) = output.try_extract_tensor::<f32>().map_err(|e| failed(e.to_string()))?;
-        let expected = [1, 2 * classes as i64, height as i64, width as i64];
+        let expected = [1, 2 * classes as i64, answered[0] as i64, answered[1] as i64];
         if **shape != expected {
             return Err(failed(format!("it answered with shape {shape:?}, the card promises {expected:?}")));
         }
@@ -162,5 +184,71 @@ impl Network {
         }
         read(values);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::InferenceConfig;
+    use super::*;
+    use crate::geometry::{Grid, Lps, Shape};
+    use crate::ids::FrameOfReferenceUid;
+
+    /// A network without padding, made by the trainer's code (fixtures/tiny-valid/README.md), against what PyTorch says of
+    /// each pixel: every plane, every slice, the outermost pixels and the surround included.
+    #[test]
+    fn a_network_without_padding_is_asked_for_every_pixel_as_the_trainer_asks_it() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tiny-valid");
+        let runtime = Runtime::load(&InferenceConfig::default()).unwrap();
+        let model = Model::load(&folder, &runtime).unwrap();
+        assert_eq!((model.card.multiple, model.card.border), (8, 44));
+        let [cols, rows, slices] = model.card.working.shape;
+        let frame = FrameOfReferenceUid::parse("1.2.3").unwrap();
+        let shape = Shape::new(cols, rows, slices);
+        let grid = Grid::axis_aligned(frame, shape, Lps::new(0.0, 0.0, 0.0), model.card.working.spacing).unwrap();
+        let mut image = Volume::filled(Arc::new(grid), 0.0f32);
+        for offset in 0..image.data().len() {
+            let [i, j, k] = image.voxel(offset);
+            image.data_mut()[offset] = ((7 * i + 13 * j + 29 * k + i * j) % 101) as f32 * 10.0;
+        }
+        let reference = std::fs::read(folder.join("log-odds.f32")).unwrap();
+        let reference: Vec<f32> =
+            reference.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let voxels = shape.voxels();
+        assert_eq!(reference.len(), 3 * model.card.classes.len() * voxels);
+        for (n, network) in model.networks.iter().enumerate() {
+            let layout = Layout::of(network.plane, shape);
+            let mut told = 0;
+            for slice in 0..layout.slices {
+                let tell = |class: Class, at: usize, found: f32| {
+                    let c = model.card.classes.iter().position(|c| *c == class).unwrap();
+                    let wanted = reference[(n * model.card.classes.len() + c) * voxels + at];
+                    let place = image.voxel(at);
+                    assert!((found - wanted).abs() < 1e-3, "{} {place:?}: {found}, PyTorch {wanted}", network.plane);
+                    told += 1;
+                };
+                model.log_odds(network, &image, layout, slice, tell).unwrap();
+            }
+            assert_eq!(told, model.card.classes.len() * voxels, "each pixel once");
+        }
+        // And through the vote: where two of the three say so.
+        let vote = model.run(&image, &|_| ()).unwrap();
+        let mut found = 0;
+        for at in 0..voxels {
+            for (c, class) in model.card.classes.iter().enumerate() {
+                let count =
+                    (0..3).filter(|n| reference[(n * model.card.classes.len() + c) * voxels + at] > 1e-3).count();
+                let least =
+                    (0..3).filter(|n| reference[(n * model.card.classes.len() + c) * voxels + at] > -1e-3).count();
+                let said = usize::from(vote.count(*class, at));
+                assert!((count..=least).contains(&said), "{} {:?}", class.name(), image.voxel(at));
+                found += usize::from(said >= 2);
+            }
+        }
+        let all = model.card.classes.len() * voxels;
+        assert!(
+            found > all / 10 && found < all - all / 10,
+            "{found} of {all}: a network that says nothing shows nothing"
+        );
     }
 }

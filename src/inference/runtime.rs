@@ -181,11 +181,28 @@ fn find_library() -> Result<PathBuf, InferenceError> {
             .map(|e| e.path())
             .filter(|p| p.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with("libonnxruntime.so")))
             .collect();
-        found.sort();
+        found.sort_by_cached_key(|path| version(path));
         if let Some(path) = found.pop() {
             return Ok(path);
         }
         looked.push(folder.display().to_string());
     }
     Err(InferenceError::LibraryMissing(looked.join(", ")))
+}
+
+/// The numbers of a name like `libonnxruntime.so.1.32.0`: 1.32 comes after 1.9.
+fn version(library: &Path) -> Vec<u64> {
+    let name = library.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    name.split('.').filter_map(|part| part.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_ordered_by_their_numbers() {
+        let name = |of: &str| version(Path::new("/opt").join(format!("libonnxruntime.so{of}")).as_path());
+        assert!(name(".1.9.0") < name(".1.32.0") && name(".1.32.0") < name(".1.32.1") && name("") < name(".1.9.0"));
+    }
 }

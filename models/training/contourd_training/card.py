@@ -22,6 +22,7 @@ import torch
 from . import evaluate, train
 from .config import Recipe
 from .store import PLANES, Store
+from .unet import UNet
 
 
 def toml_value(value) -> str:
@@ -95,6 +96,7 @@ def card(
         before = train.earlier(state)
         trained.append({"plane": plane, "iterations": before["iterations"] + state["iteration"],
                         "minutes": round((before["seconds"] + state["seconds"]) / 60, 1)})
+    border = UNet(recipe.network, len(store.classes)).border
     settings = dataclasses.asdict(recipe)
     described = {key: settings[key] for key in ("network", "sampling", "loss", "optimiser", "augmentation")}
     return {
@@ -109,6 +111,7 @@ def card(
         "input_factor": recipe.network.input_factor,
         "padding": recipe.network.padding,
         "multiple": 2 ** recipe.network.poolings,
+        **({"border": border} if border else {}),
         "working": store.working,
         "network": networks,
         "training": {
