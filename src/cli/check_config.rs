@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
+use super::say::say;
 use crate::config::Config;
 
 /// Check a configuration file and report every fault at once, with the path of its key.
@@ -23,11 +24,11 @@ pub fn run(args: CheckConfigArgs) -> Result<(), Failure> {
     match args.config {
         Some(file) => {
             Config::read_for_daemon(Some(&file))?;
-            println!("the configuration has no faults");
+            say!("the configuration has no faults")?;
         }
         None => {
             Config::read(None)?;
-            println!("the defaults have no faults; the daemon needs a file with at least one [[route]]");
+            say!("the defaults have no faults; the daemon needs a file with at least one [[route]]")?;
         }
     }
     Ok(())

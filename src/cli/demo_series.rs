@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
-use super::files::write_series;
+use super::files::{fresh_folder, write_series};
 use super::phantom::{Spacing, parse_spacing};
+use super::say::say;
 use crate::ids::sha256_hex;
 use crate::phantom::{Acquisition, DemoIdentity, demo_series, read_nifti};
 
@@ -15,7 +16,7 @@ use crate::phantom::{Acquisition, DemoIdentity, demo_series, read_nifti};
 pub struct DemoSeriesArgs {
     /// The image, .nii or .nii.gz; its sform or qform places it.
     image: PathBuf,
-    /// Folder for the MR images.
+    /// Folder for the MR images, new or empty.
     out_dir: PathBuf,
     /// How the head is scanned. Axial, sagittal, coronal and feet-first keep the image's own voxels.
     #[arg(long, value_enum, default_value = "axial")]
@@ -36,6 +37,7 @@ pub struct DemoSeriesArgs {
 
 /// Runs the verb.
 pub fn run(args: DemoSeriesArgs) -> Result<(), Failure> {
+    fresh_folder(&args.out_dir)?;
     let bytes = std::fs::read(&args.image)
         .map_err(|e| Failure::Refused(format!("{} cannot be read: {e}", args.image.display())))?;
     let digest = sha256_hex(&bytes);
@@ -50,6 +52,5 @@ pub fn run(args: DemoSeriesArgs) -> Result<(), Failure> {
     let head = read_nifti(&args.image, identity.frame())?;
     let images = demo_series(&head, &identity, args.acquisition, args.spacing.map(|s| s.0))?;
     write_series(&args.out_dir, &images)?;
-    println!("{} MR images in {}", images.len(), args.out_dir.display());
-    Ok(())
+    say!("{} MR images in {}", images.len(), args.out_dir.display())
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::Failure;
+use super::say::say;
 use crate::anatomy::{Class, rules};
 use crate::config::Config;
 use crate::dicom::net::echo;
@@ -37,7 +38,7 @@ const GOLDEN_SLACK: f64 = 0.1;
 /// [`Failure::Usage`] for a faulty configuration, [`Failure::Other`] when a check failed.
 pub fn run(args: DoctorArgs) -> Result<(), Failure> {
     let config = Config::read(args.config.as_deref())?;
-    let mut report = Report { failed: 0 };
+    let mut report = Report { failed: 0, said: Ok(()) };
     report.line("configuration", Ok("no faults".into()));
     match Runtime::load(&config.inference) {
         Err(e) => report.line("library", Err(e.to_string())),
@@ -55,9 +56,9 @@ pub fn run(args: DoctorArgs) -> Result<(), Failure> {
             report.line(&name, answer.map(|()| "answers C-ECHO".into()).map_err(|e| e.to_string()));
         }
     });
+    report.said?;
     if report.failed == 0 {
-        println!("everything is in order");
-        Ok(())
+        say!("everything is in order")
     } else {
         Err(Failure::Other(anyhow::anyhow!("{} of the checks failed", report.failed)))
     }
@@ -65,16 +66,18 @@ pub fn run(args: DoctorArgs) -> Result<(), Failure> {
 
 struct Report {
     failed: usize,
+    /// The first line that could not be written.
+    said: Result<(), Failure>,
 }
 
 impl Report {
     fn line(&mut self, check: &str, outcome: Result<String, String>) {
-        match outcome {
-            Ok(what) => println!("ok    {check}: {what}"),
-            Err(why) => {
-                self.failed += 1;
-                println!("FAIL  {check}: {why}");
-            }
+        self.failed += usize::from(outcome.is_err());
+        if self.said.is_ok() {
+            self.said = match outcome {
+                Ok(what) => say!("ok    {check}: {what}"),
+                Err(why) => say!("FAIL  {check}: {why}"),
+            };
         }
     }
 }

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Failure;
 use super::files::write_file;
+use super::say::say;
 use crate::contour::{PlaneContour, crossing, rasterise};
 use crate::dicom::data::{ReadRoi, SlicePlanes, StructureSet, read_planes, read_rtstruct};
 use crate::evaluation::{Case, Metric, Pair, Renamed, Set, Study, TOLERANCES_MM, measure_case, pair};
@@ -104,8 +105,7 @@ pub fn run(args: EvaluateArgs) -> Result<(), Failure> {
     if let Some(folder) = &args.output {
         write_study(&study, folder)?;
     }
-    print!("{}", study.text());
-    Ok(())
+    say!("{}", study.text().trim_end_matches('\n'))
 }
 
 fn renamed(map: &[(String, String)]) -> Result<Renamed, Failure> {

@@ -1,7 +1,8 @@
 //! The command line, one file per verb.
 //!
 //! Exit status: 0 done; 2 the input was refused, with the reasons on standard error; 64 bad configuration or usage
-//! (sysexits' EX_USAGE); 1 anything else.
+//! (sysexits' EX_USAGE); 1 anything else, a fault of this program among them. When the reader of standard output goes
+//! away early, the verb ends with 1 and says nothing.
 
 mod check_config;
 mod demo_series;
@@ -9,9 +10,11 @@ mod doctor;
 mod evaluate;
 mod files;
 mod phantom;
+mod say;
 mod segment;
 mod serve;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -22,7 +25,7 @@ use crate::config::ConfigError;
 #[derive(Debug, Parser)]
 #[command(name = "contourd", version, max_term_width = 110)]
 #[command(after_help = "Exit status: 0 done; 2 the input was refused (reasons on standard error); \
-    64 bad configuration or usage; 1 anything else.")]
+    64 bad configuration or usage; 1 anything else (without words when standard output is closed early).")]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -48,6 +51,9 @@ pub enum Failure {
     /// The configuration or the command line is wrong.
     #[error("{0}")]
     Usage(String),
+    /// Nobody reads standard output any more.
+    #[error("standard output was closed")]
+    Unread,
     /// Anything else.
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
@@ -69,7 +75,7 @@ impl Failure {
         match self {
             Failure::Refused(_) => 2,
             Failure::Usage(_) => 64,
-            Failure::Other(_) => 1,
+            Failure::Unread | Failure::Other(_) => 1,
         }
     }
 }
@@ -85,12 +91,25 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    match run(cli.verb) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("contourd: {failure}");
-            ExitCode::from(failure.exit_code())
+    // A fault in any thread is one line like every other failure, without the marks of a debugger.
+    set_hook(Box::new(|fault| {
+        let words: Vec<String> = fault.to_string().lines().map(str::to_owned).collect();
+        say::to_stderr(format_args!("contourd: a fault of this program: {}", words.join(" ")));
+    }));
+    ExitCode::from(ended(|| run(cli.verb)))
+}
+
+/// The exit status of a verb; says why it failed. A fault that comes up through it was said where it happened.
+fn ended(verb: impl FnOnce() -> Result<(), Failure>) -> u8 {
+    match catch_unwind(AssertUnwindSafe(verb)) {
+        Ok(Ok(())) => 0,
+        Ok(Err(failure)) => {
+            if !matches!(failure, Failure::Unread) {
+                say::to_stderr(format_args!("contourd: {failure}"));
+            }
+            failure.exit_code()
         }
+        Err(_) => 1,
     }
 }
 
@@ -103,5 +122,20 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Phantom(args) => phantom::run(args),
         Verb::DemoSeries(args) => demo_series::run(args),
         Verb::Evaluate(args) => evaluate::run(args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_has_its_exit_status() {
+        assert_eq!(ended(|| Ok(())), 0);
+        assert_eq!(ended(|| Err(Failure::Refused("too few slices".into()))), 2);
+        assert_eq!(ended(|| Err(Failure::Usage("no such profile".into()))), 64);
+        assert_eq!(ended(|| Err(Failure::Other(anyhow::anyhow!("disk full")))), 1);
+        assert_eq!(ended(|| Err(Failure::Unread)), 1);
+        assert_eq!(ended(|| panic!("a fault for this test")), 1);
     }
 }

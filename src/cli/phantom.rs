@@ -8,7 +8,8 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Failure;
-use super::files::{write_file, write_series};
+use super::files::{fresh_folder, write_file, write_series};
+use super::say::say;
 use crate::anatomy::{Class, Side};
 use crate::geometry::{GeometryError, WorkingSpec, working_volume};
 use crate::ids::FrameOfReferenceUid;
@@ -22,7 +23,8 @@ use crate::training::{Source, TrainingCase, TrainingStore};
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("goal").required(true).args(["out_dir", "store"])))]
 pub struct PhantomArgs {
-    /// Write one patient here: mr/ (MR series), truth.dcm (true RT Structure Set), truth.json (true volumes).
+    /// Write one patient into this folder, new or empty: mr/ (MR series), truth.dcm (true RT Structure Set), truth.json
+    /// (true volumes).
     out_dir: Option<PathBuf>,
     /// Write a training store (working images and labels of many heads) into this folder instead.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["acquisition", "spacing", "yaw", "pitch", "roll", "missing_eye", "contrast"])]
@@ -117,6 +119,7 @@ impl From<PhantomError> for Failure {
 }
 
 fn write_patient(folder: &Path, args: &PhantomArgs) -> Result<(), Failure> {
+    fresh_folder(folder)?;
     let usual = HeadOptions::default();
     let fixed = |given: Option<f64>, otherwise: Spread| given.map_or(otherwise, Spread::fixed);
     let recipe = PatientRecipe {
@@ -135,7 +138,7 @@ fn write_patient(folder: &Path, args: &PhantomArgs) -> Result<(), Failure> {
     let patient = synthetic_patient(&recipe)?;
     let images = folder.join("mr");
     write_series(&images, &patient.images)?;
-    println!("{} MR images in {}", patient.images.len(), images.display());
+    say!("{} MR images in {}", patient.images.len(), images.display())?;
     write_file(&folder.join("truth.dcm"), &patient.structure_set.bytes)?;
     let truth: serde_json::Map<String, serde_json::Value> = patient
         .truth
@@ -144,12 +147,12 @@ fn write_patient(folder: &Path, args: &PhantomArgs) -> Result<(), Failure> {
         .collect::<Result<_, serde_json::Error>>()
         .context("encoding the truth")?;
     write_file(&folder.join("truth.json"), &serde_json::to_vec_pretty(&truth).context("encoding the truth")?)?;
-    println!("{:<15} {:>12} {:>12}", "structure", "true cm3", "voxels cm3");
+    say!("{:<15} {:>12} {:>12}", "structure", "true cm3", "voxels cm3")?;
     for (structure, entry) in &patient.truth {
         if entry.present {
-            println!("{:<15} {:>12.3} {:>12.3}", structure.name(), entry.analytic_cc, entry.voxels_cc);
+            say!("{:<15} {:>12.3} {:>12.3}", structure.name(), entry.analytic_cc, entry.voxels_cc)?;
         } else {
-            println!("{:<15} {:>12} {:>12}", structure.name(), "missing", "");
+            say!("{:<15} {:>12} {:>12}", structure.name(), "missing", "")?;
         }
     }
     Ok(())
@@ -180,7 +183,7 @@ fn write_store(folder: &Path, args: &PhantomArgs) -> Result<(), Failure> {
         bar.inc(1);
     }
     bar.finish();
-    println!("{} cases in {}", store.index().cases.len(), folder.display());
+    say!("{} cases in {}", store.index().cases.len(), folder.display())?;
     Ok(())
 }
 

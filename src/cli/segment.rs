@@ -8,11 +8,12 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Failure;
-use super::files::{write_file, write_series};
+use super::files::{fresh_folder, write_file, write_series};
+use super::say::{aside, say};
 use crate::anatomy::Structure;
 use crate::config::Config;
 use crate::contour::picture::contact_sheet;
-use crate::dicom::data::{BUILT_IN, Profile, assemble, read_folder};
+use crate::dicom::data::{BUILT_IN, Profile, assemble, is_own_object, read_folder, read_header};
 use crate::inference::Runtime;
 use crate::service::{Order, Report, SegmentError, Segmentation, Stage, local_time, segment_series};
 
@@ -21,7 +22,9 @@ use crate::service::{Order, Report, SegmentError, Segmentation, Stage, local_tim
 pub struct SegmentArgs {
     /// Folder with one MR series; folders inside it and foreign files are allowed.
     dir: PathBuf,
-    /// Where to write the RT Structure Set. A derived axial series goes into FILE.series beside it.
+    /// Where to write the RT Structure Set. A derived axial series goes into the new or empty folder FILE.dcm.series
+    /// beside it. The time of making is part of the identifiers: the same images segmented twice give two results with
+    /// the same contours and different UIDs.
     #[arg(long, value_name = "FILE.dcm")]
     output: PathBuf,
     /// Model to use instead of the configured one.
@@ -50,12 +53,7 @@ pub struct SegmentArgs {
 /// [`Failure::Refused`] when the folder does not hold one usable series.
 pub fn run(args: SegmentArgs) -> Result<(), Failure> {
     let config = Config::read(args.config.as_deref())?;
-    for path in [Some(&args.output), args.segmentation.as_ref(), args.report.as_ref(), args.picture.as_ref()]
-        .into_iter()
-        .flatten()
-    {
-        writable(path)?;
-    }
+    check_outputs(&args)?;
     let profile = config.service.profile(&args.profile).ok_or_else(|| {
         let known =
             BUILT_IN.iter().map(ToString::to_string).chain(config.service.profiles.iter().map(|p| p.name.clone()));
@@ -67,13 +65,8 @@ pub fn run(args: SegmentArgs) -> Result<(), Failure> {
     let series = assemble(instances).map_err(|e| Failure::Refused(e.to_string()))?;
     let runtime = Runtime::load(&config.inference).map_err(anyhow::Error::from)?;
     let recipe = config.recipe(&runtime, args.model.as_deref())?;
-    let folder = derived_folder(&args.output);
-    if recipe.derives(&series, &profile) && std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some())
-    {
-        let folder = folder.display();
-        return Err(Failure::Usage(format!(
-            "{folder} holds files of an earlier run; remove it, or choose another --output"
-        )));
+    if recipe.derives(&series, &profile) {
+        fresh_folder(&derived_folder(&args.output))?;
     }
     let order = Order::first(profile, local_time(time::OffsetDateTime::now_utc()));
     let bar = Bar::new();
@@ -92,11 +85,52 @@ pub fn run(args: SegmentArgs) -> Result<(), Failure> {
         let png = contact_sheet(&planes.volume, &structures).context("drawing the picture")?;
         write_file(path, &png)?;
     }
-    print_table(&result.report);
+    for warning in &result.report.warnings {
+        aside!("warning: {warning}");
+    }
+    print_table(&result.report)
+}
+
+/// What is wrong with the paths of the results is said now, not after minutes of work: each can be written, none is that of
+/// another, and none holds an image, which may be the input.
+fn check_outputs(args: &SegmentArgs) -> Result<(), Failure> {
+    let folder = derived_folder(&args.output);
+    let given = [
+        ("--output", Some(&args.output)),
+        ("--segmentation", args.segmentation.as_ref()),
+        ("--report", args.report.as_ref()),
+        ("--picture", args.picture.as_ref()),
+    ];
+    let mut taken = vec![("the derived series", place(&folder))];
+    for (option, path) in given.into_iter().filter_map(|(option, path)| Some((option, path?))) {
+        writable(path)?;
+        if let Ok(bytes) = std::fs::read(path) {
+            let own = read_header(&bytes).map(|header| is_own_object(&header));
+            // What begins like DICOM and cannot be read may be an image all the same; no object may be replaced.
+            if !own.unwrap_or(bytes.get(128..132) != Some(b"DICM")) {
+                let path = path.display();
+                return Err(Failure::Usage(format!(
+                    "{path} holds a DICOM object that contourd did not make; name another file for {option}"
+                )));
+            }
+        }
+        let here = place(path);
+        if let Some((other, _)) = taken.iter().find(|(_, there)| here == *there || here.starts_with(there)) {
+            let path = path.display();
+            return Err(Failure::Usage(format!("{option} {path} is the place of {other}; name another file")));
+        }
+        taken.push((option, here));
+    }
     Ok(())
 }
 
-/// Said now, not after minutes of work.
+/// A path with links in its folder resolved; the file itself need not be there.
+fn place(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    path.file_name().map_or_else(|| folder.clone(), |name| folder.join(name))
+}
+
 fn writable(path: &Path) -> Result<(), Failure> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if path.is_dir() {
@@ -111,9 +145,11 @@ fn writable(path: &Path) -> Result<(), Failure> {
     })
 }
 
-/// Where a derived series goes.
+/// Where a derived series goes: a name of its own, whatever the output is called.
 fn derived_folder(output: &Path) -> PathBuf {
-    output.with_extension("series")
+    let mut name = output.as_os_str().to_owned();
+    name.push(".series");
+    name.into()
 }
 
 fn write_results(args: &SegmentArgs, result: &Segmentation) -> Result<(), Failure> {
@@ -121,7 +157,7 @@ fn write_results(args: &SegmentArgs, result: &Segmentation) -> Result<(), Failur
         if !package.derived.is_empty() {
             let folder = derived_folder(&args.output);
             write_series(&folder, &package.derived)?;
-            eprintln!("the series is not axial: contours lie on a derived axial series in {}", folder.display());
+            aside!("the series is not axial: contours lie on a derived axial series in {}", folder.display());
         }
         write_file(&args.output, &package.structure_set.bytes)?;
         if let Some((path, segmentation)) = args.segmentation.as_ref().zip(package.segmentation.as_ref()) {
@@ -135,21 +171,21 @@ fn write_results(args: &SegmentArgs, result: &Segmentation) -> Result<(), Failur
     Ok(())
 }
 
-fn print_table(report: &Report) {
-    println!("{:<15} {:>10} {:>10}  status", "structure", "cm3", "agreement");
+fn print_table(report: &Report) -> Result<(), Failure> {
+    say!("{:<15} {:>10} {:>10}  status", "structure", "cm3", "agreement")?;
     for s in &report.structures {
         let status = if s.found { "found" } else { "NOT FOUND" };
         let flags: Vec<String> = s.flags.iter().map(ToString::to_string).collect();
         let agreement = s.agreement.map_or("-".into(), |a| format!("{:.0} %", a * 100.0));
         let words = if flags.is_empty() { String::new() } else { format!(": {}", flags.join("; ")) };
-        println!("{:<15} {:>10.2} {:>10}  {status}{words}", s.structure.name(), s.volume_cc, agreement);
+        say!("{:<15} {:>10.2} {:>10}  {status}{words}", s.structure.name(), s.volume_cc, agreement)?;
     }
     for d in &report.derived {
         let status = if d.made { "made" } else { "NOT MADE" };
         let words: Vec<&str> = std::iter::once(&d.recipe).chain(&d.remarks).map(String::as_str).collect();
-        println!("{:<16} {:>9.2} {:>10}  {status}: {}", d.name, d.volume_cc, "-", words.join("; "));
+        say!("{:<16} {:>9.2} {:>10}  {status}: {}", d.name, d.volume_cc, "-", words.join("; "))?;
     }
-    println!("{}", report.notice);
+    say!("{}", report.notice)
 }
 
 /// One progress bar over the stages.

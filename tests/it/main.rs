@@ -17,6 +17,7 @@ mod house;
 mod http;
 mod nerve;
 mod net;
+mod outputs;
 mod sides;
 mod store;
 mod support;
