@@ -148,8 +148,9 @@ fn a_phantom_with_one_eye_keeps_one_eye() {
     phantom_truth(SEED, Acquisition::Axial, Some(Side::Right));
 }
 
-/// The networks are weak, so nothing is asked of the shapes: the eye that is there is found where it is, its missing
-/// fellow and the lens in it are reported as not found, and nothing of one side is handed out as the other's without a red flag.
+/// The networks are weak, so nothing is asked of the shapes, and nothing of whether they leave the empty orbit empty: the
+/// eye that is there is found where it is, what was not found is reported so, and nothing of one side is handed out as the
+/// other's without a red flag.
 #[test]
 fn the_networks_result_on_a_one_eyed_head_lies_on_its_side() {
     let missing = Side::Right;
