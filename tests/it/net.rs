@@ -13,7 +13,7 @@ use contourd::dicom::net::{ScpConfig, StoreVerdict, TRANSFER_SYNTAXES};
 use contourd::ids::AeTitle;
 use dicom_object::FileMetaTableBuilder;
 
-use support::{SAMPLES, Scp, Shelf, dump, echoscu, quick, storescu};
+use support::{SAMPLES, Scp, Shelf, dump, echoscu, quick, storescu, tool};
 
 /// Writes what was received as a file, so that DCMTK can read it.
 fn write_received(object: &contourd::dicom::net::Received, file: &Path) {
@@ -59,6 +59,29 @@ async fn an_instance_arrives_whole_in_every_transfer_syntax() {
     }
     let tried = SAMPLES.all.iter().map(|s| s.syntax).collect::<BTreeSet<_>>();
     assert_eq!(tried, TRANSFER_SYNTAXES.iter().copied().collect(), "the samples are not the accepted syntaxes");
+}
+
+/// The maximum length is of P-DATA-TF alone (PS3.8 D.1): a proposal comes before the peer was told of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_proposal_is_read_however_short_the_pdus_are_that_we_offer() {
+    let config = ScpConfig { max_pdu_bytes: 4096, ..ScpConfig::default() };
+    let scp = Scp::start(config, Shelf::default()).await;
+    // DCMTK's default proposal is of every storage class that it knows.
+    let (port, file) = (scp.port.to_string(), SAMPLES.file("explicit").to_str().unwrap());
+    let (ok, said) = tool("storescu", &["-d", "-aec", "CONTOURD", "127.0.0.1", &port, file]).await;
+    let proposed = said.split("END A-ASSOCIATE-RQ").next().unwrap().matches("Context ID:").count();
+    assert!(proposed > 60, "{proposed} contexts are no long proposal");
+    assert!(ok && said.contains("0x0000: Success"), "{said}");
+    // All contexts that there can be, each with many syntaxes.
+    let mut peer = raw::Raw::connect(scp.port).await;
+    let request = raw::full_request();
+    assert!(raw::encoded(&request).len() > 300_000);
+    peer.send(&request).await;
+    assert!(matches!(peer.receive().await, Some(dicom_ul::pdu::Pdu::AssociationAC(_))));
+    // A message in longer pieces than was offered is still refused.
+    peer.send(&raw::data_pdu(raw::MR_CONTEXT, &[0; 5000])).await;
+    peer.expect_abort("a P-DATA-TF longer than offered").await;
+    assert!(scp.is_well().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

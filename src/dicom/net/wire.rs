@@ -4,12 +4,20 @@ use std::io;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use dicom_ul::pdu::{PDU_HEADER_SIZE, Pdu, read_pdu, write_pdu};
+use dicom_ul::pdu::{Pdu, read_pdu, write_pdu};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// How long the last PDU of an association may take to reach a peer that keeps talking.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// First byte of a P-DATA-TF PDU, the only one that the negotiated maximum length speaks of (PS3.8 D.1).
+const P_DATA_TF: u8 = 0x04;
+/// Longest PDU of any other type. A request that proposes all 128 contexts with every transfer syntax of the standard, in
+/// UIDs of full length, has 400 KiB.
+const LONGEST_OTHER_PDU: u32 = 512 * 1024;
+/// Room that is made for each read.
+const READ_BYTES: usize = 64 * 1024;
 
 /// Why no PDU came or went.
 #[derive(Debug, thiserror::Error)]
@@ -30,18 +38,19 @@ pub(super) struct Wire {
     stream: TcpStream,
     /// Bytes that were read and belong to no PDU yet. They stay here when a read is cancelled.
     buffer: BytesMut,
-    max_pdu_bytes: u32,
+    max_data_bytes: u32,
 }
 
 impl Wire {
-    /// Takes a connection; PDUs with more than `max_pdu_bytes` are refused.
+    /// Takes a connection; P-DATA-TF PDUs with more than `max_data_bytes`, the maximum length that we offer, are refused.
+    /// All others have a limit of their own: a peer whose proposal is long has not been told ours yet.
     ///
     /// # Errors
     /// When the socket takes no options: it is gone already.
-    pub fn new(stream: TcpStream, max_pdu_bytes: u32) -> io::Result<Self> {
+    pub fn new(stream: TcpStream, max_data_bytes: u32) -> io::Result<Self> {
         // Requests and answers alternate in small segments: with Nagle's algorithm each pair costs 40 ms.
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: BytesMut::new(), max_pdu_bytes })
+        Ok(Self { stream, buffer: BytesMut::new(), max_data_bytes })
     }
 
     /// The next PDU, within `limit`. Safe to cancel: what was read so far is kept.
@@ -56,14 +65,15 @@ impl Wire {
         loop {
             // The length in the header is judged as soon as the header is there, before its bytes are awaited.
             let mut unread = self.buffer.as_ref();
-            let pdu = read_pdu(&mut unread, self.max_pdu_bytes, true)
+            let limit = if unread.first() == Some(&P_DATA_TF) { self.max_data_bytes } else { LONGEST_OTHER_PDU };
+            let pdu = read_pdu(&mut unread, limit, true)
                 .map_err(|e| WireError::Malformed(e.to_string().chars().take(200).collect()))?;
             if let Some(pdu) = pdu {
                 let used = self.buffer.len() - unread.remaining();
                 self.buffer.advance(used);
                 return Ok(pdu);
             }
-            self.buffer.reserve((self.max_pdu_bytes + PDU_HEADER_SIZE) as usize);
+            self.buffer.reserve(READ_BYTES);
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 return Err(WireError::Closed);
             }

@@ -121,12 +121,29 @@ pub fn association_request(calling: &str) -> Pdu {
         abstract_syntax: class.to_owned(),
         transfer_syntaxes: vec![IMPLICIT.to_owned()],
     };
+    proposal(calling, vec![context(MR_CONTEXT, MR), context(ECHO_CONTEXT, uids::VERIFICATION)])
+}
+
+/// A request for MR, and for everything else that fits into it: 128 contexts with forty long transfer syntaxes each.
+pub fn full_request() -> Pdu {
+    let context = |id: u8| {
+        let other = (0..40).map(|n| format!("1.2.826.0.1.3680043.10.543.{:1>32}", 1000 * u32::from(id) + n));
+        PresentationContextProposed {
+            id,
+            abstract_syntax: MR.to_owned(),
+            transfer_syntaxes: other.chain([IMPLICIT.to_owned()]).collect(),
+        }
+    };
+    proposal("TESTER", (1..=u8::MAX).step_by(2).map(context).collect())
+}
+
+fn proposal(calling: &str, presentation_contexts: Vec<PresentationContextProposed>) -> Pdu {
     Pdu::AssociationRQ(AssociationRQ {
         protocol_version: 1,
         calling_ae_title: calling.to_owned(),
         called_ae_title: "CONTOURD".to_owned(),
         application_context_name: uids::DICOM_APPLICATION_CONTEXT.to_owned(),
-        presentation_contexts: vec![context(MR_CONTEXT, MR), context(ECHO_CONTEXT, uids::VERIFICATION)],
+        presentation_contexts,
         user_variables: vec![
             UserVariableItem::MaxLength(16_384),
             UserVariableItem::ImplementationClassUID("1.2.3".to_owned()),

@@ -144,6 +144,46 @@ async fn our_own_scp_tells_its_reasons_and_its_longest_pdu_is_kept() {
     assert_eq!(error.class(), FailureClass::Setting);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_acceptance_is_read_however_short_the_pdus_are_that_we_offer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let peer = tokio::spawn(async move {
+        let mut raw = Raw::over(listener.accept().await.unwrap().0);
+        let Some(Pdu::AssociationRQ(request)) = raw.receive().await else { panic!("no request") };
+        // It answers in words: more of them than a P-DATA-TF may have.
+        let mut user_variables = vec![UserVariableItem::MaxLength(16_384)];
+        user_variables.push(UserVariableItem::Unknown(0x57, vec![7; 20_000]));
+        let acceptance = AssociationAC {
+            protocol_version: 1,
+            called_ae_title: request.called_ae_title,
+            calling_ae_title: request.calling_ae_title,
+            application_context_name: request.application_context_name,
+            presentation_contexts: vec![PresentationContextResult {
+                id: request.presentation_contexts[0].id,
+                reason: PresentationContextResultReason::Acceptance,
+                transfer_syntax: request.presentation_contexts[0].transfer_syntaxes[0].clone(),
+            }],
+            user_variables,
+        };
+        raw.send(&Pdu::AssociationAC(acceptance)).await;
+        let Some(Pdu::PData { data }) = raw.receive().await else { panic!("no C-ECHO") };
+        let id = raw::read_command(&data[0].data).element(tags::MESSAGE_ID).unwrap().to_int().unwrap();
+        let response = raw::command(vec![
+            raw::number(tags::COMMAND_FIELD, 0x8030),
+            raw::number(tags::MESSAGE_ID_BEING_RESPONDED_TO, id),
+            raw::number(tags::COMMAND_DATA_SET_TYPE, 0x0101),
+            raw::number(tags::STATUS, 0),
+        ]);
+        raw.send(&raw::command_pdu(data[0].presentation_context_id, &response)).await;
+        assert_eq!(raw.receive().await, Some(Pdu::ReleaseRQ));
+        raw.send(&Pdu::ReleaseRP).await;
+    });
+    let short = Destination { max_pdu_bytes: 4096, ..destination(port) };
+    echo(&short, &us()).await.unwrap();
+    peer.await.unwrap();
+}
+
 /// What the hand-written SCP does with a C-STORE.
 enum Act {
     /// Answers with this status.
