@@ -75,6 +75,7 @@ pub struct LogConfig {
     /// One line of text or one line of JSON for each event.
     pub format: LogFormat,
     /// What is logged, a level, or levels by part of the program, for example `info` or `contourd=debug,info`.
+    /// By default without what ONNX Runtime says of its memory.
     pub filter: String,
 }
 
@@ -100,7 +101,7 @@ impl LogConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info".into() }
+        Self { format: LogFormat::Text, filter: "info,ort=warn".into() }
     }
 }
 
@@ -267,7 +268,9 @@ impl Config {
             .collect()
     }
 
-    /// Digest of everything here that changes a result.
+    /// Digest of everything here that changes what is found and how it is contoured. How it is written is decided by the
+    /// destination's profile, which has a digest of its own ([`crate::dicom::data::Profile::digest`]); the UIDs of an object
+    /// are derived from both.
     pub fn result_digest(&self) -> String {
         // Serialising plain structs to JSON cannot fail; an empty text would still be a digest of its own.
         let text =

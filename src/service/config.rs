@@ -48,8 +48,11 @@ pub struct JobsConfig {
     pub workers: usize,
     /// A job whose daemon is not heard of for this long is given to another.
     pub lease_seconds: u64,
-    /// Attempts before a case counts as failed. A crash of the daemon counts as one.
+    /// Attempts that end in an error of their own before a case counts as failed. An end of the daemon is none.
     pub max_attempts: u32,
+    /// How often the daemon may end (killed, out of memory, power cut) while it works on one case before the case counts
+    /// as failed: by then it is likely to be the case that ends it.
+    pub max_interruptions: u32,
     /// Pause before the second attempt; it doubles with each.
     pub retry_seconds: u64,
     /// How long a segmentation under way may go on after a shutdown was asked for; then it starts anew next time.
@@ -58,7 +61,14 @@ pub struct JobsConfig {
 
 impl Default for JobsConfig {
     fn default() -> Self {
-        Self { workers: 1, lease_seconds: 60, max_attempts: 5, retry_seconds: 10, drain_seconds: 20 }
+        Self {
+            workers: 1,
+            lease_seconds: 60,
+            max_attempts: 5,
+            max_interruptions: 20,
+            retry_seconds: 10,
+            drain_seconds: 20,
+        }
     }
 }
 
@@ -69,6 +79,7 @@ impl JobsConfig {
             out_of_range("workers", self.workers as u64, 1..=64),
             out_of_range("lease_seconds", self.lease_seconds, 3..=3600),
             out_of_range("max_attempts", u64::from(self.max_attempts), 1..=1000),
+            out_of_range("max_interruptions", u64::from(self.max_interruptions), 1..=1000),
             out_of_range("retry_seconds", self.retry_seconds, 1..=3600),
             out_of_range("drain_seconds", self.drain_seconds, 0..=3600),
         ]

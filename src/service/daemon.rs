@@ -22,7 +22,6 @@ use crate::store::Store;
 /// association ends that one only. A part that ends all the same is told by [`Daemon::fault`].
 #[derive(Debug)]
 pub struct Daemon {
-    store: Arc<Store>,
     shutdown: CancellationToken,
     /// Those who talk to peers and work on cases.
     parts: Parts,
@@ -84,7 +83,7 @@ impl Daemon {
             let (store, release) = (Arc::clone(&store), release_keeper.clone());
             keeper.spawn("the watch over the database".into(), async move { store.keep_running(release).await });
         }
-        Self { store, shutdown, parts, keeper, release_keeper }
+        Self { shutdown, parts, keeper, release_keeper }
     }
 
     /// Waits until a part ends that nobody asked to, by a panic or otherwise, and says which. Then the daemon does only
@@ -102,11 +101,6 @@ impl Daemon {
                 Ok(()) => {}
             }
         }
-    }
-
-    /// The store, for the web server.
-    pub fn store(&self) -> &Arc<Store> {
-        &self.store
     }
 
     /// Ends in order: no new associations, those under way and the jobs get their time to finish, and what is left is

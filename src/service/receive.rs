@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::task::JoinError;
 
 use super::config::{ReceiveConfig, RouteConfig};
-use crate::dicom::data::{InstanceHeader, Refusal, is_own_object, part10_file, read_received_header};
+use crate::dicom::data::{InstanceHeader, Refusal, is_own_object, part10_file, read_received_header, same_object};
 use crate::dicom::net::{Inbox, Received, StoreVerdict};
 use crate::ids::{InstanceUid, SeriesUid, sha256_hex};
 use crate::store::{Arrival, BlobKey, ErrorClass, Intake, KnownInstance, NewInstance, PatientText, Store, StoreError};
@@ -155,8 +155,10 @@ impl Receiver {
         };
         let content_sha256 = sha256_hex(&object.dataset);
         let known = self.store.pg.known_instance(&header.instance).await?;
-        if known.as_ref().is_some_and(|known| known.content_sha256 != content_sha256) {
-            return self.conflict(object).await;
+        if let Some(known) = &known
+            && known.content_sha256 != content_sha256
+        {
+            return self.judge_other_bytes(object, route, known, file).await;
         }
         let arrival = arrival(object, header, route);
         if let Some(damage) = damage {
@@ -188,7 +190,7 @@ impl Receiver {
             self.store.pg.restore_instance(&new).await?;
             return Ok(StoreVerdict::Stored);
         }
-        self.store.blobs.put(&key, file).await?;
+        self.store.blobs.put(&key, file.clone()).await?;
         match self.store.pg.accept_instance(&new).await? {
             Intake::Stored { case, revision } => {
                 tracing::debug!(%case, revision, instance = %new.instance, "instance stored");
@@ -201,7 +203,10 @@ impl Receiver {
                 }
                 Ok(StoreVerdict::AlreadyStored)
             }
-            Intake::Conflict => self.conflict(object).await,
+            Intake::Conflict => match self.store.pg.known_instance(&new.instance).await? {
+                Some(known) => self.judge_other_bytes(object, route, &known, file).await,
+                None => self.conflict(object).await,
+            },
         }
     }
 
@@ -228,6 +233,39 @@ impl Receiver {
             detail.insert("first_route".into(), known.route.as_str().into());
         }
         self.store.pg.audit("instance_sent_another_way", Some(known.case_id), &detail).await
+    }
+
+    /// Other bytes under a known UID: the same image in another transfer syntax is there already, anything else is a
+    /// conflict.
+    async fn judge_other_bytes(
+        &self,
+        object: &Received,
+        route: &RouteConfig,
+        known: &KnownInstance,
+        file: Bytes,
+    ) -> Result<StoreVerdict, StoreError> {
+        let held = match self.store.blobs.get(&known.blob_key, &known.sha256).await {
+            Ok(held) => held,
+            Err(error) if error.class() == ErrorClass::Retry => return Err(error),
+            // What cannot be compared cannot be told to be the same.
+            Err(_) => return self.conflict(object).await,
+        };
+        // Decoding takes a while, and may panic in a decoder.
+        let same = tokio::task::spawn_blocking(move || same_object(&held, &file)).await;
+        if !same.unwrap_or(false) {
+            return self.conflict(object).await;
+        }
+        tracing::info!(
+            case = %known.case_id, instance = %object.instance, from = %object.calling, syntax = object.transfer_syntax,
+            "an instance came again in another encoding; it is there already"
+        );
+        let mut detail = who(object);
+        if let Some(detail) = detail.as_object_mut() {
+            detail.insert("transfer_syntax".into(), object.transfer_syntax.as_str().into());
+        }
+        self.store.pg.audit("instance_sent_in_another_encoding", Some(known.case_id), &detail).await?;
+        self.tell_another_way(object, route, known).await?;
+        Ok(StoreVerdict::AlreadyStored)
     }
 
     async fn conflict(&self, object: &Received) -> Result<StoreVerdict, StoreError> {

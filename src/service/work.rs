@@ -183,10 +183,13 @@ impl<S: Segmenter> Worker<S> {
     }
 
     async fn attempt(&self, job: &ClaimedJob) -> Result<CaseResult, Trouble> {
-        // Attempts are also used up by crashes, which nobody was there to count.
-        if i64::from(job.attempt) > i64::from(self.config.max_attempts) {
-            let before = job.case.reason.as_deref().unwrap_or("the daemon ended each time while it worked on it");
-            return Err(Trouble::Fail(format!("given up after {} attempts: {before}", job.attempt - 1)));
+        // Whoever kills the daemon does not fail its cases; a case that kills it again and again must not go on for ever.
+        if i64::from(job.interruptions) > i64::from(self.config.max_interruptions) {
+            return Err(Trouble::Fail(format!(
+                "given up: the daemon ended {} times while it worked on this series (jobs.max_interruptions); look in its \
+                 log, and in the system's for a lack of memory",
+                job.interruptions
+            )));
         }
         let name = &job.case.route;
         let route = self.routes.iter().find(|route| route.name == *name);
@@ -197,10 +200,12 @@ impl<S: Segmenter> Worker<S> {
         for row in self.store.pg.instances_of(&job.case.series_uid, job.case.revision).await? {
             files.push(self.store.blobs.get(&row.blob_key, &row.sha256).await?);
         }
-        let mut damaged: Vec<Refusal> = Vec::new();
-        for noted in self.store.pg.refused_instances_of(&job.case.series_uid).await? {
-            damaged.extend(serde_json::from_value::<Refusal>(noted));
-        }
+        let noted = self.store.pg.refused_instances_of(&job.case.series_uid).await?;
+        let damaged: Result<Vec<Refusal>, _> = noted.into_iter().map(serde_json::from_value).collect();
+        let damaged = damaged.map_err(|e| {
+            // Passing over it would contour a series as if it had come whole.
+            Trouble::Fail(format!("an instance was refused when it came, and the record of why cannot be read: {e}"))
+        })?;
         let segmentation = self.on_a_thread(files, damaged, route.model.clone(), order).await?;
         self.keep(job.case.id, segmentation, &receivers).await
     }

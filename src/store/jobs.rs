@@ -23,8 +23,10 @@ const ACTION: &str = "record the end of a job";
 pub struct ClaimedJob {
     /// What is to be segmented.
     pub case: Case,
-    /// 1 for the first attempt.
+    /// 1 for the first attempt. Those that ended with the daemon itself are not counted.
     pub attempt: i32,
+    /// Attempts that ended with the daemon itself: it was killed, or nothing was heard of it until its lease ran out.
+    pub interruptions: i32,
     /// When the job was made. Stays the same over attempts, so that it can date the result.
     pub created_at: OffsetDateTime,
     /// By profile, the structure set of the latest earlier revision that a destination has accepted: the one to be
@@ -97,7 +99,8 @@ pub enum Finished {
 }
 
 impl PgStore {
-    /// Leases the oldest due job for `lease`, also one whose lease has run out.
+    /// Leases the oldest due job for `lease`, also one whose lease has run out. A job that was interrupted more than once
+    /// lets all others go first: if it is the one that ends daemons, they are done by then.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -110,11 +113,15 @@ impl PgStore {
                      select j.case_id from jobs j join cases c on c.id = j.case_id
                      where (j.state = 'ready' and j.not_before <= clock_timestamp())
                         or (j.state = 'leased' and j.lease_until < clock_timestamp())
-                     order by j.created_at, j.case_id limit 1 for update of c, j skip locked)
+                     order by greatest(j.interruptions, 1), j.created_at, j.case_id
+                     limit 1 for update of c, j skip locked)
                  update jobs j
-                 set state = 'leased', attempts = attempts + 1, lease_holder = $1,
-                     lease_until = clock_timestamp() + make_interval(secs => $2)
-                 from due where j.case_id = due.case_id returning j.case_id, j.attempts, j.created_at",
+                 set state = 'leased',
+                     attempts = attempts + case when j.state = 'leased' then 0 else 1 end,
+                     interruptions = interruptions + case when j.state = 'leased' then 1 else 0 end,
+                     lease_holder = $1, lease_until = clock_timestamp() + make_interval(secs => $2)
+                 from due where j.case_id = due.case_id
+                 returning j.case_id, j.attempts, j.interruptions, j.created_at",
             )
             .bind(holder)
             .bind(lease.as_secs_f64())
@@ -149,6 +156,7 @@ impl PgStore {
             return Ok(Some(ClaimedJob {
                 case,
                 attempt: claimed.try_get("attempts").map_err(failed(ACTION))?,
+                interruptions: claimed.try_get("interruptions").map_err(failed(ACTION))?,
                 created_at: claimed.try_get("created_at").map_err(failed(ACTION))?,
                 predecessors: predecessors.into_iter().collect(),
             }));
@@ -277,7 +285,7 @@ impl PgStore {
         tx.commit().await.map_err(failed(ACTION))
     }
 
-    /// Takes every lease away. Only for a database that no other daemon can be using.
+    /// Takes every lease away: its holder was interrupted. Only for a database that no other daemon can be using.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -287,7 +295,8 @@ impl PgStore {
         for query in [
             "update cases set state = 'queued' from jobs
              where jobs.case_id = cases.id and jobs.state = 'leased' and cases.state = 'segmenting'",
-            "update jobs set state = 'ready', lease_holder = null, lease_until = null where state = 'leased'",
+            "update jobs set state = 'ready', attempts = attempts - 1, interruptions = interruptions + 1,
+                             lease_holder = null, lease_until = null where state = 'leased'",
             "update outbox set lease_holder = null, lease_until = null where lease_holder is not null",
         ] {
             sqlx::query(query).execute(&mut *tx).await.map_err(failed(ACTION))?;

@@ -114,11 +114,14 @@ async fn what_waits(tx: &mut PgConnection, case: Uuid) -> Result<Option<Retriabl
 }
 
 async fn queue_again(tx: &mut PgConnection, case: Uuid) -> Result<(), StoreError> {
-    sqlx::query("update jobs set state = 'ready', attempts = 0, not_before = clock_timestamp() where case_id = $1")
-        .bind(case)
-        .execute(&mut *tx)
-        .await
-        .map_err(failed(ACTION))?;
+    sqlx::query(
+        "update jobs set state = 'ready', attempts = 0, interruptions = 0, not_before = clock_timestamp()
+         where case_id = $1",
+    )
+    .bind(case)
+    .execute(&mut *tx)
+    .await
+    .map_err(failed(ACTION))?;
     sqlx::query(
         "update cases set state = 'queued', finished_at = null, reason = 'queued again, because a person asked for it'
          where id = $1",

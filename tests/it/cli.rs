@@ -51,7 +51,7 @@ fn a_ct_is_refused_in_words() {
             .args(["-nb", "-m", "0008,0060=CT", "-m", "0008,0016=1.2.840.10008.5.1.4.1.1.2"])
             .arg(file));
     }
-    let found = format!("the folder holds no MR images but {} of modality CT", files.len());
+    let found = format!("there are no MR images but {} of modality CT", files.len());
     refused(folder.path(), &[&found, "contours are made on a T1 MR series only"]);
 }
 

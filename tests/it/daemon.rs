@@ -15,7 +15,7 @@ use contourd::anatomy::Structure;
 use contourd::contour::{ContourConfig, contours_of};
 use contourd::dicom::data::{
     DerivedSeriesMeta, EncodedInstance, RoiContours, Series, StructureSetMeta, assemble, derived_axial_series,
-    parse_instances, read_rtstruct, write_rtstruct,
+    is_own_object, parse_instances, part10_file, read_folder, read_received_header, read_rtstruct, write_rtstruct,
 };
 use contourd::dicom::net::{
     Destination, Inbox, ObjectToSend, Received, ScpConfig, SendOutcome, StoreVerdict, send, serve,
@@ -32,7 +32,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::store::TestStore;
-use super::support::mr_series;
+use super::support::{mr_series, run};
 
 const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 const RTSTRUCT: &str = "1.2.840.10008.5.1.4.1.1.481.3";

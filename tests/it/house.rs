@@ -248,6 +248,28 @@ fn the_map_names_every_room() {
     assert_none(&missing_rooms(&map(), &read(&src.join("lib.rs")), &read(&src.join("dicom/mod.rs"))));
 }
 
+/// SHA-256 of each migration that was released. A database that has one would refuse to open if it were edited: what is to
+/// be changed is changed by the next one. The number 0002 was never used.
+const MIGRATIONS: [(&str, &str); 3] = [
+    ("0001_initial.sql", "977c01366ce851961469764afad8700ebd535124dee691df33590622d48ad835"),
+    ("0003_profiles.sql", "4428952de75eb7ab55fdc581b54cb4d8a2bc8ce7ddd780b35c7abc6efbdfd21f"),
+    ("0004_interruptions.sql", "804ecf5862f2a9d587d8bdf9ed8e1a78e99c5c9c5e3e5b2c8821456734b8f221"),
+];
+
+#[test]
+fn released_migrations_are_never_edited() {
+    let folder = std::fs::read_dir(root().join("migrations")).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<(String, String)> = folder
+        .map(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            (name, contourd::ids::sha256_hex(&std::fs::read(path).unwrap()))
+        })
+        .collect();
+    found.sort();
+    let released = MIGRATIONS.map(|(name, digest)| (name.to_owned(), digest.to_owned()));
+    assert_eq!(found, released, "add a new migration with the next number; never edit or remove one");
+}
+
 #[test]
 fn every_hazard_is_controlled_by_tests_that_exist() {
     let hazards: Hazards = toml::from_str(&read(&root().join("ops/safety/hazards.toml"))).unwrap();

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use dicom_dictionary_std::uids;
 use rayon::prelude::*;
 
-use super::header::{InstanceHeader, is_own_object, read_header};
-use super::instance::{Instance, Wanted, parse_all, parse_instances};
-use super::part10::{FileMeta, Sniffed, lossless, sniff};
+use super::header::{InstanceHeader, is_own_object, read_received_header};
+use super::instance::{Instance, Others, Wanted, parse_all, parse_instances};
+use super::part10::{FileMeta, MAX_INFLATED, Sniffed, lossless, sniff};
 use super::refusal::{Refusal, RefusalCode, Refusals};
 use super::series::{SlicePlanes, planes};
 use crate::ids::SeriesUid;
@@ -24,8 +24,8 @@ const HEAD: u64 = 16 << 10;
 enum Found {
     /// A DICOM object.
     Object(PathBuf, Box<InstanceHeader>),
-    /// An object that is no MR image, in a transfer syntax that is not read here: its kind in words.
-    Unread(String),
+    /// An object that is no MR image, in a transfer syntax that is not read here.
+    Unread(FileMeta),
     /// Looks like DICOM but cannot be read.
     Damaged(Refusal),
     /// Something else.
@@ -38,21 +38,29 @@ enum Found {
 /// # Errors
 /// Nothing there, several MR series (named), or files that are damaged.
 pub fn read_folder(dir: &Path) -> Result<Vec<Instance>, Refusals> {
-    let Contents { mut series, mut damaged, others, enhanced, own } = contents(dir, Wanted::Mr)?;
+    let Contents { mut series, mut damaged, others, own } = contents(dir, Wanted::Mr)?;
     if series.len() > 1 {
         let message = format!("the folder holds {} MR series: {}; keep one", series.len(), names(&series));
         damaged.push(Refusal::new(RefusalCode::SeveralSeries, message));
+        return Err(Refusals(damaged));
     }
     let Some((_, (_, paths))) = series.pop_first() else {
-        if damaged.is_empty() {
-            damaged.push(nothing(&others, enhanced, own));
+        if !others.is_empty() {
+            damaged.push(others.refusal());
+        } else if damaged.is_empty() {
+            damaged.push(nothing(own));
         }
         return Err(Refusals(damaged));
     };
-    if !damaged.is_empty() {
-        return Err(Refusals(damaged));
+    // Every reason at once, as over the network.
+    match parse_instances(&read_all(&paths)?) {
+        Ok(instances) if damaged.is_empty() => Ok(instances),
+        Ok(_) => Err(Refusals(damaged)),
+        Err(more) => {
+            damaged.extend(more.0);
+            Err(Refusals(damaged))
+        }
     }
-    parse_instances(&read_all(&paths)?)
 }
 
 /// Reads where the slices of a CT or MR series in a folder lie, to lay contours on: only what the series is, never its
@@ -70,9 +78,10 @@ pub fn read_planes(dir: &Path, wanted: Option<&SeriesUid>) -> Result<SlicePlanes
     let paths = match (named, series.len()) {
         (Some((_, paths)), _) => paths,
         (None, 0) => {
-            let kinds = counted(&others);
-            let held =
-                if kinds.is_empty() { "no DICOM images".to_owned() } else { format!("no such images but {kinds}") };
+            let held = match others.is_empty() {
+                true => "no DICOM images".to_owned(),
+                false => format!("no such images but {}", others.in_words()),
+            };
             let message = format!("the folder holds {held}; name the folder of the CT or MR series of the contours");
             return Err(Refusal::new(RefusalCode::NoImages, message).into());
         }
@@ -97,10 +106,7 @@ type Files = BTreeMap<String, (String, Vec<PathBuf>)>;
 struct Contents {
     series: Files,
     damaged: Vec<Refusal>,
-    /// Kinds of other objects, in words, and how many there are.
-    others: BTreeMap<String, usize>,
-    /// Some of them are enhanced MR objects.
-    enhanced: bool,
+    others: Others,
     /// Objects that contourd made and that are passed over.
     own: usize,
 }
@@ -110,24 +116,24 @@ fn contents(dir: &Path, wanted: Wanted) -> Result<Contents, Refusal> {
     collect(dir, 0, &mut BTreeSet::new(), &mut files)?;
     files.sort();
     let found: Vec<Found> = files.par_iter().map(|path| look(path, wanted)).collect();
-    let Contents { mut series, mut damaged, mut others, mut enhanced, mut own } = Contents::default();
+    let Contents { mut series, mut damaged, mut others, mut own } = Contents::default();
     for one in found {
         match one {
             Found::Foreign => {}
-            Found::Unread(kind) => *others.entry(kind).or_default() += 1,
+            Found::Unread(FileMeta { sop_class, transfer_syntax }) => {
+                let kind = format!("of SOP class {sop_class} in transfer syntax {transfer_syntax}");
+                others.add_kind(&sop_class, kind);
+            }
             Found::Damaged(refusal) => damaged.push(refusal),
             Found::Object(_, header) if wanted == Wanted::Mr && is_own_object(&header) => own += 1,
             Found::Object(path, header) if wanted.takes(&header.sop_class) => {
                 let entry = series.entry(header.series.to_string()).or_insert((header.series_description, Vec::new()));
                 entry.1.push(path);
             }
-            Found::Object(_, header) => {
-                enhanced |= header.modality == "MR";
-                *others.entry(format!("of modality {}", header.modality)).or_default() += 1;
-            }
+            Found::Object(_, header) => others.add(&header),
         }
     }
-    Ok(Contents { series, damaged, others, enhanced, own })
+    Ok(Contents { series, damaged, others, own })
 }
 
 fn names(series: &Files) -> String {
@@ -140,35 +146,17 @@ fn read_all(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, Refusal> {
     paths.iter().map(|p| fs::read(p).map_err(|e| unreadable(p, &e))).collect()
 }
 
-/// Kinds of objects with their numbers, in words.
-fn counted(others: &BTreeMap<String, usize>) -> String {
-    others.iter().map(|(kind, count)| format!("{count} {kind}")).collect::<Vec<_>>().join(", ")
-}
-
-/// Why a folder without an MR series is refused.
-fn nothing(others: &BTreeMap<String, usize>, enhanced: bool, own: usize) -> Refusal {
-    if others.is_empty() && own > 0 {
-        let message = format!(
+/// Why a folder without an image of anybody's is refused; `own`: objects in it that contourd made.
+fn nothing(own: usize) -> Refusal {
+    let message = if own > 0 {
+        format!(
             "the folder holds {own} objects that contourd itself made and no others; contours are made on the images of \
              a scanner: name the folder of the T1 MR series"
-        );
-        return Refusal::new(RefusalCode::NoImages, message);
-    }
-    if others.is_empty() {
-        return Refusal::new(
-            RefusalCode::NoImages,
-            "the folder holds no DICOM images; name the folder of the T1 MR series",
-        );
-    }
-    let kinds = counted(others);
-    if enhanced {
-        let message = format!(
-            "the folder holds no classic MR images but other objects ({kinds}); export enhanced MR as classic MR images"
-        );
-        return Refusal::new(RefusalCode::EnhancedMr, message);
-    }
-    let message = format!("the folder holds no MR images but {kinds}; contours are made on a T1 MR series only");
-    Refusal::new(RefusalCode::NotMr, message)
+        )
+    } else {
+        "the folder holds no DICOM images; name the folder of the T1 MR series".to_owned()
+    };
+    Refusal::new(RefusalCode::NoImages, message)
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Refusal {
@@ -202,12 +190,12 @@ fn look(path: &Path, wanted: Wanted) -> Found {
     match head(path).map(|head| sniff(&head)) {
         Err(error) => return Found::Damaged(unreadable(path, &error)),
         Ok(Sniffed::Foreign) => return Found::Foreign,
-        Ok(Sniffed::Object(FileMeta { sop_class, transfer_syntax })) => {
-            if sop_class == uids::MEDIA_STORAGE_DIRECTORY_STORAGE {
+        Ok(Sniffed::Object(meta)) => {
+            if meta.sop_class == uids::MEDIA_STORAGE_DIRECTORY_STORAGE {
                 return Found::Foreign;
             }
-            if !wanted.takes(&sop_class) && lossless(&transfer_syntax).is_none() {
-                return Found::Unread(format!("of SOP class {sop_class} in transfer syntax {transfer_syntax}"));
+            if !wanted.takes(&meta.sop_class) && lossless(&meta.transfer_syntax).is_none() {
+                return Found::Unread(meta);
             }
         }
         Ok(Sniffed::Unclear) => {}
@@ -216,15 +204,18 @@ fn look(path: &Path, wanted: Wanted) -> Found {
         Ok(bytes) => bytes,
         Err(error) => return Found::Damaged(unreadable(path, &error)),
     };
-    match read_header(&bytes) {
-        Ok(header) => Found::Object(path.to_owned(), Box::new(header)),
-        // Without the mark it is some other kind of file; a data set without any frame is taken only when whole.
-        Err(_) if bytes.get(128..132) != Some(b"DICM") => Found::Foreign,
-        Err(refusal) => {
-            let message = format!("{}: {}", path.display(), refusal.message);
-            Found::Damaged(Refusal { message, ..refusal })
-        }
+    let refusal = match read_received_header(&bytes, MAX_INFLATED) {
+        Ok((header, None)) => return Found::Object(path.to_owned(), Box::new(header)),
+        // As over the network, the instance is named where the damage lies behind its name.
+        Ok((header, Some(damage))) => damage.with_instance(header.instance),
+        Err(refusal) => refusal,
+    };
+    // Without the mark it is some other kind of file; a data set without any frame is taken only when whole.
+    if bytes.get(128..132) != Some(b"DICM") {
+        return Found::Foreign;
     }
+    let message = format!("{}: {}", path.display(), refusal.message);
+    Found::Damaged(Refusal { message, ..refusal })
 }
 
 fn head(path: &Path) -> io::Result<Vec<u8>> {

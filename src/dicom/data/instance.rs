@@ -1,11 +1,13 @@
 //! One classic MR image: header, place, decoded and rescaled pixels.
 
+use std::collections::BTreeMap;
+
 use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use rayon::prelude::*;
 
-use super::header::{header_of, is_own_object};
+use super::header::{header_of, is_own_object, read_header};
 use super::pixels::Image;
 use super::refusal::{Refusal, RefusalCode, Refusals};
 use super::values::{exactly, integer, invalid, missing, tag_name, text};
@@ -118,23 +120,63 @@ fn read(
 
 /// What is wanted and nothing else.
 fn check_kind(header: &InstanceHeader, wanted: Wanted) -> Result<(), Refusal> {
-    let tag = tag_name(tags::SOP_CLASS_UID);
-    match header.sop_class.as_str() {
-        sop_class if wanted.takes(sop_class) => Ok(()),
-        uids::ENHANCED_MR_IMAGE_STORAGE
-        | uids::ENHANCED_MR_COLOR_IMAGE_STORAGE
-        | uids::LEGACY_CONVERTED_ENHANCED_MR_IMAGE_STORAGE => {
-            let message = "this is an enhanced (multi-frame) MR object, which few planning systems can tie contours to; \
-                           export the series as classic MR images, one object a slice";
-            Err(Refusal::new(RefusalCode::EnhancedMr, message).with_tag(tag))
-        }
-        other => {
-            let modality = if header.modality.is_empty() { "unknown" } else { &header.modality };
+    if wanted.takes(&header.sop_class) {
+        return Ok(());
+    }
+    let mut others = Others::default();
+    others.add(header);
+    Err(others.refusal().with_tag(tag_name(tags::SOP_CLASS_UID)))
+}
+
+/// Objects that are no classic MR images: what kinds there are, for one sentence over all of them.
+#[derive(Debug, Default)]
+pub(super) struct Others {
+    /// Kinds in words, and how many there are of each.
+    kinds: BTreeMap<String, usize>,
+    /// Some of them are enhanced MR objects.
+    enhanced: bool,
+}
+
+impl Others {
+    /// One more, by its header.
+    pub fn add(&mut self, header: &InstanceHeader) {
+        let modality = if header.modality.is_empty() { "unknown" } else { &header.modality };
+        self.add_kind(&header.sop_class, format!("of modality {modality}"));
+    }
+
+    /// One more, of this kind in words.
+    pub fn add_kind(&mut self, sop_class: &str, kind: String) {
+        self.enhanced |= matches!(
+            sop_class,
+            uids::ENHANCED_MR_IMAGE_STORAGE
+                | uids::ENHANCED_MR_COLOR_IMAGE_STORAGE
+                | uids::LEGACY_CONVERTED_ENHANCED_MR_IMAGE_STORAGE
+        );
+        *self.kinds.entry(kind).or_default() += 1;
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
+    /// Kinds with their numbers, in words.
+    pub fn in_words(&self) -> String {
+        self.kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Why they are refused where there is nothing else: the same sentence for a folder and for what came over the network.
+    pub fn refusal(&self) -> Refusal {
+        let kinds = self.in_words();
+        if self.enhanced {
             let message = format!(
-                "this is not an MR image but an object of modality {modality} (SOP class {other}); send the T1 MR series"
+                "there are no classic MR images but other objects ({kinds}); export the enhanced MR series as classic MR \
+                 images, one object a slice"
             );
-            Err(Refusal::new(RefusalCode::NotMr, message).with_tag(tag))
+            return Refusal::new(RefusalCode::EnhancedMr, message);
         }
+        let message = format!("there are no MR images but {kinds}; contours are made on a T1 MR series only");
+        Refusal::new(RefusalCode::NotMr, message)
     }
 }
 
@@ -185,7 +227,7 @@ pub fn parse_instances<B: AsRef<[u8]> + Sync>(files: &[B]) -> Result<Vec<Instanc
     parse_all(files, Wanted::Mr)
 }
 
-/// As [`parse_instances`], for either use.
+/// As [`parse_instances`], for either use. Where no file is of the wanted kind, one refusal says so of them all.
 pub(super) fn parse_all<B: AsRef<[u8]> + Sync>(files: &[B], wanted: Wanted) -> Result<Vec<Instance>, Refusals> {
     let voxels: usize = files.par_iter().map(|bytes| declared_pixels(bytes.as_ref())).sum();
     if voxels > MAX_VOXELS {
@@ -203,5 +245,14 @@ pub(super) fn parse_all<B: AsRef<[u8]> + Sync>(files: &[B], wanted: Wanted) -> R
             Err(refusal) => refusals.push(refusal),
         }
     }
-    if refusals.is_empty() { Ok(instances) } else { Err(Refusals(refusals)) }
+    let of_another_kind = |r: &Refusal| matches!(r.code, RefusalCode::NotMr | RefusalCode::EnhancedMr);
+    if refusals.is_empty() {
+        Ok(instances)
+    } else if instances.is_empty() && refusals.iter().all(of_another_kind) {
+        let mut others = Others::default();
+        files.iter().flat_map(|bytes| read_header(bytes.as_ref())).for_each(|header| others.add(&header));
+        Err(others.refusal().into())
+    } else {
+        Err(Refusals(refusals))
+    }
 }

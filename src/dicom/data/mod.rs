@@ -24,6 +24,7 @@ mod pixels;
 mod profile;
 mod refusal;
 mod rtstruct;
+mod same;
 mod segmentation;
 mod series;
 mod stack;
@@ -42,6 +43,7 @@ pub use rtstruct::{
     Defect, DefectCode, ReadContour, ReadRoi, RoiContours, StructureSet, StructureSetMeta, read_rtstruct,
     validate_rtstruct, write_rtstruct,
 };
+pub use same::same_object;
 pub use segmentation::{ReadSegment, ReadSegmentation, Segment, read_segmentation, write_segmentation};
 pub use series::{Series, SeriesAttributes, SlicePlanes, SliceRef, assemble};
 

@@ -17,7 +17,7 @@ use crate::dicom::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 use crate::ids::{InstanceUid, SeriesUid};
 
 /// A data set of a file that inflates beyond this is refused (an MR slice has a few megabytes).
-const MAX_INFLATED: usize = 256 << 20;
+pub(super) const MAX_INFLATED: usize = 256 << 20;
 
 /// Transfer syntaxes that are read here, and whether their pixels are always exact.
 const READ: [(&str, bool); 11] = [

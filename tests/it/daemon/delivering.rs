@@ -53,6 +53,72 @@ async fn a_series_comes_back_as_one_structure_set_however_often_it_is_routed() {
     running.daemon.stop().await;
 }
 
+/// Everything that a PACS got from a daemon for a sagittal series: derived slices and structure set.
+async fn results_of_a_sagittal_series(t: &TestStore) -> Vec<ObjectToSend> {
+    let (pacs_listener, pacs_port) = listener().await;
+    let pacs = Pacs::accepting();
+    pacs.listen(pacs_listener);
+    let running = start(t, pacs_port, &Arc::new(Threshold::default()), listener().await.0);
+    send_all(&running.to, &objects(&series("1.2.826.2", true))).await;
+    until(t, CaseState::Delivered).await;
+    running.daemon.stop().await;
+    let kept = pacs.kept.lock().unwrap();
+    let object = |o: &Received| ObjectToSend {
+        sop_class: o.sop_class.clone(),
+        instance: o.instance.clone(),
+        transfer_syntax: o.transfer_syntax.clone(),
+        bytes: o.dataset.clone(),
+    };
+    kept.iter().map(object).collect()
+}
+
+fn is_own(object: &ObjectToSend) -> bool {
+    let file = part10_file(&object.sop_class, &object.instance, &object.transfer_syntax, &object.bytes).unwrap();
+    is_own_object(&read_received_header(&file, 1 << 20).unwrap().0)
+}
+
+async fn own_objects_ignored(t: &TestStore) -> i64 {
+    let count = "select count(*) from audit where event = 'own_object_ignored'";
+    sqlx::query_scalar(count).fetch_one(&mut t.sql().await).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_objects_are_known_by_their_header_after_the_loss_of_the_database() {
+    let results = results_of_a_sagittal_series(&TestStore::new().await).await;
+    assert!(results.len() > 10 && results.iter().all(is_own));
+    let fresh = TestStore::new().await;
+    let running = start(&fresh, 1, &Arc::new(Threshold::default()), listener().await.0);
+    send_all(&running.to, &results).await;
+    assert_eq!(cases(&fresh).await.len(), 0);
+    assert_eq!(own_objects_ignored(&fresh).await, results.len() as i64);
+    running.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_objects_are_known_by_their_uids_when_an_archive_changed_their_header() {
+    let t = TestStore::new().await;
+    let mut results = results_of_a_sagittal_series(&t).await;
+    for object in &mut results {
+        // Manufacturer (0008,0070), eight letters, becomes another one.
+        let mut data = object.bytes.to_vec();
+        let at = data.windows(8).position(|w| w == b"contourd").unwrap();
+        assert!(data[..at].windows(4).any(|w| w == [8, 0, 0x70, 0]) && at < 1000, "it is somewhere else: {at}");
+        data[at..at + 8].copy_from_slice(b"archivex");
+        object.bytes = data.into();
+    }
+    assert!(!results.iter().any(is_own));
+    let running = start(&t, 1, &Arc::new(Threshold::default()), listener().await.0);
+    send_all(&running.to, &results).await;
+    assert_eq!((cases(&t).await.len(), own_objects_ignored(&t).await), (1, results.len() as i64));
+    running.daemon.stop().await;
+    // It is the records that know them: where there are none, they are images like any other.
+    let fresh = TestStore::new().await;
+    let running = start(&fresh, 1, &Arc::new(Threshold::default()), listener().await.0);
+    send_all(&running.to, &results[..3]).await;
+    assert_eq!((cases(&fresh).await.len(), own_objects_ignored(&fresh).await), (1, 0));
+    running.daemon.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_structure_set_follows_the_last_derived_slice_even_when_one_is_taken_late() {
     let t = TestStore::new().await;

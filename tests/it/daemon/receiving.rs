@@ -43,41 +43,64 @@ async fn what_is_not_fit_is_refused_on_the_case_with_the_reason_of_the_command_l
     let t = TestStore::new().await;
     let (own, _) = listener().await;
     let running = start(&t, 1, &Arc::new(Threshold::default()), own);
-    let mut files = series("1.2.826.2", false);
-    files.remove(5);
-    send_all(&running.to, &objects(&files)).await;
+    let mut gap = series("1.2.826.2", false);
+    gap.remove(5);
+    send_all(&running.to, &objects(&gap)).await;
     let case = until(&t, CaseState::Refused).await;
-    let bytes: Vec<&[u8]> = files.iter().map(|f| f.bytes.as_slice()).collect();
-    let expected = assemble(parse_instances(&bytes).unwrap()).unwrap_err();
-    assert_eq!(case.reason.as_deref(), Some(expected.to_string().as_str()));
-    assert_eq!(case.refusals, serde_json::to_value(&expected.0).unwrap());
+    assert_eq!(case.reason, Some(said_of_a_folder(&gap)));
     assert_eq!(case.refusals[0]["code"], "missing_slice");
 
-    let mut cut = objects(&series("1.2.826.3", false));
-    let whole = cut[4].clone();
-    cut[4].bytes = cut[4].bytes.slice(..cut[4].bytes.len() - 100);
-    let outcomes = send(&running.to, &title("MR1"), &cut).await.unwrap();
+    let mut cut = series("1.2.826.3", false);
+    let whole = objects(&cut[4..5]).remove(0);
+    let length = cut[4].bytes.len() - 100;
+    cut[4].bytes.truncate(length);
+    let outcomes = send(&running.to, &title("MR1"), &objects(&cut)).await.unwrap();
     let refused: Vec<usize> = (0..12).filter(|n| outcomes[*n] != SendOutcome::Stored).collect();
     assert_eq!(refused, [4], "{outcomes:?}");
     let case = until_series(&t, "1.2.826.3").await;
     assert_eq!(case.refusals[0]["code"], "truncated", "{:?}", case.reason);
     assert_eq!(case.refusals[0]["instance"], whole.instance.as_str());
+    assert_eq!(case.reason, Some(said_of_a_folder(&cut)));
     send_all(&running.to, &[whole]).await;
     while !cases(&t).await.iter().any(|c| c.series_uid == "1.2.826.3" && c.state == CaseState::Delivering) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 
-    let mut ct = objects(&series("1.2.826.4", false));
-    for object in &mut ct {
-        let mut data = object.bytes.to_vec();
-        let at = data.windows(27).position(|w| w.starts_with(b"1.2.840.10008.5.1.4.1.1.4\0")).unwrap();
-        data[at..at + 26].copy_from_slice(b"1.2.840.10008.5.1.4.1.1.2\0");
-        (object.sop_class, object.bytes) = (CT.into(), data.into());
+    let mut ct = series("1.2.826.4", false);
+    for file in &mut ct {
+        // SOP class, in the file meta information and in the data set, and modality.
+        replace(&mut file.bytes, b"1.2.840.10008.5.1.4.1.1.4\0", b"1.2.840.10008.5.1.4.1.1.2\0");
+        replace(&mut file.bytes, b"\x08\0\x60\0\x02\0\0\0MR", b"\x08\0\x60\0\x02\0\0\0CT");
     }
-    send_all(&running.to, &ct).await;
+    let mut objects = objects(&ct);
+    objects.iter_mut().for_each(|object| object.sop_class = CT.into());
+    send_all(&running.to, &objects).await;
     let case = until_series(&t, "1.2.826.4").await;
     assert_eq!(case.refusals[0]["code"], "not_mr", "{:?}", case.reason);
+    assert_eq!(case.reason, Some(said_of_a_folder(&ct)));
+    assert!(case.reason.unwrap().starts_with("there are no MR images but 12 of modality CT; "));
     running.daemon.stop().await;
+}
+
+/// Puts bytes in the place of others, wherever they are.
+fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
+    let places: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(from)).collect();
+    assert!(!places.is_empty(), "{from:02x?} is not there");
+    places.into_iter().for_each(|at| bytes[at..at + to.len()].copy_from_slice(to));
+}
+
+/// What `contourd segment` says of these files in a folder, less their paths.
+fn said_of_a_folder(files: &[EncodedInstance]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    for (n, file) in files.iter().enumerate() {
+        std::fs::write(folder.path().join(format!("{n:02}.dcm")), &file.bytes).unwrap();
+    }
+    let refusals = read_folder(folder.path()).and_then(assemble).unwrap_err();
+    let mut said = refusals.to_string();
+    for n in 0..files.len() {
+        said = said.replace(&format!("{}: ", folder.path().join(format!("{n:02}.dcm")).display()), "");
+    }
+    said
 }
 
 async fn until_series(t: &TestStore, series: &str) -> Case {
@@ -185,5 +208,61 @@ async fn what_comes_again_is_told_when_it_came_another_way_and_is_kept_again_whe
     for row in t.pg.instances_of("1.2.826.2", 1).await.unwrap() {
         assert!(t.blobs.get(&row.blob_key, &row.sha256).await.is_ok(), "{}", row.blob_key);
     }
+    running.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_image_in_another_transfer_syntax_is_there_already_and_another_image_is_a_conflict() {
+    let t = TestStore::new().await;
+    let running = start(&t, 1, &Arc::new(Threshold::default()), listener().await.0);
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let tool = |program: &str, args: &[&str]| {
+        run(std::process::Command::new(program).args(args).current_dir(folder.path()));
+    };
+    std::fs::write(path("sent.dcm"), &series("1.2.826.2", false)[3].bytes).unwrap();
+    tool("dcmconv", &["+ti", "sent.dcm", "implicit.dcm"]);
+    tool("dcmconv", &["+te", "sent.dcm", "explicit.dcm"]);
+    tool("dcmcjpeg", &["+e1", "explicit.dcm", "jpeg.dcm"]);
+    tool("dcmcrle", &["explicit.dcm", "rle.dcm"]);
+    // Other pixels, and another patient, under the same UID.
+    let mut pixels = std::fs::read(path("explicit.dcm")).unwrap();
+    *pixels.last_mut().unwrap() ^= 1;
+    std::fs::write(path("pixels.dcm"), pixels).unwrap();
+    tool("dcmcjpeg", &["+e1", "pixels.dcm", "other-jpeg.dcm"]);
+    std::fs::copy(path("explicit.dcm"), path("patient.dcm")).unwrap();
+    tool("dcmodify", &["-nb", "-m", "0010,0020=Q-9", "patient.dcm"]);
+    let mut syntaxes = std::collections::BTreeSet::new();
+    for (name, status) in [
+        ("implicit.dcm", None),
+        ("explicit.dcm", None),
+        ("jpeg.dcm", None),
+        ("rle.dcm", None),
+        ("pixels.dcm", Some(0xA900)),
+        ("other-jpeg.dcm", Some(0xA900)),
+        ("patient.dcm", Some(0xA900)),
+    ] {
+        let object = ObjectToSend::from_part10(&Bytes::from(std::fs::read(path(name)).unwrap())).unwrap();
+        syntaxes.insert(object.transfer_syntax.clone());
+        let outcome = send(&running.to, &title("MR1"), &[object]).await.unwrap().remove(0);
+        match status {
+            None => assert_eq!(outcome, SendOutcome::Stored, "{name}"),
+            Some(expected) => assert!(
+                matches!(&outcome, SendOutcome::Failed { status: Some(status), .. } if *status == expected),
+                "{name}: {outcome:?}"
+            ),
+        }
+    }
+    assert_eq!(syntaxes.len(), 4, "{syntaxes:?}");
+    let told: Vec<String> = sqlx::query_scalar(
+        "select detail->>'transfer_syntax' from audit where event = 'instance_sent_in_another_encoding' order by id",
+    )
+    .fetch_all(&mut t.sql().await)
+    .await
+    .unwrap();
+    assert_eq!(told, ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.5"]);
+    // What came first is what is kept.
+    let rows = t.pg.instances_of("1.2.826.2", 1).await.unwrap();
+    assert_eq!((rows.len(), rows[0].transfer_syntax.as_str()), (1, "1.2.840.10008.1.2"));
     running.daemon.stop().await;
 }

@@ -101,3 +101,58 @@ async fn a_part_of_the_daemon_that_ends_in_a_fault_is_told_at_once_with_its_name
     running.daemon.stop().await;
     assert_eq!(cases(&t).await[0].state, CaseState::Segmenting);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_that_ends_the_daemon_again_and_again_fails_in_sight_and_one_end_is_not_its_fault() {
+    let t = TestStore::new().await;
+    let (pacs_listener, pacs_port) = listener().await;
+    Pacs::accepting().listen(pacs_listener);
+    let segmenter = Arc::new(Threshold::default());
+    let mut running = start(&t, pacs_port, &segmenter, listener().await.0);
+    // As many ends of the daemon as are allowed: more than there are attempts.
+    let ends = i64::from(contourd::service::JobsConfig::default().max_interruptions);
+    for (series, ended, state) in
+        [("1.2.826.2", ends - 1, CaseState::Delivered), ("1.2.826.3", ends, CaseState::Failed)]
+    {
+        segmenter.stuck.store(true, Ordering::SeqCst);
+        send_all(&running.to, &objects(&self::series(series, false))).await;
+        until(&t, CaseState::Segmenting).await;
+        running.daemon.stop().await;
+        // What a kill leaves: a job that somebody holds who is not heard of any more.
+        sqlx::query(
+            "update jobs set state = 'leased', attempts = attempts + 1, interruptions = $1, lease_holder = $2,
+                             lease_until = clock_timestamp() where state = 'ready'",
+        )
+        .bind(i32::try_from(ended).unwrap())
+        .bind(uuid::Uuid::new_v4())
+        .execute(&mut t.sql().await)
+        .await
+        .unwrap();
+        segmenter.stuck.store(false, Ordering::SeqCst);
+        running = start(&t, pacs_port, &segmenter, listener().await.0);
+        let case = until(&t, state).await;
+        let reason = case.reason.unwrap_or_default();
+        assert_eq!(reason.contains("the daemon ended 21 times"), state == CaseState::Failed, "{reason}");
+    }
+    running.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_a_refused_instance_that_cannot_be_read_fails_the_case_in_sight() {
+    let t = TestStore::new().await;
+    let segmenter = Arc::new(Threshold::default());
+    let running = start(&t, 1, &segmenter, listener().await.0);
+    send_all(&running.to, &objects(&series("1.2.826.2", false))).await;
+    // As another version may have written it.
+    sqlx::query(
+        "insert into refused_instances (series_uid, sop_instance_uid, refusal)
+         values ('1.2.826.2', '1.2.826.2.99', '{\"code\": \"of_another_version\", \"message\": \"\"}')",
+    )
+    .execute(&mut t.sql().await)
+    .await
+    .unwrap();
+    let reason = until(&t, CaseState::Failed).await.reason.unwrap();
+    assert!(reason.contains("refused when it came") && reason.contains("of_another_version"), "{reason}");
+    assert_eq!(segmenter.runs.load(Ordering::SeqCst), 0, "it was contoured as if it were whole");
+    running.daemon.stop().await;
+}

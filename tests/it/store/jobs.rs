@@ -76,7 +76,7 @@ async fn an_expired_lease_goes_to_another_worker_and_the_first_one_records_nothi
     t.pg.extend_job(case, slow, Duration::ZERO).await.unwrap();
     tokio::time::sleep(Duration::from_millis(5)).await;
     let again = t.pg.claim_job(quick, LEASE).await.unwrap().unwrap();
-    assert_eq!((again.case.id, again.attempt), (case, 2));
+    assert_eq!((again.case.id, again.attempt, again.interruptions), (case, 1, 1));
 
     let result = made(&t, case, 0, "slow").await;
     let lost = t.pg.finish_job(case, slow, &going_to(&result, &to(&["PACS"]))).await.unwrap_err();
@@ -117,13 +117,38 @@ async fn leases_of_a_killed_daemon_do_not_hold_up_the_next_one() {
     let case = claimed(&t, "1.2.1", holder).await.case.id;
     t.killed_and_opened_again().await;
     let next = Uuid::new_v4();
-    assert_eq!(t.pg.claim_job(next, LEASE).await.unwrap().unwrap().attempt, 2);
+    let again = t.pg.claim_job(next, LEASE).await.unwrap().unwrap();
+    assert_eq!((again.attempt, again.interruptions), (1, 1), "a killed daemon is no attempt of the case's own");
     let result = made(&t, case, 0, "r").await;
     t.pg.finish_job(case, next, &going_to(&result, &to(&["PACS"]))).await.unwrap();
     assert_eq!(due(&t, next, "PACS").await.len(), 1);
     assert_eq!(due(&t, Uuid::new_v4(), "PACS").await, [], "a leased delivery was given away");
     t.killed_and_opened_again().await;
     assert_eq!(due(&t, Uuid::new_v4(), "PACS").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_job_that_was_interrupted_more_than_once_lets_the_others_go_first() {
+    let mut t = TestStore::new().await;
+    let holder = Uuid::new_v4();
+    let first = claimed(&t, "1.2.1", holder).await.case.id;
+    for n in 0..3 {
+        take(&t, "1.2.22", 900 + n).await;
+    }
+    let second = t.pg.queue_silent_series(Duration::ZERO).await.unwrap().remove(0);
+    t.killed_and_opened_again().await;
+    let once = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
+    assert_eq!((once.case.id, once.interruptions), (first, 1), "one interruption is anybody's");
+    t.killed_and_opened_again().await;
+    let other = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
+    assert_eq!((other.case.id, other.attempt, other.interruptions), (second, 1, 0));
+    let twice = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
+    assert_eq!((twice.case.id, twice.attempt, twice.interruptions), (first, 1, 2));
+    // A person who asks for another try gets all of them.
+    t.pg.fail_job(first, holder, "given up").await.unwrap();
+    t.pg.retry_case(first).await.unwrap();
+    let anew = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
+    assert_eq!((anew.case.id, anew.attempt, anew.interruptions), (first, 1, 0));
 }
 
 #[tokio::test]
