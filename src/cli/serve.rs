@@ -49,8 +49,10 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
 }
 
 async fn serve(config: Config, runtime: &Runtime, recipes: Recipes) -> anyhow::Result<()> {
+    // Before the store: whoever stops us while the private PostgreSQL server starts must not leave it behind.
+    let asked = asked_to_stop()?;
     let store = Arc::new(Store::open(&config.store).await?);
-    let served = serve_over(&store, config, runtime, recipes).await;
+    let served = serve_over(&store, config, runtime, recipes, asked).await;
     // Also after a failed start: the private PostgreSQL server must not outlive us.
     store.close().await?;
     served?;
@@ -58,9 +60,33 @@ async fn serve(config: Config, runtime: &Runtime, recipes: Recipes) -> anyhow::R
     Ok(())
 }
 
-async fn serve_over(store: &Arc<Store>, config: Config, runtime: &Runtime, recipes: Recipes) -> anyhow::Result<()> {
+/// From now on SIGTERM and SIGINT end nothing by themselves: one of them cancels this.
+fn asked_to_stop() -> anyhow::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let asked = CancellationToken::new();
+    let tell = asked.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tell.cancel();
+    });
+    Ok(asked)
+}
+
+async fn serve_over(
+    store: &Arc<Store>,
+    config: Config,
+    runtime: &Runtime,
+    recipes: Recipes,
+    asked: CancellationToken,
+) -> anyhow::Result<()> {
+    if asked.is_cancelled() {
+        tracing::info!("stopping before the start is complete");
+        return Ok(());
+    }
     let bind = |what: &'static str, at| async move {
         TcpListener::bind(at)
             .await
@@ -77,13 +103,7 @@ async fn serve_over(store: &Arc<Store>, config: Config, runtime: &Runtime, recip
         Daemon::start(Arc::clone(store), config.service, config.scp, dicom, Arc::new(recipes), shutdown.clone());
     let mut web = tokio::spawn(crate::web::serve(http, state, web_shutdown.clone()));
     tracing::info!("ready");
-    let asked = async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
-    let why = end(asked, daemon.fault(), &mut web).await;
+    let why = end(asked.cancelled(), daemon.fault(), &mut web).await;
     match &why {
         Ok(()) => tracing::info!("stopping"),
         Err(fault) => tracing::error!("stopping, because {fault:#}"),

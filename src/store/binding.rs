@@ -18,20 +18,26 @@ const NAME: &str = "identity";
 /// # Errors
 /// [`StoreError::File`].
 pub(super) fn identity_of(state_dir: &Path) -> Result<Uuid, StoreError> {
-    let path = state_dir.join(NAME);
-    let failed = |action| {
-        let path = path.clone();
-        move |source| StoreError::File { action, path, source }
-    };
-    match fs::read_to_string(&path) {
-        Ok(text) => text.trim().parse().map_err(|e| failed("cannot read")(io::Error::other(e))),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let identity = Uuid::new_v4();
-            mark(state_dir, &path, identity).map_err(failed("cannot write"))?;
-            Ok(identity)
-        }
-        Err(e) => Err(failed("cannot read")(e)),
+    if let Some(identity) = known_identity(state_dir)? {
+        return Ok(identity);
     }
+    let (path, identity) = (state_dir.join(NAME), Uuid::new_v4());
+    mark(state_dir, &path, identity).map_err(|source| StoreError::File { action: "cannot write", path, source })?;
+    Ok(identity)
+}
+
+/// The identity of a state directory that has one already.
+///
+/// # Errors
+/// [`StoreError::File`].
+pub(super) fn known_identity(state_dir: &Path) -> Result<Option<Uuid>, StoreError> {
+    let path = state_dir.join(NAME);
+    let read = match fs::read_to_string(&path) {
+        Ok(text) => text.trim().parse().map(Some).map_err(io::Error::other),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    };
+    read.map_err(|source| StoreError::File { action: "cannot read", path, source })
 }
 
 fn mark(state_dir: &Path, path: &Path, identity: Uuid) -> io::Result<()> {

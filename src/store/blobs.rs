@@ -119,12 +119,7 @@ impl Blobs {
     /// # Errors
     /// [`StoreError::File`] when the file system does not tell.
     pub fn free_bytes(&self) -> Result<u64, StoreError> {
-        let stat = rustix::fs::statvfs(&self.root).map_err(|e| StoreError::File {
-            action: "cannot measure the free space of",
-            path: self.root.clone(),
-            source: e.into(),
-        })?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        free_bytes(&self.root)
     }
 
     /// Makes `relative` below the root and syncs every directory from the root down to it.
@@ -146,6 +141,16 @@ impl Blobs {
         synced.insert(relative.to_owned());
         Ok(())
     }
+}
+
+/// Bytes that can still be written where `directory` is.
+pub(super) fn free_bytes(directory: &Path) -> Result<u64, StoreError> {
+    let stat = rustix::fs::statvfs(directory).map_err(|e| StoreError::File {
+        action: "cannot measure the free space of",
+        path: directory.to_owned(),
+        source: e.into(),
+    })?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 /// Makes a directory, if it is not there, and syncs the entry that names it.

@@ -42,26 +42,44 @@ impl Cluster {
     /// # Errors
     /// [`StoreError::Cluster`], saying what is missing and what to do.
     pub fn start(state_dir: &Path) -> Result<Self, StoreError> {
-        let home = state_dir.join("postgres");
-        let fail = |message: String| StoreError::Cluster { dir: home.clone(), message };
-        let owner = owner_of_the_server().map_err(fail)?;
-        if let Some(owner) = owner {
-            check_searchable(state_dir, owner).map_err(fail)?;
+        let cluster = Self::find(state_dir)?;
+        if let Some(owner) = cluster.owner {
+            check_searchable(state_dir, owner).map_err(|why| cluster.fail(why))?;
         }
-        make_durable_directory(&home)?;
-        give(&home, owner).map_err(|e| fail(format!("cannot be given to its user: {e}")))?;
-        let data = home.join("data");
-        let made_with = std::fs::read_to_string(data.join("PG_VERSION")).ok();
-        let installed = installed_versions(Path::new(BINARIES));
-        let version = choose_version(&installed, made_with.as_deref()).map_err(fail)?;
-        let binaries = Path::new(BINARIES).join(version).join("bin");
-        let socket_dir = socket_directory(&home, &short_base());
-        let cluster = Self { home: home.clone(), socket_dir, binaries, owner };
-        if made_with.is_none() {
+        make_durable_directory(&cluster.home)?;
+        give(&cluster.home, cluster.owner).map_err(|e| cluster.fail(format!("cannot be given to its user: {e}")))?;
+        if !cluster.is_made() {
             cluster.initialise()?;
         }
         cluster.restart()?;
         Ok(cluster)
+    }
+
+    /// The server of a state directory, whether it is made or not; nothing is made or started.
+    ///
+    /// # Errors
+    /// [`StoreError::Cluster`], saying what is missing and what to do.
+    pub(super) fn find(state_dir: &Path) -> Result<Self, StoreError> {
+        let home = state_dir.join("postgres");
+        let fail = |message: String| StoreError::Cluster { dir: home.clone(), message };
+        let owner = owner_of_the_server().map_err(fail)?;
+        let made_with = std::fs::read_to_string(home.join("data/PG_VERSION")).ok();
+        let installed = installed_versions(Path::new(BINARIES));
+        let version = choose_version(&installed, made_with.as_deref()).map_err(fail)?;
+        let binaries = Path::new(BINARIES).join(version).join("bin");
+        let socket_dir = socket_directory(&home, &short_base());
+        Ok(Self { home, socket_dir, binaries, owner })
+    }
+
+    /// Whether its data directory is there.
+    pub(super) fn is_made(&self) -> bool {
+        self.data().join("PG_VERSION").exists()
+    }
+
+    /// Whose programs it is run with: "PostgreSQL 15".
+    pub(super) fn version(&self) -> String {
+        let version = self.binaries.parent().and_then(Path::file_name).unwrap_or_default();
+        format!("PostgreSQL {}", version.to_string_lossy())
     }
 
     /// How to connect to the database `name`.

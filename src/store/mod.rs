@@ -9,6 +9,7 @@
 //! - `intake`: acknowledged instances and when a series is complete; `damaged`: those that were refused;
 //!   `jobs`: leases and results; `outbox`: deliveries.
 //! - `retry`: another attempt when a person asks for it.
+//! - `look`: what can be told without changing anything.
 //! - `review`, `view`: what the web shows and records.
 
 mod binding;
@@ -19,6 +20,7 @@ mod damaged;
 mod error;
 mod intake;
 mod jobs;
+mod look;
 mod outbox;
 mod owner;
 mod postgres;
@@ -43,6 +45,7 @@ pub use config::StoreConfig;
 pub use error::{ErrorClass, StoreError};
 pub use intake::{Arrival, Intake, KnownInstance, NewInstance};
 pub use jobs::{CaseResult, ClaimedJob, Finished, NewResult, NewStructure};
+pub use look::{Sight, look_at_database, look_at_disk};
 pub use outbox::{Attempt, Delivery, DeliveryItem};
 pub use postgres::PgStore;
 pub use retry::{Retriable, Retried};
@@ -75,12 +78,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`], saying what is missing and what to do.
     pub async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
-        // The server works in its own directory: every path is made absolute here.
-        let state_dir = std::path::absolute(&config.state_dir).map_err(|source| StoreError::File {
-            action: "cannot find",
-            path: config.state_dir.clone(),
-            source,
-        })?;
+        let state_dir = absolute(&config.state_dir)?;
         let (dir, private) = (state_dir.clone(), config.url.is_none());
         let (lock, identity) = blocking(&state_dir, move || {
             owner::check_user(&dir, private)?;
@@ -90,11 +88,7 @@ impl Store {
         let blobs = Blobs::open(&state_dir.join("blobs"))?;
         let (pg, cluster) = match &config.url {
             Some(url) => {
-                let options = url
-                    .reveal()
-                    .parse()
-                    .map_err(|source| StoreError::Database { action: "be named by store.url", source })?;
-                let pg = PgStore::open(options, config.connections).await?;
+                let pg = PgStore::open(postgres::named_by(url)?, config.connections).await?;
                 pg.bind(identity, &state_dir).await?;
                 (pg, None)
             }
@@ -158,6 +152,15 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// The private server works in its own directory: every path is made absolute.
+fn absolute(state_dir: &Path) -> Result<PathBuf, StoreError> {
+    std::path::absolute(state_dir).map_err(|source| StoreError::File {
+        action: "cannot find",
+        path: state_dir.to_owned(),
+        source,
+    })
 }
 
 /// The database on a private server that runs.

@@ -2,15 +2,20 @@
 
 use std::time::Duration;
 
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgPool, Row};
 
 use uuid::Uuid;
 
 use super::{Case, StoreError};
+use crate::ids::Phi;
 
 /// Name of the database on the private server.
 pub(super) const DATABASE: &str = "contourd";
+
+/// The schema, step by step.
+static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// The database. Cheap to clone; the queries are in the files of their subject.
 #[derive(Debug, Clone)]
@@ -34,17 +39,8 @@ impl PgStore {
             .map_err(|source| StoreError::Database { action: "be reached", source })?;
         let store = Self { pool };
         store.check_durability().await?;
-        sqlx::migrate!().run(&store.pool).await?;
+        MIGRATIONS.run(&store.pool).await?;
         Ok(store)
-    }
-
-    /// Whether the server answers.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`] when it does not.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("select 1").execute(&self.pool).await.map_err(failed("answer"))?;
-        Ok(())
     }
 
     /// Writes one line of the audit trail. No patient data in `detail`.
@@ -78,7 +74,7 @@ impl PgStore {
         self.pool.close().await;
     }
 
-    async fn check_durability(&self) -> Result<(), StoreError> {
+    pub(super) async fn check_durability(&self) -> Result<(), StoreError> {
         for (setting, query) in [
             ("fsync", "select current_setting('fsync')"),
             ("full_page_writes", "select current_setting('full_page_writes')"),
@@ -92,6 +88,42 @@ impl PgStore {
         }
         Ok(())
     }
+
+    /// How many migrations of this version the database does not have yet; `None` for a database without any. Reads only.
+    ///
+    /// # Errors
+    /// [`StoreError::Migration`] for a database that this version cannot bring to its own.
+    pub(super) async fn missing_migrations(&self) -> Result<Option<usize>, StoreError> {
+        const ACTION: &str = "tell its migrations";
+        let begun: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(failed(ACTION))?;
+        if !begun {
+            return Ok(None);
+        }
+        let made: Vec<(i64, Vec<u8>, bool)> =
+            sqlx::query_as("select version, checksum, success from _sqlx_migrations order by version")
+                .fetch_all(&self.pool)
+                .await
+                .map_err(failed(ACTION))?;
+        for (version, checksum, success) in &made {
+            match MIGRATIONS.iter().find(|migration| migration.version == *version) {
+                None => return Err(MigrateError::VersionMissing(*version).into()),
+                Some(_) if !success => return Err(MigrateError::Dirty(*version).into()),
+                Some(known) if *known.checksum != **checksum => {
+                    return Err(MigrateError::VersionMismatch(*version).into());
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(Some(MIGRATIONS.iter().count() - made.len()))
+    }
+}
+
+/// How to connect to the database of `store.url`.
+pub(super) fn named_by(url: &Phi<String>) -> Result<PgConnectOptions, StoreError> {
+    url.reveal().parse().map_err(|source| StoreError::Database { action: "be named by store.url", source })
 }
 
 /// Makes our database on the private server, if it is not there.

@@ -4,14 +4,33 @@ use std::path::Path;
 
 use contourd::anatomy::Structure;
 
-use crate::support::{contourd, open_folder};
-use crate::system::{Pacs, coarse_config, damage, free_port};
+use crate::store::TestStore;
+use crate::support::{contourd, files_in, open_folder};
+use crate::system::{Daemon, Pacs, Postgres, Setup, coarse_config, coarse_model, damage, free_port};
 
 /// `contourd doctor`: its status, its lines, and what it says on standard error.
 fn doctor(config: &Path) -> (Option<i32>, String, String) {
-    let out = contourd().args(["doctor", "--config"]).arg(config).output().unwrap();
+    doctor_with(config, None)
+}
+
+fn doctor_with(config: &Path, database: Option<&str>) -> (Option<i32>, String, String) {
+    let mut contourd = contourd();
+    contourd.args(["doctor", "--config"]).arg(config).env_remove("CONTOURD_DATABASE_URL");
+    let out = contourd.envs(database.map(|url| ("CONTOURD_DATABASE_URL", url))).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (out.status.code(), text(&out.stdout), text(&out.stderr))
+}
+
+/// A configuration over this state directory with a model that cannot be loaded: the checks of models, which take their
+/// time, end at once.
+fn without_models(folder: &Path, state: &Path) -> std::path::PathBuf {
+    let config = folder.join("contourd.toml");
+    let models = folder.join("no-models");
+    std::fs::create_dir_all(models.join("none")).unwrap();
+    std::fs::write(models.join("none/card.toml"), "format = 1\n").unwrap();
+    let models = format!("[models]\ndir = {models:?}\ndefault = \"none\"\n");
+    std::fs::write(&config, models + &site(state, free_port())).unwrap();
+    config
 }
 
 /// A line that begins so and goes on so.
@@ -44,7 +63,7 @@ fn doctor_finds_a_healthy_installation_in_order() {
         ("models of the configuration", "oar-head-v1"),
         ("model oar-head-v1", "card sha256"),
         ("golden case of oar-head-v1", "every class found"),
-        ("database and disk", "private server"),
+        ("disk", "MiB free"),
         ("destination pacs", "answers C-ECHO"),
     ] {
         assert!(has_line(&lines, &format!("ok    {check}: "), words), "{check} is missing from:\n{lines}");
@@ -52,8 +71,11 @@ fn doctor_finds_a_healthy_installation_in_order() {
     for structure in Structure::ALL {
         assert!(has_line(&lines, "      ", structure.name()), "{} is not in the table:\n{lines}", structure.name());
     }
-    assert!(!lines.contains("FAIL") && lines.ends_with("everything is in order\n"), "{lines}");
-    assert!(!state.join("postgres/data/postmaster.pid").exists(), "the database of the check was stopped again");
+    // Before the first start there is nothing to look at, and looking makes nothing.
+    assert!(has_line(&lines, "--    database: not checked: ", "makes a private server (PostgreSQL "), "{lines}");
+    assert!(!lines.contains("FAIL"), "{lines}");
+    assert!(lines.ends_with("everything that could be checked is in order, 1 could not\n"), "{lines}");
+    assert!(!state.exists(), "a state directory was made");
 }
 
 #[test]
@@ -68,7 +90,7 @@ fn doctor_names_everything_that_is_broken() {
     }
     assert!(has_line(&lines, "FAIL  destination pacs: ", "cannot connect"), "{lines}");
     // One fault hides no other check.
-    for check in ["configuration", "library", "database and disk"] {
+    for check in ["configuration", "library", "disk"] {
         assert!(has_line(&lines, &format!("ok    {check}: "), ""), "{check} is missing from:\n{lines}");
     }
     assert!(!lines.contains("golden case") && !lines.contains("in order"), "{lines}");
@@ -105,4 +127,59 @@ fn doctor_finds_a_model_that_serve_could_not_load() {
     let (status, lines, said) = doctor(&file);
     assert!(has_line(&lines, "FAIL  models of the configuration: ", "brain-9"), "{lines}{said}");
     assert_eq!(status, Some(1));
+}
+
+#[test]
+fn doctor_asks_the_database_of_a_running_daemon_and_disturbs_nothing() {
+    let folder = open_folder();
+    let models = folder.path().join("models");
+    let model = coarse_model(&models);
+    let setup = Setup { pacs: free_port(), quiet_seconds: 30, models: (&models, model), database: None };
+    let mut daemon = Daemon::start(&setup);
+    let config = without_models(folder.path(), &daemon.state_dir());
+    let before = daemon.postmaster();
+    let (_, lines, _) = doctor(&config);
+    for words in
+        ["the private server of a running contourd answers", "schema is that of this version", "it belongs to "]
+    {
+        assert!(has_line(&lines, "ok    database: ", words), "{words}: {lines}");
+    }
+    assert_eq!(daemon.postmaster(), before, "the server was started anew");
+    assert!(daemon.api("cases").is_some(), "the daemon goes on");
+    assert!(daemon.terminate());
+    let (_, lines, _) = doctor(&config);
+    assert!(has_line(&lines, "--    database: not checked: ", "is stopped"), "{lines}");
+    assert!(!daemon.state_dir().join("postgres/data/postmaster.pid").exists(), "the server was started");
+}
+
+#[test]
+fn doctor_binds_no_database_and_writes_nothing_to_it() {
+    let folder = open_folder();
+    let (postgres, state) = (Postgres::start(), folder.path().join("state"));
+    let config = without_models(folder.path(), &state);
+    let (_, lines, _) = doctor_with(&config, Some(&postgres.url()));
+    assert!(
+        has_line(&lines, "ok    database: ", "the configured server answers and is durable; it is empty"),
+        "{lines}"
+    );
+    assert_eq!(postgres.sql("select count(*) from pg_tables where schemaname = 'public'"), ["0"]);
+    assert!(!state.exists());
+    // As after a version of the future, and with a state directory that is not its own.
+    postgres.sql("create table _sqlx_migrations (version bigint, checksum bytea, success boolean)");
+    postgres.sql("insert into _sqlx_migrations values (99999999, '', true)");
+    let (status, lines, _) = doctor_with(&config, Some(&postgres.url()));
+    assert!(has_line(&lines, "FAIL  database: ", "99999999") && status == Some(1), "{lines}");
+    postgres.crash();
+    let (_, lines, _) = doctor_with(&config, Some(&postgres.url()));
+    assert!(has_line(&lines, "FAIL  database: ", "could not be reached"), "{lines}");
+}
+
+#[tokio::test]
+async fn doctor_finds_a_database_that_belongs_to_another_directory() {
+    let t = TestStore::new().await;
+    let folder = open_folder();
+    let config = without_models(folder.path(), &folder.path().join("state"));
+    let (_, lines, _) = doctor_with(&config, Some(&t.url()));
+    assert!(has_line(&lines, "FAIL  database: ", "belongs to another state directory"), "{lines}");
+    assert_eq!(files_in(folder.path()).len(), 2, "something was made");
 }

@@ -73,6 +73,13 @@ impl TestStore {
         self.state_dir().join("blobs")
     }
 
+    /// The private server as a configured database: by its own socket.
+    pub fn url(&self) -> String {
+        let options = self.cluster().unwrap().options("contourd");
+        let socket = options.get_socket().unwrap().display().to_string().replace('/', "%2F");
+        format!("postgres://{}@localhost:{}/contourd?host={socket}", options.get_username(), options.get_port())
+    }
+
     /// A connection beside the store's, for what the store does not let one do.
     pub async fn sql(&self) -> PgConnection {
         PgConnection::connect_with(&self.cluster().unwrap().options("contourd")).await.unwrap()

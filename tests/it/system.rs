@@ -1,4 +1,8 @@
-//! The whole system as a site runs it: the real daemon, a real PACS (Orthanc), real senders (DCMTK).
+//! The whole system as a site runs it: the real daemon, a real PACS (Orthanc), real senders (DCMTK), a database server of
+//! the site's own.
+
+mod pacs;
+mod postgres;
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -7,7 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
+
+pub use pacs::Pacs;
+pub use postgres::{Postgres, newest_binaries};
 
 use crate::support::{contourd, open_folder, run};
 
@@ -34,7 +41,7 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 /// GET or POST by curl; `None` when nobody answers or the status is an error.
 pub fn http(url: &str, body: Option<&Value>) -> Option<Value> {
     let mut curl = Command::new("curl");
-    curl.args(["-fsS", "--max-time", "60", url]);
+    curl.args(["-fsS", "--noproxy", "*", "--max-time", "60", url]);
     if let Some(body) = body {
         curl.args(["-H", "Content-Type: application/json", "-d", &body.to_string()]);
     }
@@ -45,10 +52,26 @@ pub fn http(url: &str, body: Option<&Value>) -> Option<Value> {
     if out.stdout.is_empty() { Some(Value::Null) } else { serde_json::from_slice(&out.stdout).ok() }
 }
 
+/// HTTP status and body of a GET; `None` when nobody answers.
+pub fn http_status(url: &str) -> Option<(u16, String)> {
+    let out = Command::new("curl")
+        .args(["-sS", "--noproxy", "*", "--max-time", "60", "-w", "\n%{http_code}", url])
+        .output()
+        .expect("curl is needed");
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    let (body, status) = said.rsplit_once('\n')?;
+    out.status.success().then(|| (status.parse().unwrap(), body.to_owned()))
+}
+
+/// Names and numbers of phantoms begin so. None may be in the daemon's log.
+const PATIENTS: [&str; 2] = ["PHANTOM^", "PHANTOM-"];
+
 /// A running contourd with a state folder of its own.
 pub struct Daemon {
     child: Child,
     folder: tempfile::TempDir,
+    /// The address of a database of the site's own.
+    database: Option<String>,
     pub dicom: u16,
     pub web: u16,
 }
@@ -59,17 +82,26 @@ pub struct Setup<'a> {
     pub quiet_seconds: u64,
     /// Folder of models and the name of the one to use.
     pub models: (&'a Path, &'a str),
+    /// `CONTOURD_DATABASE_URL`; `None`: the private server.
+    pub database: Option<String>,
 }
 
 impl Daemon {
     pub fn start(setup: &Setup) -> Self {
+        let mut daemon = Self::launch(setup);
+        daemon.wait_until_ready();
+        daemon
+    }
+
+    /// Starts it and does not wait until it is ready.
+    pub fn launch(setup: &Setup) -> Self {
         let folder = open_folder();
         let (dicom, web) = (free_port(), free_port());
         let (models, model) = setup.models;
         let text = format!(
             "[store]\nstate_dir = {state:?}\n[scp]\nlisten = \"127.0.0.1:{dicom}\"\n[web]\nlisten = \"127.0.0.1:{web}\"\n\
              [receive]\nquiet_seconds = {quiet}\nmin_free_mebibytes = 64\n\
-             [jobs]\nlease_seconds = 3\nmax_attempts = 1000\nretry_seconds = 1\n\
+             [jobs]\nlease_seconds = 3\nretry_seconds = 1\n\
              [sending]\nlease_seconds = 3\nfirst_retry_seconds = 1\nlongest_retry_seconds = 2\n\
              [models]\ndir = {models:?}\ndefault = {model:?}\n\
              [[destination]]\nname = \"pacs\"\nhost = \"127.0.0.1\"\nport = {pacs}\nae_title = \"PACS\"\n\
@@ -79,14 +111,14 @@ impl Daemon {
             pacs = setup.pacs,
         );
         std::fs::write(folder.path().join("contourd.toml"), text).unwrap();
-        let child = Self::spawn(contourd(), folder.path());
-        let mut daemon = Self { child, folder, dicom, web };
-        daemon.wait_until_ready();
-        daemon
+        let database = setup.database.clone();
+        let child = Self::spawn(contourd(), folder.path(), database.as_deref());
+        Self { child, folder, database, dicom, web }
     }
 
-    fn spawn(mut program: Command, folder: &Path) -> Child {
+    fn spawn(mut program: Command, folder: &Path, database: Option<&str>) -> Child {
         let log = File::options().create(true).append(true).open(folder.join("log")).unwrap();
+        program.env_remove("CONTOURD_DATABASE_URL").envs(database.map(|url| ("CONTOURD_DATABASE_URL", url)));
         program
             .args(["serve", "--config"])
             .arg(folder.join("contourd.toml"))
@@ -117,8 +149,14 @@ impl Daemon {
     pub fn kill_and_restart_as(&mut self, program: Command) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.child = Self::spawn(program, self.folder.path());
+        self.child = Self::spawn(program, self.folder.path(), self.database.as_deref());
         self.wait_until_ready();
+    }
+
+    /// SIGTERM, and its end: whether it ended in order.
+    pub fn terminate(&mut self) -> bool {
+        run(Command::new("kill").arg(self.child.id().to_string()));
+        self.child.wait().unwrap().success()
     }
 
     pub fn state_dir(&self) -> PathBuf {
@@ -180,91 +218,19 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         // An orderly end, so that the private PostgreSQL server goes, too.
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            let log = std::fs::read_to_string(self.log_file()).unwrap_or_default();
+        if let Ok(None) = self.child.try_wait() {
+            let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+            let _ = self.child.wait();
+        }
+        let log = std::fs::read_to_string(self.log_file()).unwrap_or_default();
+        if !std::thread::panicking() {
+            for words in PATIENTS {
+                assert!(!log.contains(words), "a patient is in the daemon's log: {words}");
+            }
+        } else {
             let last: Vec<&str> = log.lines().rev().take(40).collect();
             eprintln!("the daemon's last words:\n{}", last.into_iter().rev().collect::<Vec<_>>().join("\n"));
         }
-    }
-}
-
-/// An Orthanc with storage of its own.
-pub struct Pacs {
-    child: Child,
-    /// Its storage, which goes with it.
-    _folder: tempfile::TempDir,
-    pub dicom: u16,
-    pub web: u16,
-}
-
-impl Pacs {
-    /// `route` is the DICOM port of a contourd that gets everything that is stored here.
-    pub fn start(dicom: u16, route: Option<u16>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let web = free_port();
-        let lua = folder.path().join("route.lua");
-        let forward = "function OnStoredInstance(instanceId, tags, metadata, origin)\n  SendToModality(instanceId, 'contourd')\nend\n";
-        std::fs::write(&lua, if route.is_some() { forward } else { "" }).unwrap();
-        let config = json!({
-            "StorageDirectory": folder.path(), "IndexDirectory": folder.path(), "DicomAet": "PACS", "DicomPort": dicom,
-            "HttpPort": web, "RemoteAccessAllowed": false, "AuthenticationEnabled": false, "Plugins": [],
-            "OverwriteInstances": false, "LuaScripts": [lua],
-            "DicomModalities": {"contourd": ["CONTOURD", "127.0.0.1", route.unwrap_or(1)]},
-        });
-        let file = folder.path().join("orthanc.json");
-        std::fs::write(&file, config.to_string()).unwrap();
-        let log = File::create(folder.path().join("log")).unwrap();
-        let child =
-            Command::new("Orthanc").arg(&file).stdout(Stdio::null()).stderr(log).spawn().expect("Orthanc is needed");
-        let pacs = Self { child, _folder: folder, dicom, web };
-        wait_for("Orthanc", || pacs.rest("system", None));
-        pacs
-    }
-
-    pub fn rest(&self, path: &str, body: Option<&Value>) -> Option<Value> {
-        http(&format!("http://127.0.0.1:{}/{path}", self.web), body)
-    }
-
-    /// Orthanc's ids of everything of a level and modality.
-    pub fn find(&self, level: &str, modality: &str) -> Vec<String> {
-        let query = json!({"Level": level, "Query": {"Modality": modality}});
-        let found = self.rest("tools/find", Some(&query)).expect("Orthanc answers");
-        found.as_array().unwrap().iter().map(|v| v.as_str().unwrap().to_owned()).collect()
-    }
-
-    /// SOP Instance UIDs of everything of a modality, sorted.
-    pub fn instance_uids(&self, modality: &str) -> Vec<String> {
-        let uid = |id: String| {
-            let instance = self.rest(&format!("instances/{id}"), None).unwrap();
-            instance["MainDicomTags"]["SOPInstanceUID"].as_str().unwrap().to_owned()
-        };
-        let mut uids: Vec<String> = self.find("Instance", modality).into_iter().map(uid).collect();
-        uids.sort();
-        uids
-    }
-
-    /// The referenced series of every structure set that is stored, sorted.
-    pub fn structure_sets(&self) -> Vec<String> {
-        let mut series: Vec<String> = self
-            .find("Instance", "RTSTRUCT")
-            .iter()
-            .map(|id| {
-                let tags = self.rest(&format!("instances/{id}/tags?simplify"), None).unwrap();
-                let frame = &tags["ReferencedFrameOfReferenceSequence"][0]["RTReferencedStudySequence"][0];
-                frame["RTReferencedSeriesSequence"][0]["SeriesInstanceUID"].as_str().unwrap().to_owned()
-            })
-            .collect();
-        series.sort();
-        series
-    }
-}
-
-impl Drop for Pacs {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -1,6 +1,7 @@
 //! The private server, and what the schema itself promises.
 
 use super::*;
+use crate::system::newest_binaries;
 
 #[tokio::test]
 async fn a_new_state_directory_gets_a_durable_private_server_that_keeps_its_data() {
@@ -32,7 +33,7 @@ async fn a_new_state_directory_gets_a_durable_private_server_that_keeps_its_data
 #[tokio::test]
 async fn a_long_state_directory_still_has_a_socket() {
     let t = TestStore::below(&format!("{0}/{0}", "long-name".repeat(10))).await;
-    t.pg.ping().await.unwrap();
+    t.pg.case_count().await.unwrap();
 }
 
 #[tokio::test]
@@ -61,9 +62,9 @@ async fn committed_rows_survive_kill_9_of_the_server_which_is_started_again() {
         while rustix::process::test_kill_process(pid).is_ok() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let error = t.pg.ping().await.err();
+        let error = t.pg.case_count().await.err();
         assert!(error.is_none_or(|e| e.class() == ErrorClass::Retry), "a lost server must count as passing trouble");
-        while t.pg.ping().await.is_err() {
+        while t.pg.case_count().await.is_err() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         assert_eq!(state(&t, case).await, CaseState::Receiving);
@@ -81,7 +82,7 @@ async fn a_stale_pid_file_with_the_number_of_another_process_does_no_harm() {
     let mut other = std::process::Command::new("sleep").arg("600").uid(same_user).spawn().unwrap();
     std::fs::write(&file, format!("{}\n{}\n", other.id(), file.parent().unwrap().display())).unwrap();
     t.killed_and_opened_again().await;
-    t.pg.ping().await.unwrap();
+    t.pg.case_count().await.unwrap();
     other.kill().unwrap();
     other.wait().unwrap();
 }
@@ -97,7 +98,7 @@ async fn a_server_that_may_lose_what_it_confirmed_is_refused() {
     let home = t.state_dir().join("postgres");
     let options = format!("-c listen_addresses='' -c unix_socket_directories='{}'", home.join("run").display());
     let postgres = std::fs::metadata(&home).unwrap();
-    let started = std::process::Command::new(newest_pg_ctl())
+    let started = std::process::Command::new(newest_binaries().join("pg_ctl"))
         .arg("-D")
         .arg(home.join("data"))
         .arg("-l")
@@ -113,11 +114,6 @@ async fn a_server_that_may_lose_what_it_confirmed_is_refused() {
     let refused = PgStore::open(t.cluster().unwrap().options("contourd"), 2).await.unwrap_err();
     assert!(matches!(refused, StoreError::NotDurable { setting: "fsync", .. }), "{refused}");
     assert_eq!(refused.class(), ErrorClass::Permanent);
-}
-
-fn newest_pg_ctl() -> PathBuf {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").unwrap().map(|entry| entry.unwrap().path());
-    versions.max_by_key(|v| v.file_name().unwrap().to_str().unwrap().parse::<u32>().ok()).unwrap().join("bin/pg_ctl")
 }
 
 #[tokio::test]
@@ -214,16 +210,12 @@ async fn no_name_of_a_patient_reaches_log_audit_or_error() {
 #[tokio::test]
 async fn a_database_belongs_to_one_state_directory() {
     let mut t = TestStore::new().await;
-    // The private server's own socket as a configured database.
-    let options = t.cluster().unwrap().options("contourd");
-    let socket = options.get_socket().unwrap().display().to_string().replace('/', "%2F");
-    let url = format!("postgres://{}@localhost:{}/contourd?host={socket}", options.get_username(), options.get_port());
     let elsewhere = tempfile::tempdir().unwrap();
-    let other = StoreConfig { url: Some(Phi::new(url)), ..config(&elsewhere.path().join("state")) };
+    let other = StoreConfig { url: Some(Phi::new(t.url())), ..config(&elsewhere.path().join("state")) };
     let error = Store::open(&other).await.unwrap_err();
     assert!(matches!(error, StoreError::OtherDirectory { .. }), "{error}");
     assert!(error.to_string().contains("set the store.state_dir"), "{error}");
     // Its own directory goes on being its own.
     t.killed_and_opened_again().await;
-    t.pg.ping().await.unwrap();
+    t.pg.case_count().await.unwrap();
 }

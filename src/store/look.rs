@@ -1,0 +1,116 @@
+//! What can be told of a store by looking only: nothing is made, changed, started or bound. A running daemon is not
+//! disturbed.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::FlockOperation;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use uuid::Uuid;
+
+use super::blobs::free_bytes;
+use super::cluster::Cluster;
+use super::postgres::{DATABASE, failed, named_by};
+use super::{PgStore, StoreConfig, StoreError, absolute, binding, blocking, owner};
+
+/// What was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sight {
+    /// It is there and in order; what was checked, in words.
+    InOrder(String),
+    /// It cannot be looked at now, and why.
+    Unseen(String),
+}
+
+/// Looks at the database of this configuration: that it answers, keeps what it confirms, has a schema that this version
+/// knows, and belongs to this state directory.
+///
+/// # Errors
+/// [`StoreError`], for what `serve` would not start with either.
+pub async fn look_at_database(config: &StoreConfig) -> Result<Sight, StoreError> {
+    let state_dir = absolute(&config.state_dir)?;
+    let dir = state_dir.clone();
+    let running = blocking(&state_dir, move || Ok(is_in_use(&dir))).await?;
+    let (kind, options) = match &config.url {
+        Some(url) => ("the configured server", named_by(url)?),
+        None => {
+            let dir = state_dir.clone();
+            match blocking(&state_dir, move || private(&dir, running)).await? {
+                Ok(options) => ("the private server", options),
+                Err(unseen) => return Ok(Sight::Unseen(unseen)),
+            }
+        }
+    };
+    let seen = see(options, &state_dir).await?;
+    let daemon = if running { " of a running contourd" } else { "" };
+    Ok(Sight::InOrder(format!("{kind}{daemon} answers and is durable; {seen}; asked without writing")))
+}
+
+/// Bytes that can still be written to the state directory, or to where it will be made.
+///
+/// # Errors
+/// [`StoreError::File`].
+pub fn look_at_disk(config: &StoreConfig) -> Result<u64, StoreError> {
+    let state_dir = absolute(&config.state_dir)?;
+    let there = state_dir.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"));
+    free_bytes(there)
+}
+
+/// Whether a daemon holds the state directory.
+fn is_in_use(state_dir: &Path) -> bool {
+    // Shared and given back at once: two who look do not take each other for a daemon.
+    File::open(state_dir.join("lock"))
+        .is_ok_and(|lock| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
+}
+
+/// How to connect to the private server, or why it cannot be asked now.
+fn private(state_dir: &Path, running: bool) -> Result<Result<PgConnectOptions, String>, StoreError> {
+    owner::check_user(state_dir, true)?;
+    let cluster = Cluster::find(state_dir)?;
+    if cluster.is_running() {
+        return Ok(Ok(cluster.options(DATABASE)));
+    }
+    if running {
+        let message = "a contourd holds the state directory, but its database does not run; look in its log".to_owned();
+        return Err(StoreError::Cluster { dir: state_dir.join("postgres"), message });
+    }
+    Ok(Err(match cluster.is_made() {
+        true => "the private server is stopped, as contourd is; ask again while contourd runs".to_owned(),
+        false => format!("none yet: contourd makes a private server ({}) when it first runs", cluster.version()),
+    }))
+}
+
+async fn see(options: PgConnectOptions, state_dir: &Path) -> Result<String, StoreError> {
+    let options = options.application_name("contourd doctor");
+    let options = options.options([("default_transaction_read_only", "on"), ("synchronous_commit", "on")]);
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(5)).connect_with(options);
+    let store = PgStore { pool: pool.await.map_err(|source| StoreError::Database { action: "be reached", source })? };
+    let seen = store.see(state_dir).await;
+    store.close().await;
+    seen
+}
+
+impl PgStore {
+    async fn see(&self, state_dir: &Path) -> Result<String, StoreError> {
+        self.check_durability().await?;
+        let Some(missing) = self.missing_migrations().await? else {
+            return Ok("it is empty: contourd sets it up when it first runs".into());
+        };
+        let schema = match missing {
+            0 => "its schema is that of this version".to_owned(),
+            some => format!("its schema is older: contourd makes {some} migration(s) when it next runs"),
+        };
+        let bound: Option<Uuid> = sqlx::query_scalar("select identity from binding")
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(failed("tell its state directory"))?;
+        match bound {
+            None => Ok(format!("{schema}; it is bound to no state directory yet")),
+            Some(bound) if binding::known_identity(state_dir)? == Some(bound) => {
+                Ok(format!("{schema}; it belongs to {}", state_dir.display()))
+            }
+            Some(_) => Err(StoreError::OtherDirectory { dir: PathBuf::from(state_dir) }),
+        }
+    }
+}
