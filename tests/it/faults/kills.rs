@@ -49,6 +49,14 @@ fn instances_of(daemon: &Daemon, series: &str) -> usize {
     daemon.sql(&format!("select count(*) from instances where series_uid = '{series}'"))[0].parse().unwrap()
 }
 
+/// How long a segmentation takes on this machine, in milliseconds, when nothing else keeps it busy: kills within it fall
+/// into later ones, too.
+fn quickest_segmentation(daemon: &Daemon) -> f64 {
+    let each = "select sum((stage->>1)::float8) * 1000 as ms from cases, jsonb_array_elements(report->'seconds') stage \
+                group by cases.id";
+    daemon.sql(&format!("select min(ms) from ({each}) segmented"))[0].parse().unwrap()
+}
+
 /// With the default number of attempts: a daemon that is killed does not use them up.
 #[test]
 fn thirty_kills_lose_nothing_and_double_nothing() {
@@ -60,13 +68,9 @@ fn thirty_kills_lose_nothing_and_double_nothing() {
     let mut daemon = daemon(to_pacs.port, (folder.path(), model));
     // And into the receiving.
     let from_scanner = SlowLine::to(daemon.dicom, 1024 * 1024);
-    // How long a segmentation takes here and now, so that kills fall anywhere into it on any machine.
     let (uid, files) = series(30, folder.path());
     assert!(acknowledged(storescu(daemon.dicom, &files)).0);
     wait_for_state(&daemon, &uid, &["delivered"]);
-    let stages = "select sum((stage->>1)::float8) * 1000 from cases, jsonb_array_elements(report->'seconds') stage";
-    let segmenting: f64 = daemon.sql(stages)[0].parse().unwrap();
-    println!("a segmentation takes {segmenting:.0} ms");
     let mut sent = vec![(uid, files)];
     let mut killer = Killer { rng: Rng::new(20_261_123, "kills"), hit: Vec::new() };
     let mut cut_off = 0;
@@ -85,6 +89,8 @@ fn thirty_kills_lose_nothing_and_double_nothing() {
         }
         let (whole, count) = acknowledged(storescu(daemon.dicom, &files));
         assert!(whole && count == files.len(), "the sender sends again and is served");
+        let segmenting = quickest_segmentation(&daemon);
+        println!("a segmentation takes {segmenting:.0} ms");
         // The state outlives a kill, so the log says when the work begins anew.
         for _ in 0..plan.segmenting {
             begun = wait_for("the next attempt", || {
@@ -92,7 +98,7 @@ fn thirty_kills_lose_nothing_and_double_nothing() {
                 let now = daemon.logged("segmentation begins");
                 (ended || now > begun).then_some(now)
             });
-            killer.strike(&mut daemon, &uid, 0.9 * segmenting);
+            killer.strike(&mut daemon, &uid, 0.6 * segmenting);
         }
         for _ in 0..plan.delivering {
             wait_for_state(&daemon, &uid, &["delivering", "delivered"]);
