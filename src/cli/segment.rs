@@ -30,7 +30,7 @@ pub struct SegmentArgs {
     /// Model to use instead of the configured one.
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// How the destination wants the result: a built-in profile or that of a [[profile]] section.
+    /// How the destination wants the result: a built-in profile or that of a `[[profile]]` section.
     #[arg(long, value_name = "NAME", default_value = "generic")]
     profile: String,
     /// Write a DICOM Segmentation too.

@@ -34,7 +34,7 @@ pub fn contours_of(mask: &Mask, cfg: &ContourConfig) -> Result<Vec<PlaneContour>
     Ok(outline(mask, cfg)?.contours)
 }
 
-/// Traces a mask plane by plane. Filled at pixel centres ([`super::rasterise`]) the polygons give the mask back exactly,
+/// Traces a mask plane by plane. Filled at pixel centres ([`super::rasterise()`]) the polygons give the mask back exactly,
 /// but for the islands dropped and the holes filled that are counted in the answer. Every corner of the 0.5 isoline
 /// lies within `cfg.tolerance_pixels` of the polygon; on a plane where a polygon would have more than
 /// `cfg.max_points` points, within [`MAX_TOLERANCE`].

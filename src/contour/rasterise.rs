@@ -7,8 +7,7 @@ use crate::geometry::{Grid, Mask};
 
 /// Fills polygons at pixel centres by the even-odd rule over all polygons of a plane together. A centre exactly on an
 /// edge belongs to the side of growing i, and of growing j (half-open, so that polygons that share an edge share no
-/// pixel). Parts outside the grid, planes it does not have and polygons with a coordinate that is not finite are left out;
-/// [`super::check`] names them.
+/// pixel). Parts outside the grid, planes it does not have and polygons with a coordinate that is not finite are left out.
 pub fn rasterise(contours: &[PlaneContour], grid: &Arc<Grid>) -> Mask {
     let mut mask = Mask::empty(Arc::clone(grid));
     let shape = grid.shape();

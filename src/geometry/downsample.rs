@@ -13,7 +13,7 @@ const MANY: f64 = 16.0;
 /// sampling does not alias (thesis section 4.3.1). Where the target is finer or equal, nothing changes.
 ///
 /// For an axis sampled r times coarser the standard deviation is 0.5 * sqrt(r^2 - 1) source voxels: what turns a box
-/// of one voxel into a box of r voxels, in variance. Along an axis sampled more than [`MANY`] times coarser the answer
+/// of one voxel into a box of r voxels, in variance. Along an axis sampled more than 16 times coarser the answer
 /// lies on a coarser grid, still at least eight times as fine as the target: blocks of voxels become their means, and the
 /// Gaussian adds the variance that is left. So a pixel of 0.01 mm costs no more than one of 0.2 mm.
 ///

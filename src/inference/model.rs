@@ -158,7 +158,7 @@ impl Model {
 }
 
 impl Network {
-    /// Runs one slice of [height, width] `given` pixels and hands the logits, [2 * classes][height][width] with the height
+    /// Runs one slice of `given` (height, width) pixels and hands the logits, `[2 * classes][height][width]` with the height
     /// and width `answered`, to `read`.
     fn run(
         &self,

@@ -10,7 +10,7 @@ use crate::geometry::{Grid, Mask, Volume};
 ///
 /// Probabilities are kept in 256 steps, the middle of a step is its value, and no step lies across one half: a network
 /// that found a class answers more than one half, one that did not less. Storage is bricks of 8 x 8 x 8 voxels, there
-/// where some network gave a class more than [`LEAST`]: eight whole volumes of three networks would be 560 MB, of which
+/// where some network gave a class more than `LEAST`: eight whole volumes of three networks would be 560 MB, of which
 /// a head fills a twentieth.
 #[derive(Debug, Clone)]
 pub struct Vote {
