@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::Side;
 use super::part::Part;
-use crate::geometry::{Index, Lps, Mask, Vec3};
+use crate::geometry::{BitRows, Extent, Grid, Index, Lps, Vec3};
 
 /// What a plane between left and right was taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -135,8 +135,9 @@ impl SidePlane {
         let look = Mirror::new(brain, midline).ok_or(against)?;
         let middle = eyes.normal.dot(eyes.point - look.barycentre);
         let offsets = (-20..=20).map(|n| middle + f64::from(n) * 0.5);
-        let scored = offsets.map(|offset| (look.score(eyes.normal, offset, 1), offset));
-        let (_, offset) = scored.max_by(|a, b| a.0.total_cmp(&b.0)).ok_or(against)?;
+        let (_, offset) = offsets.fold((f64::NEG_INFINITY, middle), |best, offset| {
+            look.score_from(best.0, eyes.normal, offset).map_or(best, |score| (score, offset))
+        });
         Ok(Self {
             normal: eyes.normal,
             point: eyes.point + eyes.normal * (offset - middle),
@@ -167,10 +168,12 @@ impl Tilt {
 
 /// Points spread over a brain, and how many of them a mirror maps into the brain.
 struct Mirror<'a> {
-    mask: &'a Mask,
+    grid: &'a Grid,
+    /// The brain, all of its box.
+    inside: BitRows,
     barycentre: Lps,
-    /// Sampled voxels with their displacement from the barycentre in mm, shuffled by a fixed stride so that every
-    /// leading share of them is spread over the whole brain.
+    /// Sampled voxels with their displacement from the barycentre in mm. The first [`COARSE_SHARE`]th is spread over the
+    /// whole brain; in it and in the rest the outermost come first, whose mirror images miss the brain first.
     samples: Vec<([f64; 3], Vec3)>,
     /// Organs on the midline, from the barycentre in mm.
     midline: Vec<Vec3>,
@@ -185,26 +188,27 @@ impl<'a> Mirror<'a> {
         let edge = (count as f64 * grid.spacing().iter().product::<f64>() / SAMPLES as f64).cbrt();
         let step = grid.spacing().map(|s| ((edge / s).round() as usize).max(1));
         let s = grid.shape();
-        let mut voxels: Vec<[f64; 3]> = Vec::with_capacity(SAMPLES * 2);
-        for k in (step[2] / 2..s.slices).step_by(step[2]) {
-            for j in (step[1] / 2..s.rows).step_by(step[1]) {
-                for i in (step[0] / 2..s.cols).step_by(step[0]) {
-                    if mask.at(i, j, k) {
-                        voxels.push([i as f64, j as f64, k as f64]);
-                    }
-                }
-            }
-        }
+        let along = |a: usize, size: usize| (step[a] / 2..size).step_by(step[a]);
+        let rows = along(2, s.slices).flat_map(|k| along(1, s.rows).map(move |j| (j, k)));
+        let spread = rows.flat_map(|(j, k)| along(0, s.cols).map(move |i| [i, j, k]));
+        let inside = spread.filter(|[i, j, k]| mask.at(*i, *j, *k));
+        let voxels: Vec<[f64; 3]> = inside.map(|v| v.map(|n| n as f64)).collect();
         if voxels.is_empty() {
             return None;
         }
         let mean: [f64; 3] = std::array::from_fn(|a| voxels.iter().map(|v| v[a]).sum::<f64>() / voxels.len() as f64);
         let barycentre = grid.to_lps(Index::new(mean[0], mean[1], mean[2]));
         let placed = |v: &[f64; 3]| (*v, grid.to_lps(Index::new(v[0], v[1], v[2])) - barycentre);
-        // Interleaved: samples 0, 8, 16, ... come first, then 1, 9, 17, ...
-        let samples = (0..COARSE_SHARE).flat_map(|n| voxels.iter().skip(n).step_by(COARSE_SHARE)).map(placed).collect();
+        let (coarse, rest): (Vec<_>, Vec<_>) = voxels.iter().enumerate().partition(|(n, _)| n % COARSE_SHARE == 0);
+        let outer_first = |share: Vec<(usize, &[f64; 3])>| {
+            let mut share: Vec<([f64; 3], Vec3)> = share.into_iter().map(|(_, v)| placed(v)).collect();
+            share.sort_by(|a, b| b.1.norm().total_cmp(&a.1.norm()));
+            share
+        };
+        let samples = [outer_first(coarse), outer_first(rest)].concat();
         let midline = midline.iter().map(|p| *p - barycentre).collect();
-        Some(Self { mask, barycentre, samples, midline })
+        let whole = Extent { lo: [0; 3], hi: [s.cols - 1, s.rows - 1, s.slices - 1] };
+        Some(Self { grid, inside: BitRows::of(mask, whole), barycentre, samples, midline })
     }
 
     /// Where a plane with this normal passes between the midline organs, mm from the barycentre.
@@ -216,47 +220,69 @@ impl<'a> Mirror<'a> {
     /// What the search maximises: symmetry, less a share for midline organs off the plane. On a whole brain the two
     /// agree; where a large part of one hemisphere is missing the organs keep the plane from tipping over.
     fn score(&self, normal: Vec3, offset: f64, one_in: usize) -> f64 {
+        self.symmetry(normal, offset, one_in) - self.far(normal, offset)
+    }
+
+    /// The score of all samples, or `None` as soon as it is sure to be below `least`.
+    fn score_from(&self, least: f64, normal: Vec3, offset: f64) -> Option<f64> {
+        let (far, whole) = (self.far(normal, offset), self.samples.len());
+        let mut most = whole;
+        for some in self.samples.chunks(1024) {
+            most -= some.len() - self.mirrored(some, normal, offset);
+            if most as f64 / whole as f64 - far < least {
+                return None;
+            }
+        }
+        Some(most as f64 / whole as f64 - far)
+    }
+
+    /// What midline organs off the plane cost.
+    fn far(&self, normal: Vec3, offset: f64) -> f64 {
         let off = |p: &Vec3| (normal.dot(*p) - offset).abs().min(MIDLINE_FAR_MM) / MIDLINE_FAR_MM;
-        let far = self.midline.iter().map(off).sum::<f64>() / self.midline.len().max(1) as f64;
-        self.symmetry(normal, offset, one_in) - MIDLINE_WEIGHT * far
+        MIDLINE_WEIGHT * (self.midline.iter().map(off).sum::<f64>() / self.midline.len().max(1) as f64)
     }
 
     /// Share of the samples (the first `1 / one_in` of them) whose mirror image in the plane lies in the brain.
     fn symmetry(&self, normal: Vec3, offset: f64, one_in: usize) -> f64 {
-        let grid = self.mask.grid();
-        let s = grid.shape();
+        let used = &self.samples[..self.samples.len().div_ceil(one_in)];
+        self.mirrored(used, normal, offset) as f64 / used.len() as f64
+    }
+
+    /// How many of some samples have their mirror image in the brain.
+    fn mirrored(&self, samples: &[([f64; 3], Vec3)], normal: Vec3, offset: f64) -> usize {
+        let s = self.grid.shape();
         let size = [s.cols as f64, s.rows as f64, s.slices as f64];
-        let (axes, spacing) = (grid.axes(), grid.spacing());
+        let (axes, spacing) = (self.grid.axes(), self.grid.spacing());
         // The normal in voxels: a mirror moves a point by -2 distance along it.
         let along: [f64; 3] = std::array::from_fn(|a| -2.0 * axes[a].dot(normal) / spacing[a]);
-        let used = &self.samples[..self.samples.len().div_ceil(one_in)];
-        let mirrored = used.iter().filter(|(voxel, from_barycentre)| {
+        let hits = samples.iter().filter(|(voxel, from_barycentre)| {
             let distance = normal.dot(*from_barycentre) - offset;
             let at: [f64; 3] = std::array::from_fn(|a| voxel[a] + distance * along[a] + 0.5);
-            let inside = (0..3).all(|a| at[a] >= 0.0 && at[a] < size[a]);
-            inside && self.mask.at(at[0] as usize, at[1] as usize, at[2] as usize)
+            (0..3).all(|a| at[a] >= 0.0 && at[a] < size[a]) && self.inside.at(at.map(|n| n as usize))
         });
-        mirrored.count() as f64 / used.len() as f64
+        hits.count()
     }
 
     /// Pattern search from a start: the best of the six neighbours, halving the step when none is better.
     fn climb(&self, start: Tilt) -> (f64, Tilt) {
-        let score = |t: &Tilt| self.score(t.normal(), t.offset, 1);
-        let (mut best, mut at) = (score(&start), start);
+        let (mut best, mut at) = (self.score(start.normal(), start.offset, 1), start);
         let (mut degrees, mut mm) = (3.0, 4.0);
         while degrees > 0.1 {
-            let neighbours = [
-                Tilt { yaw: at.yaw + degrees, ..at },
-                Tilt { yaw: at.yaw - degrees, ..at },
-                Tilt { roll: at.roll + degrees, ..at },
-                Tilt { roll: at.roll - degrees, ..at },
-                Tilt { offset: at.offset + mm, ..at },
-                Tilt { offset: at.offset - mm, ..at },
-            ];
-            let scored = neighbours.into_iter().filter(Tilt::allowed).map(|t| (score(&t), t));
-            match scored.max_by(|a, b| a.0.total_cmp(&b.0)) {
-                Some((higher, next)) if higher > best => (best, at) = (higher, next),
-                _ => (degrees, mm) = (degrees / 2.0, mm / 2.0),
+            let moves = [[degrees, 0.0, 0.0], [0.0, degrees, 0.0], [0.0, 0.0, mm]];
+            let neighbours = moves.iter().flat_map(|m| [*m, m.map(|by| -by)]).map(|[yaw, roll, offset]| Tilt {
+                yaw: at.yaw + yaw,
+                roll: at.roll + roll,
+                offset: at.offset + offset,
+            });
+            let (mut higher, mut next) = (best, None);
+            for t in neighbours.filter(Tilt::allowed) {
+                if let Some(score) = self.score_from(higher, t.normal(), t.offset).filter(|score| *score > best) {
+                    (higher, next) = (score, Some(t));
+                }
+            }
+            match next {
+                Some(next) => (best, at) = (higher, next),
+                None => (degrees, mm) = (degrees / 2.0, mm / 2.0),
             }
         }
         (best, at)

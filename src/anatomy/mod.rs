@@ -14,3 +14,5 @@ pub use axes::{PlaneSource, SidePlane};
 pub use catalogue::{ANATOMICAL_STRUCTURE, Class, Code, Side, Structure};
 pub use derived::{Derived, DerivedConfig, RoiType, derive, derived_faults};
 pub use margin::{Margin, with_margin};
+pub use morphology::{fill_plane_holes, open_along_axes, touches};
+pub use part::Part;

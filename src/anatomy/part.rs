@@ -88,11 +88,7 @@ impl Part {
 
     /// Every voxel inside, in storage order, as indices of the whole grid.
     pub fn voxels(&self) -> impl Iterator<Item = [usize; 3]> + '_ {
-        let inside = self.mask.data().iter().enumerate().filter(|(_, inside)| **inside);
-        inside.map(|(offset, _)| {
-            let v = self.mask.voxel(offset);
-            std::array::from_fn(|a| v[a] + self.lo[a])
-        })
+        self.mask.inside().map(|v| std::array::from_fn(|a| v[a] + self.lo[a]))
     }
 
     /// The voxels of one of this mask's components, as indices of the whole grid.
@@ -101,11 +97,9 @@ impl Part {
         found: &'a Components,
         c: &'a Component,
     ) -> impl Iterator<Item = [usize; 3]> + Clone + 'a {
-        let e = &c.extent;
-        let all = (e.lo[2]..=e.hi[2])
-            .flat_map(move |k| (e.lo[1]..=e.hi[1]).flat_map(move |j| (e.lo[0]..=e.hi[0]).map(move |i| [i, j, k])));
-        let own = all.filter(move |[i, j, k]| found.label_at(*i, *j, *k) == c.label);
-        own.map(|v| std::array::from_fn(|a| v[a] + self.lo[a]))
+        found.runs_of(c).flat_map(move |(first, length)| {
+            (0..length).map(move |n| std::array::from_fn(|a| first[a] + self.lo[a] + if a == 0 { n } else { 0 }))
+        })
     }
 
     /// Adds voxel (i, j, k) of the whole grid, which lies in the box: the caller's promise.
@@ -147,6 +141,13 @@ impl Part {
         let mut other = Part::empty(grid, extent)?;
         self.pour(&mut other.mask, extent.lo);
         Ok(other)
+    }
+
+    /// What of the structure lies in one of some others, on the same box.
+    pub fn within(&self, others: &[&Part]) -> Part {
+        let mut inside = self.cleared();
+        self.voxels().filter(|v| others.iter().any(|other| other.contains(*v))).for_each(|v| inside.insert(v));
+        inside
     }
 
     /// The union with other parts of the same grid, on a box that holds them all.

@@ -11,6 +11,7 @@ use super::Failure;
 use super::files::{fresh_folder, write_file, write_series};
 use super::say::{aside, say};
 use crate::anatomy::Structure;
+use crate::anatomy::rules::RulesConfig;
 use crate::config::Config;
 use crate::contour::picture::contact_sheet;
 use crate::dicom::data::{BUILT_IN, Profile, assemble, is_own_object, read_folder, read_header};
@@ -42,6 +43,9 @@ pub struct SegmentArgs {
     /// Draw the contours on a sheet of slices.
     #[arg(long, value_name = "FILE.png")]
     picture: Option<PathBuf>,
+    /// Leave out the anatomical rules, to see what they do: the networks' vote as it is, with sides.
+    #[arg(long)]
+    without_rules: bool,
     /// Configuration file.
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
@@ -52,7 +56,10 @@ pub struct SegmentArgs {
 /// # Errors
 /// [`Failure::Refused`] when the folder does not hold one usable series.
 pub fn run(args: SegmentArgs) -> Result<(), Failure> {
-    let config = Config::read(args.config.as_deref())?;
+    let mut config = Config::read(args.config.as_deref())?;
+    if args.without_rules {
+        config.rules = RulesConfig::off();
+    }
     check_outputs(&args)?;
     let profile = config.service.profile(&args.profile).ok_or_else(|| {
         let known =

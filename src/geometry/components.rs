@@ -1,5 +1,6 @@
 //! Connected components of a mask.
 
+use super::bits::BitRows;
 use super::{Extent, Mask};
 
 /// Which voxels are neighbours.
@@ -22,13 +23,25 @@ pub struct Component {
     pub extent: Extent,
 }
 
-/// The connected components of a mask, largest first; ties go to the one that comes first in storage order.
+/// The connected components of a mask, largest first; ties go to the one that comes first in storage order. Kept as runs
+/// along i: a structure has few of them for its voxels.
 #[derive(Debug, Clone)]
 pub struct Components {
     /// Largest first.
     pub list: Vec<Component>,
     bounds: Option<Extent>,
-    labels: Vec<u32>,
+    /// Row r = k * height + j of the box holds the runs `rows[r]..rows[r + 1]`.
+    rows: Vec<usize>,
+    runs: Vec<Run>,
+}
+
+/// A run of voxels along i, counted from the box.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    first: usize,
+    last: usize,
+    /// While components are looked for, the number of another run of the same one; then the label.
+    of: usize,
 }
 
 impl Components {
@@ -39,90 +52,68 @@ impl Components {
         if (0..3).any(|a| v[a] < b.lo[a] || v[a] > b.hi[a]) {
             return 0;
         }
-        let [w, h, _] = b.size();
-        self.labels[((k - b.lo[2]) * h + (j - b.lo[1])) * w + (i - b.lo[0])]
+        let (at, row) = (i - b.lo[0], (k - b.lo[2]) * b.size()[1] + j - b.lo[1]);
+        let runs = &self.runs[self.rows[row]..self.rows[row + 1]];
+        let run = runs.get(runs.partition_point(|run| run.last < at));
+        run.filter(|run| run.first <= at).map_or(0, |run| run.of as u32)
+    }
+
+    /// The runs of a component along i, in storage order: first voxel and number of voxels.
+    pub fn runs_of<'a>(&'a self, c: &'a Component) -> impl Iterator<Item = ([usize; 3], usize)> + Clone + 'a {
+        let e = c.extent;
+        let rows = (e.lo[2]..=e.hi[2]).flat_map(move |k| (e.lo[1]..=e.hi[1]).map(move |j| (j, k)));
+        let all = self.bounds.into_iter().flat_map(move |b| rows.clone().map(move |(j, k)| (b, j, k)));
+        all.flat_map(move |(b, j, k)| {
+            let row = (k - b.lo[2]) * b.size()[1] + j - b.lo[1];
+            let own = self.runs[self.rows[row]..self.rows[row + 1]].iter().filter(|run| run.of == c.label as usize);
+            own.map(move |run| ([run.first + b.lo[0], j, k], run.last - run.first + 1))
+        })
     }
 
     /// Clears the voxels of `mask` whose component `keep` does not want; returns how many were cleared.
     pub fn retain(&self, mask: &mut Mask, keep: impl Fn(&Component) -> bool) -> usize {
-        let mut wanted = vec![false; self.list.len() + 1];
-        for c in &self.list {
-            wanted[c.label as usize] = keep(c);
-        }
         let mut removed = 0;
-        for c in self.list.iter().filter(|c| !wanted[c.label as usize]) {
-            for k in c.extent.lo[2]..=c.extent.hi[2] {
-                for j in c.extent.lo[1]..=c.extent.hi[1] {
-                    for i in c.extent.lo[0]..=c.extent.hi[0] {
-                        if self.label_at(i, j, k) == c.label {
-                            mask.set(i, j, k, false);
-                            removed += 1;
-                        }
-                    }
-                }
+        for c in self.list.iter().filter(|c| !keep(c)) {
+            for ([i, j, k], length) in self.runs_of(c) {
+                let start = mask.offset(i, j, k);
+                mask.data_mut()[start..start + length].fill(false);
             }
+            removed += c.voxels;
         }
         removed
     }
 }
 
-/// A run of voxels along i.
-struct Run {
-    first: usize,
-    last: usize,
-    parent: usize,
-}
-
 /// Labels the connected components of `mask`. Works on runs along i with union-find, inside the mask's box only.
 pub fn components(mask: &Mask, connectivity: Connectivity) -> Components {
     let Some(b) = mask.extent() else {
-        return Components { list: Vec::new(), bounds: None, labels: Vec::new() };
+        return Components { list: Vec::new(), bounds: None, rows: Vec::new(), runs: Vec::new() };
     };
-    let [w, h, d] = b.size();
+    let [_, h, d] = b.size();
+    let bits = BitRows::of(mask, b);
     let reach = usize::from(connectivity == Connectivity::Corners);
     let mut runs: Vec<Run> = Vec::new();
-    // rows[r] is the range of runs that lie in row r = k * h + j of the box.
-    let mut rows: Vec<(usize, usize)> = Vec::with_capacity(h * d);
-    for k in 0..d {
-        for j in 0..h {
-            let start = runs.len();
-            let base = mask.offset(b.lo[0], j + b.lo[1], k + b.lo[2]);
-            let row = &mask.data()[base..base + w];
-            let mut i = 0;
-            while i < w {
-                if !row[i] {
-                    i += 1;
-                    continue;
-                }
-                let first = i;
-                while i < w && row[i] {
-                    i += 1;
-                }
-                let parent = runs.len();
-                runs.push(Run { first, last: i - 1, parent });
-            }
-            rows.push((start, runs.len()));
-            let mut before: Vec<usize> = Vec::with_capacity(4);
-            if j > 0 {
-                before.push(k * h + j - 1);
-            }
-            if k > 0 {
-                before.push((k - 1) * h + j);
-                if reach == 1 {
-                    if j > 0 {
-                        before.push((k - 1) * h + j - 1);
-                    }
-                    if j + 1 < h {
-                        before.push((k - 1) * h + j + 1);
-                    }
-                }
-            }
-            for other in before {
-                join_rows(&mut runs, rows[other], (start, rows[k * h + j].1), reach);
-            }
+    let mut rows: Vec<usize> = Vec::with_capacity(h * d + 1);
+    rows.push(0);
+    for row in 0..h * d {
+        let start = runs.len();
+        runs.extend(bits.runs(row).zip(start..).map(|((first, last), of)| Run { first, last, of }));
+        rows.push(runs.len());
+        if runs.len() == start {
+            continue;
+        }
+        let (first, below, last) = (row % h == 0, row >= h, row % h == h - 1);
+        let before = [
+            (!first).then(|| row - 1),
+            below.then(|| row - h),
+            (below && reach == 1 && !first).then(|| row - h - 1),
+            (below && reach == 1 && !last).then(|| row - h + 1),
+        ];
+        for other in before.into_iter().flatten() {
+            join_rows(&mut runs, (rows[other], rows[other + 1]), (start, rows[row + 1]), reach);
         }
     }
-    label(&mut runs, &rows, b)
+    label(runs, rows, b)
 }
 
 /// Joins the runs of two neighbouring rows that touch: they overlap, or (`reach` 1) meet at a corner.
@@ -133,47 +124,48 @@ fn join_rows(runs: &mut [Run], a: (usize, usize), b: (usize, usize), reach: usiz
         if touch {
             let (p, q) = (find(runs, x), find(runs, y));
             let (low, high) = (p.min(q), p.max(q));
-            runs[high].parent = low;
+            runs[high].of = low;
         }
         if runs[x].last < runs[y].last { x += 1 } else { y += 1 }
     }
 }
 
+/// The first run of the component of run `n`.
 fn find(runs: &mut [Run], mut n: usize) -> usize {
-    while runs[n].parent != n {
-        runs[n].parent = runs[runs[n].parent].parent;
-        n = runs[n].parent;
+    while runs[n].of != n {
+        runs[n].of = runs[runs[n].of].of;
+        n = runs[n].of;
     }
     n
 }
 
-fn label(runs: &mut [Run], rows: &[(usize, usize)], b: Extent) -> Components {
-    let [w, h, d] = b.size();
-    let mut labels = vec![0u32; w * h * d];
-    let mut label_of_root = vec![0u32; runs.len()];
+fn label(mut runs: Vec<Run>, rows: Vec<usize>, b: Extent) -> Components {
+    let h = b.size()[1];
     let mut list: Vec<Component> = Vec::new();
-    for (row, &(start, end)) in rows.iter().enumerate() {
+    for row in 0..rows.len() - 1 {
         let (j, k) = (row % h + b.lo[1], row / h + b.lo[2]);
-        for n in start..end {
-            let root = find(runs, n);
-            let (lo, hi) = (runs[n].first + b.lo[0], runs[n].last + b.lo[0]);
-            if label_of_root[root] == 0 {
+        for n in rows[row]..rows[row + 1] {
+            // A run points to an earlier one of its component, whose label is known, or is the first itself.
+            let Run { first, last, of } = runs[n];
+            let (lo, hi) = (first + b.lo[0], last + b.lo[0]);
+            let label = if of == n {
                 let label = list.len() as u32 + 1;
-                label_of_root[root] = label;
                 list.push(Component { label, voxels: 0, extent: Extent { lo: [lo, j, k], hi: [hi, j, k] } });
-            }
-            let label = label_of_root[root];
+                label
+            } else {
+                runs[of].of as u32
+            };
+            runs[n].of = label as usize;
             let c = &mut list[label as usize - 1];
             c.voxels += hi - lo + 1;
             for (a, (low, high)) in [(lo, hi), (j, j), (k, k)].into_iter().enumerate() {
                 c.extent.lo[a] = c.extent.lo[a].min(low);
                 c.extent.hi[a] = c.extent.hi[a].max(high);
             }
-            labels[row * w + runs[n].first..=row * w + runs[n].last].fill(label);
         }
     }
     list.sort_by(|x, y| y.voxels.cmp(&x.voxels).then(x.label.cmp(&y.label)));
-    Components { list, bounds: Some(b), labels }
+    Components { list, bounds: Some(b), rows, runs }
 }
 
 #[cfg(test)]
@@ -238,9 +230,17 @@ mod tests {
                 prop_assert_eq!(sizes, brute(&m, connectivity));
                 for c in &found.list {
                     let mut alone = m.clone();
-                    found.retain(&mut alone, |x| x.label == c.label);
+                    let removed = found.retain(&mut alone, |x| x.label == c.label);
                     prop_assert_eq!(alone.count(), c.voxels);
+                    prop_assert_eq!(removed, m.count() - c.voxels);
                     prop_assert_eq!(alone.extent().unwrap(), c.extent);
+                    for offset in 0..m.data().len() {
+                        let [i, j, k] = m.voxel(offset);
+                        prop_assert_eq!(found.label_at(i, j, k) == c.label, alone.data()[offset]);
+                    }
+                    let voxels = found.runs_of(c).flat_map(|([i, j, k], n)| (0..n).map(move |by| [i + by, j, k]));
+                    let plain = (0..m.data().len()).filter(|n| alone.data()[*n]).map(|n| m.voxel(n));
+                    prop_assert!(voxels.eq(plain));
                 }
             }
         }

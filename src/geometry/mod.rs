@@ -4,6 +4,7 @@
 //! A voxel index (i, j, k) counts columns, rows and slices; an integer index is the CENTRE of a voxel. Storage order is
 //! known only inside [`Volume`]: i runs fastest, then j, then k. This room does no input or output.
 
+mod bits;
 mod components;
 mod distance;
 mod downsample;
@@ -13,6 +14,7 @@ mod resample;
 mod volume;
 mod working;
 
+pub(crate) use bits::BitRows;
 pub use components::{Component, Components, Connectivity, components};
 pub use distance::squared_distances;
 pub use downsample::downsample_filter;

@@ -156,8 +156,7 @@ impl Mask {
         let s = self.grid.shape();
         let mut found: Option<Extent> = None;
         for (row_number, row) in self.data.chunks_exact(s.cols).enumerate() {
-            let Some(first) = row.iter().position(|v| *v) else { continue };
-            let last = row.iter().rposition(|v| *v).unwrap_or(first);
+            let Some((first, last)) = ends(row) else { continue };
             let (j, k) = (row_number % s.rows, row_number / s.rows);
             found = Some(match found {
                 None => Extent { lo: [first, j, k], hi: [last, j, k] },
@@ -170,25 +169,53 @@ impl Mask {
         found
     }
 
+    /// Every voxel inside, in storage order. Looks at whole blocks, as [`ends`] does.
+    pub fn inside(&self) -> impl Iterator<Item = [usize; 3]> + '_ {
+        let s = self.grid.shape();
+        self.data.chunks_exact(s.cols).enumerate().flat_map(move |(number, row)| {
+            let blocks = row.chunks(BLOCK).enumerate().filter(|(_, block)| any(block));
+            blocks.flat_map(move |(n, block)| {
+                let inside = block.iter().enumerate().filter(|(_, inside)| **inside);
+                inside.map(move |(i, _)| [n * BLOCK + i, number % s.rows, number / s.rows])
+            })
+        })
+    }
+
     /// Barycentre in patient space; `None` when the structure is empty.
     pub fn barycentre(&self) -> Option<Lps> {
         let extent = self.extent()?;
-        let (mut n, mut sum) = (0usize, [0.0f64; 3]);
+        let (mut n, mut sum) = (0usize, [0usize; 3]);
         for k in extent.lo[2]..=extent.hi[2] {
             for j in extent.lo[1]..=extent.hi[1] {
-                for i in extent.lo[0]..=extent.hi[0] {
-                    if self.at(i, j, k) {
-                        n += 1;
-                        sum[0] += i as f64;
-                        sum[1] += j as f64;
-                        sum[2] += k as f64;
-                    }
-                }
+                let start = self.offset(0, j, k);
+                let row = &self.data[start..start + extent.hi[0] + 1];
+                let Some((first, last)) = ends(row) else { continue };
+                let inside = (first..=last).filter(|i| row[*i]);
+                let (count, along) = inside.fold((0, 0), |(count, along), i| (count + 1, along + i));
+                n += count;
+                sum = [sum[0] + along, sum[1] + count * j, sum[2] + count * k];
             }
         }
-        let n = n as f64;
-        Some(self.grid.to_lps(Index::new(sum[0] / n, sum[1] / n, sum[2] / n)))
+        let [i, j, k] = sum.map(|sum| sum as f64 / n as f64);
+        Some(self.grid.to_lps(Index::new(i, j, k)))
     }
+}
+
+/// Voxels that are looked at together.
+const BLOCK: usize = 32;
+
+/// Whether any voxel of a block is inside; without a branch, so that the processor looks at many at once.
+fn any(block: &[bool]) -> bool {
+    block.iter().fold(false, |any, inside| any | inside)
+}
+
+/// First and last voxel of a row that are inside. Looks at whole blocks: most of a row is empty.
+fn ends(row: &[bool]) -> Option<(usize, usize)> {
+    let from = row.chunks(BLOCK).position(any)? * BLOCK;
+    let to = row.chunks(BLOCK).rposition(any)? * BLOCK;
+    let first = from + row[from..].iter().position(|v| *v)?;
+    let last = to + row[to..].iter().take(BLOCK).rposition(|v| *v)?;
+    Some((first, last))
 }
 
 #[cfg(test)]

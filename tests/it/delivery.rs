@@ -1,11 +1,14 @@
 //! What is delivered when not everything can be, and to destinations that want it differently.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use contourd::anatomy::rules::{Finding, Flag, Severity};
 use contourd::anatomy::{DerivedConfig, Structure};
 use contourd::contour::rasterise;
-use contourd::dicom::data::{Profile, ProfileConfig, assemble, read_folder, read_rtstruct, read_segmentation};
+use contourd::dicom::data::{
+    BUILT_IN, Profile, ProfileConfig, Series, StructureSet, assemble, read_folder, read_rtstruct, read_segmentation,
+};
 use contourd::geometry::working_grid_for;
 use contourd::phantom::{Head, HeadOptions, truth};
 use contourd::service::{Order, Recipe, Wanted, deliver_findings};
@@ -95,9 +98,14 @@ fn each_destination_gets_what_its_profile_wants_and_others_can_read_it() {
         .collect();
     let mut order = Order::first(profiles[0].clone(), time::macros::datetime!(2026-03-04 05:06:07));
     order.wanted.push(Wanted { profile: profiles[1].clone(), predecessor: None });
+    // Every built-in profile besides, each with a Segmentation on the derived axial planes.
+    for name in BUILT_IN {
+        let profile = Profile { segmentation: true, ..Profile::built_in(name).unwrap() };
+        order.wanted.push(Wanted { profile, predecessor: None });
+    }
     let result = deliver_findings(&series, &found, &recipe, &order).unwrap();
 
-    let [planning, archive] = result.packages.as_slice() else { panic!("two packages") };
+    let [planning, archive, built_in @ ..] = result.packages.as_slice() else { panic!("two packages and more") };
     assert_ne!(planning.structure_set.instance, archive.structure_set.instance);
     assert!(!planning.derived.is_empty() && planning.segmentation.is_none() && archive.derived.is_empty());
     assert!(result.report.derived_axial, "the first destination's planes are shown");
@@ -117,8 +125,6 @@ fn each_destination_gets_what_its_profile_wants_and_others_can_read_it() {
 
     // The Segmentation holds, pixel for pixel, what the contours of the same package enclose.
     let segmentation = archive.segmentation.as_ref().unwrap();
-    let own = read_segmentation(&segmentation.bytes).unwrap();
-    assert_eq!(own.segments.len(), 12);
     let file = folder.path().join("seg.dcm");
     std::fs::write(&file, &segmentation.bytes).unwrap();
     assert_eq!(dciodvfy(&file), Vec::<String>::new());
@@ -128,13 +134,32 @@ fn each_destination_gets_what_its_profile_wants_and_others_can_read_it() {
         std::fs::write(&path, &set.bytes).unwrap();
         assert_eq!(dciodvfy(&path), Vec::<String>::new());
     }
+    highdicom_reads(&file, &series, &declared);
+
+    let axial = result.derived_series.as_ref().unwrap();
+    assert_eq!(built_in.len(), BUILT_IN.len());
+    for package in built_in {
+        let path = |what: &str| folder.path().join(format!("{}.{what}.dcm", package.profile));
+        let [set, segmentation] = [&package.structure_set, package.segmentation.as_ref().unwrap()];
+        for (object, path) in [(set, path("set")), (segmentation, path("seg"))] {
+            std::fs::write(&path, &object.bytes).unwrap();
+            assert_eq!(dciodvfy(&path), Vec::<String>::new(), "{}", path.display());
+        }
+        highdicom_reads(&path("seg"), axial, &read_rtstruct(&set.bytes).unwrap());
+    }
+}
+
+/// Holds what highdicom and we read of a Segmentation on the planes of a series against the contours of a structure set.
+fn highdicom_reads(file: &Path, planes: &Series, set: &StructureSet) {
+    let own = read_segmentation(&std::fs::read(file).unwrap()).unwrap();
+    assert_eq!(own.segments.len(), 12);
     let said = python("read_segmentation.py", &[file.as_os_str()]);
     for segment in &own.segments {
-        let mask = segment.mask(&series).unwrap();
-        let pixels = rasterise(&declared.roi(&segment.label).unwrap().plane_contours(&series).unwrap(), mask.grid());
+        let mask = segment.mask(planes).unwrap();
+        let pixels = rasterise(&set.roi(&segment.label).unwrap().plane_contours(planes).unwrap(), mask.grid());
         assert_eq!(mask.data(), pixels.data(), "{}", segment.label);
         let k = (0..mask.grid().shape().slices).find(|k| mask.slice(*k).contains(&true)).unwrap();
-        let first = &series.slices[k].instance;
+        let first = &planes.slices[k].instance;
         let line = format!("{} {} {first}", segment.label, mask.count());
         assert!(said.lines().any(|l| l == line), "highdicom does not read {line:?} but:\n{said}");
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::nerve::NerveConfig;
+use super::nerve::{NerveConfig, NervePath};
 
 /// How the side of an eye, a lens, an optic nerve and a hippocampus is decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +91,26 @@ impl Default for RulesConfig {
 }
 
 impl RulesConfig {
+    /// Every rule switched off: the networks' vote as it is. Left and right are still told apart, by component.
+    pub fn off() -> Self {
+        Self {
+            brain_largest_component: false,
+            brain_fill_holes: false,
+            cut_at_plane: false,
+            eye_remove_small: false,
+            lens_inside_eye: false,
+            chiasm_largest_component: false,
+            optic_nerve_largest_component: false,
+            nerve: NerveConfig { path: NervePath::Off, ..NerveConfig::default() },
+            hippocampus_largest_component: false,
+            brainstem_largest_component: false,
+            pituitary_largest_component: false,
+            drop_off_brain: false,
+            add_to_brain: false,
+            ..Self::default()
+        }
+    }
+
     /// Every fault of the values, each as "key: what is wrong"; empty when the configuration can be used.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();

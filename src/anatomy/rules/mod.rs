@@ -22,10 +22,10 @@ pub use nerve::{FatUnused, Fill, NerveConfig, NervePath, NotTraced};
 pub use report::{Face, Flag, Rule, RuleEffect, Severity};
 
 use super::axes::SidePlane;
-use super::morphology::fill_plane_holes;
+use super::morphology::{fill_plane_holes, touches};
 use super::part::Part;
 use super::{Class, Side, Structure};
-use crate::geometry::{Component, Components, GeometryError, Mask, Volume};
+use crate::geometry::{GeometryError, Mask, Volume};
 use draft::Draft;
 use plane::Decided;
 use sides::Pair;
@@ -149,13 +149,7 @@ fn lenses(part: &Part, eyes: &Pair, plane: &SidePlane, cfg: &RulesConfig) -> Pai
     }
     for (side, lens) in pair.each() {
         if cfg.lens_inside_eye {
-            let mut inside = lens.part.cleared();
-            for v in
-                lens.part.voxels().filter(|v| [&eyes.left, &eyes.right].into_iter().any(|eye| eye.part.contains(*v)))
-            {
-                inside.insert(v);
-            }
-            lens.replace(Rule::InsideEye, inside);
+            lens.replace(Rule::InsideEye, lens.part.within(&[&eyes.left.part, &eyes.right.part]));
         }
         match cfg.sides {
             SideRule::HeadAxes if !eyes.of(side).part.mask().is_empty() => {
@@ -179,12 +173,4 @@ fn on_brain(draft: &mut Draft, brain: &Draft, largest: bool, cfg: &RulesConfig) 
     if largest {
         draft.keep_largest();
     }
-}
-
-/// Whether a component has a voxel in the brain or next to it (26 neighbours).
-fn touches(part: &Part, found: &Components, c: &Component, brain: &Part) -> bool {
-    part.voxels_of(found, c).any(|[i, j, k]| {
-        let near = |v: usize| v.saturating_sub(1)..=v + 1;
-        near(k).any(|z| near(j).any(|y| near(i).any(|x| brain.contains([x, y, z]))))
-    })
 }

@@ -72,35 +72,31 @@ impl Spread {
 pub(super) fn split([left, right]: [Structure; 2], part: &Part, plane: &SidePlane, cfg: &RulesConfig) -> Pair {
     let mask = part.mask();
     let found = components(mask, Connectivity::Corners);
-    let mut spreads = vec![Spread::default(); found.list.len() + 1];
-    let inside = || (0..mask.data().len()).filter(|offset| mask.data()[*offset]);
-    let label = |offset: usize| {
-        let [i, j, k] = mask.voxel(offset);
-        found.label_at(i, j, k) as usize
+    let voxels = |c| found.runs_of(c).flat_map(|([i, j, k], length)| (i..i + length).map(move |i| [i, j, k]));
+    let place = |[i, j, k]: [usize; 3]| mask.grid().centre(i, j, k);
+    let set = |halves: &mut [Part; 2], [i, j, k]: [usize; 3], side: Side, inside: bool| {
+        halves[usize::from(side == Side::Right)].mask_mut().set(i, j, k, inside);
     };
-    let distance = |offset: usize| {
-        let [i, j, k] = mask.voxel(offset);
-        plane.distance(mask.grid().centre(i, j, k))
-    };
-    inside().for_each(|offset| spreads[label(offset)].add(distance(offset)));
-
-    let take = |of: &dyn Fn(usize, &Spread) -> Side| {
-        let mut halves = [part.cleared(), part.cleared()];
-        for offset in inside() {
-            let side = of(offset, &spreads[label(offset)]);
-            halves[usize::from(side == Side::Right)].mask_mut().data_mut()[offset] = true;
+    let mut halves = [part.cleared(), part.cleared()];
+    let mut crossing = Vec::new();
+    for c in &found.list {
+        let mut spread = Spread::default();
+        voxels(c).for_each(|v| spread.add(plane.distance(place(v))));
+        voxels(c).for_each(|v| set(&mut halves, v, spread.side(), true));
+        if spread.cut(cfg) {
+            crossing.push((c, spread.side()));
         }
-        halves
-    };
-    let [l, r] = take(&|_, spread| spread.side());
+    }
+    let [l, r] = halves.clone();
     let mut pair = Pair { left: Draft::new(left, l), right: Draft::new(right, r) };
     if cfg.sides == SideRule::HeadAxes {
-        let [l, r] = take(&|offset, spread| match spread.cut(cfg) {
-            true if distance(offset) >= 0.0 => Side::Left,
-            true => Side::Right,
-            false => spread.side(),
-        });
-        pair.assign([l, r]);
+        for (c, side) in crossing {
+            for v in voxels(c).filter(|v| plane.side(place(*v)) != side) {
+                set(&mut halves, v, side, false);
+                set(&mut halves, v, side.other(), true);
+            }
+        }
+        pair.assign(halves);
     }
     pair
 }

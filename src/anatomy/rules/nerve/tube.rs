@@ -4,6 +4,7 @@ use super::Voxel;
 use super::config::{Fill, NerveConfig};
 use super::path::Ends;
 use super::ruler::{Border, Ruler, moved};
+use crate::anatomy::morphology::open_along_axes;
 use crate::anatomy::part::Part;
 
 /// The tube around a centreline, and the part of it that no later step may take.
@@ -47,23 +48,12 @@ pub(super) fn around(
     Tube { whole, core }
 }
 
-/// Opening with a segment of some voxels along x, then y, then z: what is thinner along an axis goes, but for what `keep`
-/// holds. The segments are the configuration's in mm, so that on a grid of voxels that large there is nothing to open.
+/// Opening with segments of the configuration's length, but for what `keep` holds. The segments are the configuration's
+/// in mm, so that on a grid of voxels that large there is nothing to open.
 pub(super) fn opened(part: &Part, keep: &Part, ruler: &Ruler, cfg: &NerveConfig) -> Part {
+    let least = ruler.per_voxel().map(|edge| (cfg.opening_voxels / edge).round() as usize);
     let mut open = part.clone();
-    for axis in 0..3 {
-        let least = (cfg.opening_voxels / ruler.per_voxel()[axis]).round() as usize;
-        let mut by = [0; 3];
-        by[axis] = 1;
-        // Voxels of the run in one direction, the voxel itself not counted.
-        let run = |v: Voxel, by: [i64; 3]| {
-            (1..least as i64).take_while(|n| open.contains(moved(v, by.map(|d| d * n)))).count()
-        };
-        let wide = |v: &Voxel| 1 + run(*v, by) + run(*v, by.map(|d: i64| -d)) >= least;
-        let mut next = open.cleared();
-        open.voxels().filter(|v| wide(v) || keep.contains(*v)).for_each(|v| next.insert(v));
-        open = next;
-    }
+    open_along_axes(&mut open, least, keep);
     open
 }
 

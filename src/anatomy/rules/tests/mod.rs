@@ -204,6 +204,31 @@ fn hippocampus_and_brainstem_belong_to_the_brain() {
 }
 
 #[test]
+fn with_every_rule_off_the_vote_stays_as_it_is() {
+    let head = turned();
+    let mut labels = labels(&head);
+    // Something for every rule: a stray piece of each class away from the brain, a hole, a nerve cut in two.
+    for (n, class) in Class::ALL.into_iter().enumerate() {
+        add_ball(&mut labels, class, head.place([40.0 - 11.0 * n as f64, -100.0, 45.0]), 3.5);
+    }
+    for (class, at, radius) in
+        [(Class::Brain, [20.0, -10.0, 20.0], 7.0), (Class::OpticNerve, [18.0, -45.0, -28.0], 6.0)]
+    {
+        let mut ball = Volume::filled(Arc::clone(labels.grid()), 0u8);
+        add_ball(&mut ball, class, head.place(at), radius);
+        labels.data_mut().iter_mut().zip(ball.data()).for_each(|(voxel, gone)| *voxel &= !gone);
+    }
+    let result = run(&labels, &RulesConfig::off());
+    for class in Class::ALL {
+        let masks: Vec<&Mask> = class.structures().map(|s| &result.structures[&s].mask).collect();
+        let predicted = labels.data().iter().map(|v| v & class.bit() != 0);
+        assert!(predicted.enumerate().all(|(n, voted)| masks.iter().any(|m| m.data()[n]) == voted), "{class:?}");
+    }
+    let moved = result.structures.values().flat_map(|f| &f.effects).filter(|e| e.rule != Rule::Laterality);
+    assert_eq!(moved.count(), 0, "no rule ran");
+}
+
+#[test]
 fn a_structure_at_the_border_of_the_grid_is_flagged() {
     let up = Lps::new(7.0, -4.0, 70.0);
     let result = run(&labels(&TestHead { centre: up, ..TestHead::default() }), &RulesConfig::default());

@@ -112,23 +112,28 @@ fn without_eye_or_chiasm_the_component_rule_is_kept_and_said() {
 }
 
 #[test]
-fn an_image_that_ends_before_the_eyes_is_named_as_the_cause() {
+fn an_image_that_ends_before_eyes_or_chiasm_is_named_as_the_cause() {
     let head = turned();
-    let mut labels = labels(&head);
-    // Nothing was acquired in front of a coronal plane through the orbits: the working grid holds zeros there.
-    let end = -72.0;
-    let mut image = labels.map(|_| 300.0f32);
-    for offset in 0..labels.data().len() {
-        let [i, j, k] = labels.voxel(offset);
-        if labels.grid().centre(i, j, k).y < end + 40.0 {
-            labels.data_mut()[offset] = 0;
-            image.data_mut()[offset] = 0.0;
+    let labels = labels(&head);
+    // Nothing was acquired in front of a coronal plane through the orbits, or behind one between eyes and chiasm: the
+    // working grid holds zeros there.
+    let cut = |gone: fn(f64) -> bool| {
+        let (mut labels, mut image) = (labels.clone(), labels.map(|_| 300.0f32));
+        for offset in 0..labels.data().len() {
+            let [i, j, k] = labels.voxel(offset);
+            if gone(labels.grid().centre(i, j, k).y) {
+                labels.data_mut()[offset] = 0;
+                image.data_mut()[offset] = 0.0;
+            }
         }
+        apply(&labels, &image, &RulesConfig::default()).unwrap()
+    };
+    let eyes = (cut(|y| y < -32.0), NotTraced::NoEye { at_image_end: true });
+    let chiasm = (cut(|y| y > -38.0), NotTraced::NoChiasm { at_image_end: true });
+    for (result, why) in [eyes, chiasm] {
+        assert!(NERVES.iter().any(|(nerve, _)| not_traced(&result, *nerve) == [why]), "{why:?}");
+        assert!(why.to_string().contains("the image ends"), "{why}");
     }
-    let result = apply(&labels, &image, &RulesConfig::default()).unwrap();
-    let why = NotTraced::NoEye { at_image_end: true };
-    assert!(NERVES.iter().any(|(nerve, _)| not_traced(&result, *nerve) == [why]));
-    assert!(why.to_string().contains("the image ends"), "{why}");
 }
 
 #[test]
