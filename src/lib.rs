@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod contour;
 pub mod dicom;
+pub mod domain;
 pub mod evaluation;
 pub mod geometry;
 pub mod ids;

@@ -1,7 +1,6 @@
 //! `contourd phantom`: synthetic patients, as a DICOM series with its truth or as a training store.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -12,10 +11,9 @@ use super::files::{fresh_folder, write_file, write_series};
 use super::say::say;
 use crate::anatomy::{Class, Side};
 use crate::geometry::{GeometryError, WorkingSpec, working_volume};
-use crate::ids::FrameOfReferenceUid;
 use crate::phantom::{
-    Acquisition, Contrast, Head, HeadOptions, ImageOptions, PatientRecipe, PhantomError, Rng, Spread, VERSION,
-    class_labels, draw_grid, image, synthetic_patient,
+    Acquisition, Contrast, Head, HeadOptions, PatientRecipe, PhantomError, Rng, Spread, VERSION, class_labels, scan,
+    synthetic_patient,
 };
 use crate::training::{Source, TrainingCase, TrainingStore};
 
@@ -205,11 +203,7 @@ fn training_case(id: String, seed: u64, mix: Mix, working: &WorkingSpec) -> Resu
         known.remove(rng.bits() as usize % Class::ALL.len());
     }
     let head = Head::new(seed, &HeadOptions { missing_eye, ..HeadOptions::default() });
-    let frame = FrameOfReferenceUid::derive(&["phantom", &seed.to_string()]);
-    let field = head.field_of_view(rng.within(95.0, 150.0));
-    let grid = Arc::new(draw_grid(&mut rng, frame, &field)?);
-    let acquired = image(&head, &grid, &ImageOptions::draw(seed));
-    let working_image = working_volume(&acquired, working)?;
+    let working_image = working_volume(&scan(&head, seed, &mut rng)?, working)?;
     let labelled = class_labels(&head, working_image.grid());
     Ok(TrainingCase {
         id,

@@ -40,6 +40,9 @@ pub struct SegmentArgs {
     /// Write the report as JSON.
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
+    /// Write the structure set even when the check of the image holds it for a person: you are that person.
+    #[arg(long)]
+    release_held: bool,
     /// Draw the contours on a sheet of slices.
     #[arg(long, value_name = "FILE.png")]
     picture: Option<PathBuf>,
@@ -54,7 +57,8 @@ pub struct SegmentArgs {
 /// Runs the verb.
 ///
 /// # Errors
-/// [`Failure::Refused`] when the folder does not hold one usable series.
+/// [`Failure::Refused`] when the folder does not hold one usable series, or when the check of the image holds the result;
+/// report and picture are written then, the structure set is not.
 pub fn run(args: SegmentArgs) -> Result<(), Failure> {
     let mut config = Config::read(args.config.as_deref())?;
     if args.without_rules {
@@ -83,7 +87,14 @@ pub fn run(args: SegmentArgs) -> Result<(), Failure> {
         SegmentError::Refused(why) => Failure::Refused(why.to_string()),
         other => Failure::Other(other.into()),
     })?;
-    write_results(&args, &result)?;
+    let held = result.report.held();
+    if held.is_none() || args.release_held {
+        write_results(&args, &result)?;
+    }
+    if let Some(path) = &args.report {
+        let json = serde_json::to_vec_pretty(&result.report).context("encoding the report")?;
+        write_file(path, &json)?;
+    }
     if let Some(path) = &args.picture {
         let planes = result.derived_series.as_ref().unwrap_or(&series);
         // All twelve: the legend says which were not found.
@@ -95,7 +106,17 @@ pub fn run(args: SegmentArgs) -> Result<(), Failure> {
     for warning in &result.report.warnings {
         aside!("warning: {warning}");
     }
-    print_table(&result.report)
+    print_table(&result.report)?;
+    match held {
+        Some(reasons) if !args.release_held => Err(Failure::Refused(format!(
+            "held, no structure set was written: {reasons}\nlook at the images; --release-held writes it all the same"
+        ))),
+        Some(reasons) => {
+            aside!("released although it would be held: {reasons}");
+            Ok(())
+        }
+        None => Ok(()),
+    }
 }
 
 /// What is wrong with the paths of the results is said now, not after minutes of work: each can be written, none is that of
@@ -170,10 +191,6 @@ fn write_results(args: &SegmentArgs, result: &Segmentation) -> Result<(), Failur
         if let Some((path, segmentation)) = args.segmentation.as_ref().zip(package.segmentation.as_ref()) {
             write_file(path, &segmentation.bytes)?;
         }
-    }
-    if let Some(path) = &args.report {
-        let json = serde_json::to_vec_pretty(&result.report).context("encoding the report")?;
-        write_file(path, &json)?;
     }
     Ok(())
 }

@@ -21,6 +21,7 @@ use crate::anatomy::{DerivedConfig, derived_faults};
 use crate::contour::ContourConfig;
 use crate::dicom::data::ProfileConfig;
 use crate::dicom::net::ScpConfig;
+use crate::domain::DomainConfig;
 use crate::ids::{Phi, sha256_hex};
 use crate::inference::{InferenceConfig, InferenceError, Model, Runtime};
 use crate::service::{PlanesConfig, Recipe, Recipes, ServiceConfig};
@@ -128,6 +129,8 @@ pub struct Config {
     pub delivery: PlanesConfig,
     /// Structures derived from the twelve.
     pub derived: Vec<DerivedConfig>,
+    /// The check of the image.
+    pub domain: DomainConfig,
     /// Receiving, jobs, sending, routes and destinations.
     pub service: ServiceConfig,
 }
@@ -221,6 +224,7 @@ impl Config {
             contours: r.section("contours"),
             delivery: r.section("delivery"),
             derived,
+            domain: r.section("domain"),
             service: ServiceConfig {
                 receive: r.section("receive"),
                 jobs: r.section("jobs"),
@@ -238,6 +242,7 @@ impl Config {
         r.complain("rules", config.rules.faults());
         r.complain("contours", config.contours.faults());
         r.complain("delivery", config.delivery.faults());
+        r.complain("domain", config.domain.faults());
         r.complain("", config.service.faults());
         // The SCP answers to one title only, so a route for another would never take anything.
         if !r.is_faulty("scp.ae_title") {
@@ -297,6 +302,7 @@ impl Config {
             contours: self.contours.clone(),
             planes: self.delivery.clone(),
             derived: self.derived.clone(),
+            domain: self.domain.clone(),
             config_digest: self.result_digest(),
         })
     }

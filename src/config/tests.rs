@@ -15,7 +15,15 @@ fn the_sample_holds_every_key_with_its_default() {
         let shown = SAMPLE.lines().any(|l| l.trim_start_matches('#').starts_with(&format!("{key} = ")));
         let list = matches!(
             key,
-            "routes" | "destinations" | "profiles" | "derived" | "receive" | "jobs" | "sending" | "nerve"
+            "routes"
+                | "destinations"
+                | "profiles"
+                | "derived"
+                | "receive"
+                | "jobs"
+                | "sending"
+                | "nerve"
+                | "corrections"
         );
         assert!(shown || list, "ops/contourd.toml lacks {key}");
     }

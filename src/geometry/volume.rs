@@ -169,7 +169,7 @@ impl Mask {
         found
     }
 
-    /// Every voxel inside, in storage order. Looks at whole blocks, as [`ends`] does.
+    /// Every voxel inside, in storage order. Looks at whole blocks, as `ends` does.
     pub fn inside(&self) -> impl Iterator<Item = [usize; 3]> + '_ {
         let s = self.grid.shape();
         self.data.chunks_exact(s.cols).enumerate().flat_map(move |(number, row)| {

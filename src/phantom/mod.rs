@@ -18,12 +18,12 @@ mod render;
 mod shape;
 mod tissue;
 
-pub use acquisition::{Acquisition, FieldOfView, draw_grid};
+pub use acquisition::{Acquisition, FieldOfView};
 pub use head::{Head, HeadOptions, Spread};
 pub use nifti::read_nifti;
 pub use patient::{DemoIdentity, PatientRecipe, SyntheticPatient, TruthEntry, demo_series, synthetic_patient};
 pub use random::Rng;
-pub use render::{ImageOptions, Labelled, class_labels, image, render, truth};
+pub use render::{ImageOptions, Labelled, class_labels, image, images, render, scan, truth};
 pub use tissue::{Contrast, Signal, Tissue};
 
 use std::path::PathBuf;

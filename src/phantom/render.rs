@@ -6,13 +6,15 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::Canvas;
+use super::acquisition::draw_grid;
 use super::face::REACH;
 use super::field::{Field, Waves};
 use super::head::Head;
 use super::random::{Rng, normal_pair};
 use super::tissue::{Signal, Tissue};
 use crate::anatomy::Structure;
-use crate::geometry::{Extent, Grid, Mask, Vec3, Volume};
+use crate::geometry::{Extent, GeometryError, Grid, Mask, Vec3, Volume};
+use crate::ids::FrameOfReferenceUid;
 
 /// What the scanner adds.
 #[derive(Debug, Clone)]
@@ -35,21 +37,23 @@ impl ImageOptions {
     }
 }
 
-/// Blends layers by the part of the voxel they cover.
-struct Blend<'a> {
-    signal: &'a Signal,
-    value: f32,
+/// Blends layers by the part of the voxel they cover, for several scans at once.
+struct Blend<'a, const N: usize> {
+    signals: [&'a Signal; N],
+    values: [f32; N],
     gain: f32,
     inverse_width: f64,
 }
 
-impl Canvas for Blend<'_> {
+impl<const N: usize> Canvas for Blend<'_, N> {
     #[inline]
     fn layer(&mut self, tissue: Tissue, distance: f64) {
         let cover = 0.5 - distance * self.inverse_width;
         if cover > 0.0 {
-            let target = self.signal.of(tissue) * self.gain;
-            self.value += (target - self.value) * cover.min(1.0) as f32;
+            for (value, signal) in self.values.iter_mut().zip(self.signals) {
+                let target = signal.of(tissue) * self.gain;
+                *value += (target - *value) * cover.min(1.0) as f32;
+            }
         }
     }
 
@@ -64,6 +68,17 @@ impl Canvas for Blend<'_> {
 /// Partial volume: each surface is blended over the width of a voxel; a voxel longer than 1.3 mm is the mean of
 /// samples at most 1 mm apart. Noise is Rician. The result depends on the head, the options and the grid only.
 pub fn image(head: &Head, grid: &Arc<Grid>, options: &ImageOptions) -> Volume<f32> {
+    let [image] = images(head, grid, options, [head.signal()]);
+    image
+}
+
+/// As [`image`], for several scans of the head that differ in their signals only: bias and noise are the same.
+pub fn images<const N: usize>(
+    head: &Head,
+    grid: &Arc<Grid>,
+    options: &ImageOptions,
+    signals: [&Signal; N],
+) -> [Volume<f32>; N] {
     let mut rng = Rng::new(options.seed, "bias");
     let waves = Waves::new(&mut rng, 6, 180.0, 500.0);
     let bias = Field::tabulate(REACH.grown(20.0), 16.0, |p| [(options.bias * waves.at(p)).exp() as f32]);
@@ -83,30 +98,44 @@ pub fn image(head: &Head, grid: &Arc<Grid>, options: &ImageOptions) -> Volume<f3
     let scale = options.scale as f32 / offsets.len() as f32;
     let noise_seed = rng.bits();
     let shape = grid.shape();
-    let mut out = Volume::filled(Arc::clone(grid), 0.0f32);
-    out.data_mut().par_chunks_exact_mut(shape.cols).enumerate().for_each(|(row, values)| {
-        for (i, value) in values.iter_mut().enumerate() {
+    let mut all = vec![[0.0f32; N]; shape.voxels()];
+    all.par_chunks_exact_mut(shape.cols).enumerate().for_each(|(row, values)| {
+        for (i, values) in values.iter_mut().enumerate() {
             let p = grid.centre(i, row % shape.rows, row / shape.rows);
-            let mut sum = 0.0f32;
+            let mut sums = [0.0f32; N];
             for offset in &offsets {
                 let h = head.in_frame(p + *offset);
-                let mut blend = Blend {
-                    signal: head.signal(),
-                    value: head.signal().of(Tissue::Air),
-                    gain: 1.0,
-                    inverse_width: 1.0 / width,
-                };
+                let air = signals.map(|signal| signal.of(Tissue::Air));
+                let mut blend = Blend { signals, values: air, gain: 1.0, inverse_width: 1.0 / width };
                 if REACH.holds(h) {
                     head.paint(head.in_template(h), &mut blend);
                 }
-                sum += blend.value * bias.at(h)[0];
+                let bias = bias.at(h)[0];
+                sums.iter_mut().zip(blend.values).for_each(|(sum, value)| *sum += value * bias);
             }
             let (a, b) = normal_pair(noise_seed.wrapping_add((row * shape.cols + i) as u64));
-            let real = sum * scale + noise * a;
-            *value = (real * real + noise * noise * b * b).sqrt();
+            *values = sums.map(|sum| {
+                let real = sum * scale + noise * a;
+                (real * real + noise * noise * b * b).sqrt()
+            });
         }
     });
-    out
+    std::array::from_fn(|n| {
+        let mut out = Volume::filled(Arc::clone(grid), 0.0f32);
+        out.data_mut().iter_mut().zip(&all).for_each(|(value, values)| *value = values[n]);
+        out
+    })
+}
+
+/// A head as a department scans it: field of view and grid are drawn from `rng`, what the scanner adds from `seed`.
+///
+/// # Errors
+/// None that a caller can cause.
+pub fn scan(head: &Head, seed: u64, rng: &mut Rng) -> Result<Volume<f32>, GeometryError> {
+    let frame = FrameOfReferenceUid::derive(&["phantom", &seed.to_string()]);
+    let field = head.field_of_view(rng.within(95.0, 150.0));
+    let grid = Arc::new(draw_grid(rng, frame, &field)?);
+    Ok(image(head, &grid, &ImageOptions::draw(seed)))
 }
 
 /// Voxels of a grid that a structure can reach; `None` when it is missing or wholly outside.

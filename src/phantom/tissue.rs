@@ -109,6 +109,12 @@ impl Signal {
         Self(signal)
     }
 
+    /// The same signals with another one for a tissue: what is no T1 is made so.
+    pub fn with(mut self, tissue: Tissue, signal: f32) -> Self {
+        self.0[tissue as usize] = signal;
+        self
+    }
+
     /// Signal of a tissue.
     #[inline]
     pub fn of(&self, tissue: Tissue) -> f32 {

@@ -1,7 +1,7 @@
 //! Receive, segment, deliver: the only room that knows the order of the stages.
 //!
 //! What is in which file:
-//! - [`segment_series`] (`segment`): one series to its results, pure; `package`: the files for one kind of destination.
+//! - [`segment_series`] (`segment`): one series to its results by a `recipe`, pure; `package`: the files for one kind of destination.
 //! - [`Daemon`] (`daemon`): starts and stops the parts below.
 //! - `receive`: the inbox; `complete`: when a series is complete; `work`: jobs; `deliver`: the outbox.
 //! - `config`: what can be configured about them.
@@ -13,6 +13,7 @@ mod daemon;
 mod deliver;
 mod package;
 mod receive;
+mod recipe;
 mod segment;
 mod work;
 
@@ -24,9 +25,9 @@ pub use clock::local_time;
 pub use config::{DestinationConfig, JobsConfig, ReceiveConfig, RouteConfig, SendingConfig, ServiceConfig};
 pub use daemon::Daemon;
 pub use package::{DerivedReport, Package};
+pub use recipe::{Order, PlanesConfig, Recipe, Wanted};
 pub use segment::{
-    Order, PlanesConfig, Progress, Recipe, Report, SegmentError, Segmentation, Stage, StructureReport, Wanted,
-    deliver_findings, segment_series,
+    Progress, Report, SegmentError, Segmentation, Stage, StructureReport, deliver_findings, segment_series,
 };
 pub use work::{Recipes, Segmenter};
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::segment::{Order, Recipe, SegmentError, StructureReport, Wanted, describe, on_planes};
+use super::recipe::{Order, Recipe, Wanted};
+use super::segment::{SegmentError, StructureReport, describe, on_planes};
 use crate::anatomy::rules::Finding;
 use crate::anatomy::{DerivedConfig, Structure, derive};
 use crate::contour::{ContourConfig, Holes, PlaneContour, rasterise};

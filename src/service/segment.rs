@@ -9,112 +9,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use time::PrimitiveDateTime;
 
 use super::package::{DerivedReport, Drawing, Package};
-use crate::anatomy::rules::{self, Finding, Flag, RuleEffect, RulesConfig};
-use crate::anatomy::{DerivedConfig, Structure};
+use super::recipe::{Order, Recipe};
+use crate::anatomy::Structure;
+use crate::anatomy::rules::{self, Finding, Flag, RuleEffect};
 use crate::contour::{ContourConfig, ContourError, PlaneContour, outline};
-use crate::dicom::data::{DataError, Planes, Profile, Refusal, RefusalCode, Refusals, Series};
+use crate::dicom::data::{DataError, Refusal, RefusalCode, Refusals, Series};
+use crate::domain::{Verdict, judge};
 use crate::geometry::{GeometryError, Mask, resample_mask, working_volume};
-use crate::ids::InstanceUid;
-use crate::inference::{InferenceError, Model, Vote};
-
-/// The `[delivery]` section of the configuration: what leaves and on which planes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PlanesConfig {
-    /// On which planes contours are delivered.
-    pub planes: Planes,
-    /// A series is near-axial when |z| of its slice normal is at least this (0.90 is 26 degrees).
-    pub near_axial: f64,
-    /// Pixels of a derived axial series are no smaller than this, mm: an acquisition with fine pixels in one direction
-    /// would give a series of gigabytes in all three.
-    pub derived_pixel_mm: f64,
-    /// Structure Set Label, at most 16 characters; a research model's is always `AI RESEARCH`.
-    pub structure_set_label: String,
-}
-
-impl Default for PlanesConfig {
-    fn default() -> Self {
-        Self {
-            planes: Planes::Axial,
-            near_axial: 0.90,
-            derived_pixel_mm: 0.5,
-            structure_set_label: "AI CONTOURS".into(),
-        }
-    }
-}
-
-impl PlanesConfig {
-    /// Every fault of this section, each beginning with the key that it is about.
-    pub fn faults(&self) -> Vec<String> {
-        let mut faults = Vec::new();
-        if !(0.5..=1.0).contains(&self.near_axial) {
-            faults.push(format!("near_axial is {}: set 0.5 to 1.0", self.near_axial));
-        }
-        if !(0.1..=2.0).contains(&self.derived_pixel_mm) {
-            faults.push(format!("derived_pixel_mm is {}: set 0.1 to 2.0", self.derived_pixel_mm));
-        }
-        let label = &self.structure_set_label;
-        if label.is_empty() || label.len() > 16 || !label.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
-            faults.push("structure_set_label must be 1 to 16 printable ASCII characters (Eclipse refuses more)".into());
-        }
-        faults
-    }
-}
-
-/// Everything but the images that decides a result.
-#[derive(Clone)]
-pub struct Recipe {
-    /// The networks.
-    pub model: Arc<Model>,
-    /// The anatomical rules.
-    pub rules: RulesConfig,
-    /// Outlines.
-    pub contours: ContourConfig,
-    /// Delivered planes.
-    pub planes: PlanesConfig,
-    /// Structures derived from the twelve.
-    pub derived: Vec<DerivedConfig>,
-    /// Digest of the four sections above; part of the result's UIDs.
-    pub config_digest: String,
-}
-
-impl Recipe {
-    /// Whether contours of this series for `profile` go on an axial series derived from it, not on its own planes.
-    pub fn derives(&self, series: &Series, profile: &Profile) -> bool {
-        let planes = profile.planes.unwrap_or(self.planes.planes);
-        planes == Planes::Axial && !series.near_axial(self.planes.near_axial)
-    }
-}
-
-/// What names one result among the results of a series.
-#[derive(Debug, Clone)]
-pub struct Order {
-    /// From 1; a late slice makes the next.
-    pub revision: u32,
-    /// What is wanted, one item for each profile among the destinations; what the first gets is what people are shown.
-    pub wanted: Vec<Wanted>,
-    /// Frozen time of making: the same order gives the same bytes.
-    pub created: PrimitiveDateTime,
-}
-
-/// What the destinations of one profile are to get.
-#[derive(Debug, Clone)]
-pub struct Wanted {
-    /// How they want it.
-    pub profile: Profile,
-    /// The structure set that the new one replaces there.
-    pub predecessor: Option<InstanceUid>,
-}
-
-impl Order {
-    /// A first result for one profile.
-    pub fn first(profile: Profile, created: PrimitiveDateTime) -> Self {
-        Self { revision: 1, wanted: vec![Wanted { profile, predecessor: None }], created }
-    }
-}
+use crate::inference::{InferenceError, Vote};
 
 /// The stages, for progress and timing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -217,6 +121,9 @@ pub struct Report {
     pub derived_axial: bool,
     /// What is odd about the series.
     pub warnings: Vec<String>,
+    /// What the check of the image says; absent when it was not asked.
+    #[serde(default)]
+    pub domain: Option<Verdict>,
     /// One entry for each structure of the catalogue, found or not.
     pub structures: Vec<StructureReport>,
     /// One entry for each derived structure of the configuration.
@@ -249,6 +156,13 @@ pub struct StructureReport {
     pub flags: Vec<Flag>,
 }
 
+impl Report {
+    /// Why the result must wait for a person, in words; `None`: it may go its way.
+    pub fn held(&self) -> Option<String> {
+        self.domain.as_ref().and_then(Verdict::held)
+    }
+}
+
 /// Segments a series.
 ///
 /// # Errors
@@ -266,8 +180,12 @@ pub fn segment_series(
         let fat_suppressed = series.attributes.acquisition.fat_suppressed();
         rules::apply_to(&rules::Case { labels: &vote.labels(), image: &working, fat_suppressed }, &recipe.rules)
     })?;
+    let brain = found.structures.get(&Structure::Brain).map_or(0.0, |finding| finding.mask.cc());
+    let domain = recipe.domain.enabled.then(|| judge(&working, Some(brain), &recipe.domain)).transpose()?;
     drop(working);
-    finish(series, &found.structures, Some(&vote), recipe, order, clock)
+    let mut done = finish(series, &found.structures, Some(&vote), recipe, order, clock)?;
+    done.report.domain = domain;
+    Ok(done)
 }
 
 /// The second half: findings on any grid to a checked structure set. Tests put known masks in here.
@@ -308,6 +226,7 @@ fn finish(
         execution: recipe.model.execution().name().into(),
         derived_axial: shown.is_derived(),
         warnings: series.warnings.clone(),
+        domain: None,
         structures: shown.organs.iter().map(|(report, _)| report.clone()).collect(),
         derived: shown.extras(),
         seconds: clock.seconds,

@@ -14,7 +14,8 @@ use uuid::Uuid;
 
 use super::clock::local_time;
 use super::config::{JobsConfig, RouteConfig};
-use super::segment::{Order, Recipe, SegmentError, Segmentation, Wanted, segment_series};
+use super::recipe::{Order, Recipe, Wanted};
+use super::segment::{SegmentError, Segmentation, segment_series};
 use super::{AFTER_FAULT, POLL, pause, persist};
 use crate::dicom::data::{EncodedInstance, Profile, Refusal, Refusals, Series, assemble, parse_instances};
 use crate::ids::{InstanceUid, sha256_hex};
@@ -146,6 +147,10 @@ impl<S: Segmenter> Worker<S> {
         let finish = || self.store.pg.finish_job(case, self.holder, result);
         match persist("record a result", &self.shutdown, finish).await {
             Ok(Finished::Recorded) => tracing::info!(%case, "the result is recorded and on its way"),
+            Ok(Finished::Held) => {
+                let reason = result.held.as_deref().unwrap_or_default();
+                tracing::warn!(%case, reason, "the result is held: nothing is sent before a person releases it");
+            }
             Ok(Finished::Superseded) => tracing::info!(%case, "late slices superseded this revision"),
             // Another worker has the job, so it is no longer ours to end.
             Err(StoreError::LeaseLost(_)) => {}
@@ -283,6 +288,7 @@ impl<S: Segmenter> Worker<S> {
             report: json(serde_json::to_value(&made.report))?,
             structures,
             results,
+            held: made.report.held(),
         })
     }
 

@@ -8,6 +8,7 @@ use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::postgres::{audit, failed};
+use super::release::supersede_held;
 use super::rows::PatientText;
 use super::{CaseState, InstanceRow, PgStore, StoreError};
 use crate::ids::{AeTitle, FrameOfReferenceUid, InstanceUid, SeriesUid, StudyUid};
@@ -338,7 +339,8 @@ async fn insert_case(tx: &mut PgConnection, new: &Arrival, revision: i32) -> Res
     if case.is_some() {
         let event = if revision == 1 { "case_opened" } else { "revision_opened" };
         let detail = json!({"series": new.series.as_str(), "revision": revision, "from": new.calling.as_str()});
-        audit(tx, event, case, &detail).await?;
+        audit(&mut *tx, event, case, &detail).await?;
+        supersede_held(tx, new.series.as_str()).await?;
     }
     Ok(case)
 }

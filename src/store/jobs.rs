@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::outbox::settle_case;
 use super::postgres::{audit, failed, lock_case};
+use super::release::fill_outbox;
 use super::{Case, PgStore, ResultKind, StoreError};
 use crate::anatomy::Structure;
 use crate::ids::{InstanceUid, SeriesUid};
@@ -87,6 +88,8 @@ pub struct CaseResult {
     pub structures: Vec<NewStructure>,
     /// In the order of sending: the slices of a derived series, then the structure set.
     pub results: Vec<NewResult>,
+    /// Why it must not be sent before a person has released it; `None`: it goes its way.
+    pub held: Option<String>,
 }
 
 /// What became of a finished job.
@@ -94,6 +97,8 @@ pub struct CaseResult {
 pub enum Finished {
     /// Recorded, and in the outbox.
     Recorded,
+    /// Recorded, and waiting for a person.
+    Held,
     /// A late slice has opened a newer revision meanwhile: this result is of an incomplete series and is not sent.
     Superseded,
 }
@@ -181,7 +186,8 @@ impl PgStore {
         if extended.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost("a job")) }
     }
 
-    /// Records structures, results and one delivery of each result to each of its destinations, and ends the job.
+    /// Records structures, results and, unless it is held, one delivery of each result to each of its destinations, and
+    /// ends the job.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`] or [`StoreError::Database`]; then nothing is recorded.
@@ -201,23 +207,32 @@ impl PgStore {
             insert_result(&mut tx, case, seq, made).await?;
         }
         sqlx::query(
-            "update cases set state = 'delivering', reason = null, model_name = $2, model_digest = $3,
-                              config_digest = $4, report = $5 where id = $1",
+            "update cases set state = case when $6::text is null then 'delivering' else 'held' end, reason = $6,
+                              held_at = case when $6::text is null then null else clock_timestamp() end,
+                              model_name = $2, model_digest = $3, config_digest = $4, report = $5 where id = $1",
         )
         .bind(case)
         .bind(&result.model_name)
         .bind(&result.model_digest)
         .bind(&result.config_digest)
         .bind(&result.report)
+        .bind(&result.held)
         .execute(&mut *tx)
         .await
         .map_err(failed(ACTION))?;
         let destinations: BTreeSet<&String> = result.results.iter().flat_map(|made| &made.destinations).collect();
         let detail = json!({"objects": result.results.len(), "destinations": destinations, "model": result.model_name});
         audit(&mut tx, "result_recorded", Some(case), &detail).await?;
-        settle_case(&mut tx, case).await?;
+        let finished = if let Some(reason) = &result.held {
+            audit(&mut tx, "case_held", Some(case), &json!({"reason": reason})).await?;
+            Finished::Held
+        } else {
+            fill_outbox(&mut tx, case).await?;
+            settle_case(&mut tx, case).await?;
+            Finished::Recorded
+        };
         tx.commit().await.map_err(failed(ACTION))?;
-        Ok(Finished::Recorded)
+        Ok(finished)
     }
 
     /// Ends a job whose input is not fit. `refusals` is the list as JSON, `reason` the same as text.
@@ -385,10 +400,10 @@ async fn insert_structure(tx: &mut PgConnection, case: Uuid, new: &NewStructure)
 }
 
 async fn insert_result(tx: &mut PgConnection, case: Uuid, seq: i32, new: &NewResult) -> Result<(), StoreError> {
-    let id: i64 = sqlx::query_scalar(
-        "insert into results
-             (case_id, kind, seq, sop_instance_uid, sop_class_uid, series_uid, blob_key, sha256, byte_count, profile)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning id",
+    sqlx::query(
+        "insert into results (case_id, kind, seq, sop_instance_uid, sop_class_uid, series_uid, blob_key, sha256,
+                              byte_count, profile, destinations)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(case)
     .bind(new.kind.name())
@@ -400,15 +415,6 @@ async fn insert_result(tx: &mut PgConnection, case: Uuid, seq: i32, new: &NewRes
     .bind(&new.sha256)
     .bind(i64::try_from(new.byte_count).unwrap_or(i64::MAX))
     .bind(&new.profile)
-    .fetch_one(&mut *tx)
-    .await
-    .map_err(failed(ACTION))?;
-    sqlx::query(
-        "insert into outbox (result_id, case_id, destination, seq) select $1, $2, d, $3 from unnest($4::text[]) as d",
-    )
-    .bind(id)
-    .bind(case)
-    .bind(seq)
     .bind(&new.destinations)
     .execute(tx)
     .await

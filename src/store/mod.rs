@@ -8,7 +8,7 @@
 //! - `rows`: what a row is in Rust; `error`: what can go wrong.
 //! - `intake`: acknowledged instances and when a series is complete; `damaged`: those that were refused;
 //!   `jobs`: leases and results; `outbox`: deliveries.
-//! - `retry`: another attempt when a person asks for it.
+//! - `retry`: another attempt when a person asks for it; `release`: cases that wait for a person.
 //! - `look`: what can be told without changing anything.
 //! - `review`, `view`: what the web shows and records.
 
@@ -24,6 +24,7 @@ mod look;
 mod outbox;
 mod owner;
 mod postgres;
+mod release;
 mod retry;
 mod review;
 mod rows;
@@ -48,6 +49,7 @@ pub use jobs::{CaseResult, ClaimedJob, Finished, NewResult, NewStructure};
 pub use look::{Sight, look_at_database, look_at_disk};
 pub use outbox::{Attempt, Delivery, DeliveryItem};
 pub use postgres::PgStore;
+pub use release::{NewRelease, Release, Released};
 pub use retry::{Retriable, Retried};
 pub use review::{NewReview, Rating, Review, ReviewTotals, Tally};
 pub use rows::{

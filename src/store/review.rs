@@ -145,8 +145,9 @@ impl PgStore {
         .map_err(failed("list reviews"))
     }
 
-    /// How often each structure got each rating; of a series' revisions, the latest that a person judged counts. Pairs
-    /// that never occurred are left out.
+    /// How often each structure got each rating; of a series' revisions, the latest that a person judged counts. Cases
+    /// that were held and never released count as little as those that were refused. Pairs that never occurred are left
+    /// out.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -155,6 +156,7 @@ impl PgStore {
             "select structure, verdict, count(*) as count from (
                  select distinct on (c.series_uid, r.structure, r.reviewer) r.structure, r.verdict
                  from reviews r join cases c on c.id = r.case_id
+                 where c.held_at is null or exists (select from releases l where l.case_id = c.id)
                  order by c.series_uid, r.structure, r.reviewer, c.revision desc, r.id desc
              ) latest group by structure, verdict",
         )
@@ -163,14 +165,15 @@ impl PgStore {
         .map_err(failed("count reviews"))
     }
 
-    /// How many series were reviewed (in whatever revision), by how many people.
+    /// How many series were reviewed (in whatever revision that counts), by how many people.
     ///
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn review_totals(&self) -> Result<ReviewTotals, StoreError> {
         sqlx::query_as(
             "select count(distinct c.series_uid) as cases, count(distinct r.reviewer) as reviewers
-             from reviews r join cases c on c.id = r.case_id",
+             from reviews r join cases c on c.id = r.case_id
+             where c.held_at is null or exists (select from releases l where l.case_id = c.id)",
         )
         .fetch_one(&self.pool)
         .await

@@ -53,6 +53,8 @@ named!(
         Queued = "queued",
         /// A worker has it.
         Segmenting = "segmenting",
+        /// It has contours, and waits for a person to release them; the reason says why.
+        Held = "held",
         /// The result is on its way.
         Delivering = "delivering",
         /// Every destination has the result.
@@ -138,6 +140,8 @@ pub struct Case {
     pub received_at: OffsetDateTime,
     /// When its latest instance came.
     pub last_instance_at: OffsetDateTime,
+    /// When it was held for a person; stays when it is released.
+    pub held_at: Option<OffsetDateTime>,
     /// When it ended.
     pub finished_at: Option<OffsetDateTime>,
 }

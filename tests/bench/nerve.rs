@@ -5,10 +5,12 @@
 
 #[path = "nerve_cases.rs"]
 mod cases;
+mod nerve_damage;
 
 use std::collections::BTreeMap;
 
-use cases::{Case, Damage, Outcome, methods, outcomes};
+use cases::{Case, Outcome, methods, outcomes};
+use nerve_damage::Damage;
 
 /// Yaw, pitch and roll, degrees.
 const POSES: [(&str, [f64; 3]); 9] = [

@@ -136,6 +136,30 @@ fn a_research_result_says_so_everywhere() {
     assert_eq!(report["notice"], "Research use only, not reviewed");
 }
 
+#[test]
+fn a_held_image_gives_a_report_and_no_structure_set_until_it_is_released() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = coarse_config(folder.path(), "");
+    // More brain than anybody has is asked for, so that this head is held, whatever else is said of it.
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("enabled = false", "enabled = true\nbrain_cc = [4000.0, 5000.0]")).unwrap();
+    thick(9, &folder.path().join("mr"));
+    let (output, report) = (folder.path().join("rtss.dcm"), folder.path().join("report.json"));
+    let mut more = vec!["--config", config.to_str().unwrap(), "--report", report.to_str().unwrap()];
+    let out = segment(&folder.path().join("mr"), &output, &more);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(2), "{said}");
+    assert!(said.contains("cm3 of brain: a brain has 4000 to 5000") && said.contains("--release-held"), "{said}");
+    assert!(!output.exists());
+    let held: Report = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+    assert!(said.contains(&held.held().unwrap()) && held.structures.len() == Structure::ALL.len());
+    more.push("--release-held");
+    let out = segment(&folder.path().join("mr"), &output, &more);
+    assert_eq!(out.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("released although it would be held"));
+    assert!(read_rtstruct(&std::fs::read(&output).unwrap()).is_ok());
+}
+
 /// Volume, agreement, what the rules did and flags of each structure: the same in the report, the table and the file,
 /// and the same as the stages give one by one.
 #[test]

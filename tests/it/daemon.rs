@@ -20,6 +20,7 @@ use contourd::dicom::data::{
 use contourd::dicom::net::{
     Destination, Inbox, ObjectToSend, Received, ScpConfig, SendOutcome, StoreVerdict, send, serve,
 };
+use contourd::domain::Verdict;
 use contourd::geometry::{Grid, Lps, Mask, Shape, Vec3, Volume};
 use contourd::ids::{AeTitle, FrameOfReferenceUid};
 use contourd::inference::{InferenceError, Plane};
@@ -47,6 +48,8 @@ struct Threshold {
     runs: AtomicUsize,
     /// Attempts that end because the networks cannot run.
     short_of_memory: AtomicUsize,
+    /// Whether the image is to be held for a person.
+    strange: AtomicBool,
     /// Faults of the worker itself, beside the segmentation.
     worker_faults: AtomicUsize,
 }
@@ -123,6 +126,10 @@ impl Segmenter for Threshold {
             execution: "cpu".into(),
             derived_axial: derived.is_some(),
             warnings: series.warnings.clone(),
+            domain: self.strange.load(Ordering::SeqCst).then(|| Verdict {
+                reasons: vec!["bone is brighter than brain".into(), "no air".into()],
+                measures: Vec::new(),
+            }),
             structures: structures.collect(),
             derived: Vec::new(),
             seconds: Vec::new(),

@@ -250,10 +250,11 @@ fn the_map_names_every_room() {
 
 /// SHA-256 of each migration that was released. A database that has one would refuse to open if it were edited: what is to
 /// be changed is changed by the next one. The number 0002 was never used.
-const MIGRATIONS: [(&str, &str); 3] = [
+const MIGRATIONS: [(&str, &str); 4] = [
     ("0001_initial.sql", "977c01366ce851961469764afad8700ebd535124dee691df33590622d48ad835"),
     ("0003_profiles.sql", "4428952de75eb7ab55fdc581b54cb4d8a2bc8ce7ddd780b35c7abc6efbdfd21f"),
     ("0004_interruptions.sql", "804ecf5862f2a9d587d8bdf9ed8e1a78e99c5c9c5e3e5b2c8821456734b8f221"),
+    ("0005_held.sql", "120d592e4d27ace61c5869fd3018990e36cf393a13cb8677d7c3da80c5413cf5"),
 ];
 
 #[test]

@@ -3,6 +3,9 @@
 // A test, and what helps it, fails by panicking; clippy's own exception covers only functions marked as tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../bench/nerve_damage.rs"]
+mod nerve_damage;
+
 mod browser;
 mod card;
 mod cli;

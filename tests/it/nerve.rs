@@ -4,7 +4,9 @@
 #[path = "../bench/nerve_cases.rs"]
 mod cases;
 
-use cases::{Case, Damage, methods, outcomes};
+use cases::{Case, methods, outcomes};
+
+use crate::nerve_damage::Damage;
 
 #[test]
 fn damaged_nerves_on_turned_heads_are_connected_and_nearer_to_the_truth() {

@@ -3,6 +3,7 @@
 mod intake;
 mod jobs;
 mod outbox;
+mod release;
 mod retry;
 mod server;
 
@@ -198,6 +199,7 @@ async fn made(store: &Store, case: Uuid, slices: u32, salt: &str) -> CaseResult 
         report: json!({}),
         structures: structures.collect(),
         results,
+        held: None,
     }
 }
 

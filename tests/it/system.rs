@@ -21,6 +21,9 @@ use crate::support::{contourd, open_folder, run};
 /// How long anything may take on a slow machine before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// Name of the model on a coarse grid.
+const COARSE: &str = "coarse";
+
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
@@ -103,11 +106,13 @@ impl Daemon {
              [receive]\nquiet_seconds = {quiet}\nmin_free_mebibytes = 64\n\
              [jobs]\nlease_seconds = 3\nretry_seconds = 1\n\
              [sending]\nlease_seconds = 3\nfirst_retry_seconds = 1\nlongest_retry_seconds = 2\n\
-             [models]\ndir = {models:?}\ndefault = {model:?}\n\
+             [domain]\nenabled = {check}\n[models]\ndir = {models:?}\ndefault = {model:?}\n\
              [[destination]]\nname = \"pacs\"\nhost = \"127.0.0.1\"\nport = {pacs}\nae_title = \"PACS\"\n\
              [[route]]\nname = \"all\"\ndestinations = [\"pacs\"]\n",
             state = folder.path().join("state"),
             quiet = setup.quiet_seconds,
+            // What networks on a coarse grid find may be no brain at all.
+            check = model != COARSE,
             pacs = setup.pacs,
         );
         std::fs::write(folder.path().join("contourd.toml"), text).unwrap();
@@ -292,12 +297,11 @@ pub fn acknowledged(sender: Child) -> (bool, usize) {
 /// A copy of the shipped model that works on a coarse grid: the same networks, run on a fraction of the voxels, for
 /// tests in which the result's quality does not matter.
 pub fn coarse_model(models: &Path) -> &'static str {
-    const NAME: &str = "coarse";
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/oar-head-v1");
-    let folder = models.join(NAME);
+    let folder = models.join(COARSE);
     std::fs::create_dir_all(&folder).unwrap();
     let mut card: toml::Table = std::fs::read_to_string(shipped.join("card.toml")).unwrap().parse().unwrap();
-    card.insert("name".into(), NAME.into());
+    card.insert("name".into(), COARSE.into());
     let working = card["working"].as_table_mut().unwrap();
     working.insert("spacing".into(), vec![1.4, 1.4, 1.8].into());
     working.insert("shape".into(), vec![160, 183, 100].into());
@@ -305,14 +309,15 @@ pub fn coarse_model(models: &Path) -> &'static str {
     for plane in ["axial", "coronal", "sagittal"] {
         std::fs::copy(shipped.join(format!("{plane}.onnx")), folder.join(format!("{plane}.onnx"))).unwrap();
     }
-    NAME
+    COARSE
 }
 
-/// A configuration with the coarse model as the only one, and more; in `folder`, beside the model.
+/// A configuration with the coarse model as the only one, its images unchecked, and more; in `folder`, beside the model.
 pub fn coarse_config(folder: &Path, more: &str) -> PathBuf {
     let name = coarse_model(folder);
     let file = folder.join("contourd.toml");
-    std::fs::write(&file, format!("[models]\ndir = {folder:?}\ndefault = {name:?}\n{more}")).unwrap();
+    std::fs::write(&file, format!("[domain]\nenabled = false\n[models]\ndir = {folder:?}\ndefault = {name:?}\n{more}"))
+        .unwrap();
     file
 }
 

@@ -17,6 +17,9 @@ use super::browser::Browser;
 use super::http::ask;
 use site::{HOSTILE, NAME, ODD, Site, head, head_grid, images, structures};
 
+/// The type of every body that is sent.
+const JSON: (&str, &str) = ("content-type", "application/json");
+
 fn found<'a>(list: &'a Value, name: &str) -> &'a Value {
     list["structures"].as_array().unwrap().iter().find(|s| s["name"] == name).unwrap()
 }
@@ -349,6 +352,85 @@ async fn the_page_offers_another_attempt_only_where_there_is_one() {
     browser.until("document.querySelector('.state.failed')").await;
     browser.click("button.retry").await;
     browser.until("document.querySelector('.state.delivering') && !document.querySelector('button.retry')").await;
+    let objects = site.pg().claim_delivery(Uuid::new_v4(), "PACS", Duration::from_secs(60), 9).await.unwrap().unwrap();
+    assert_eq!((objects.case, objects.items.len()), (case, 1));
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+    browser.end().await;
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_held_case_is_released_with_a_name_and_a_reason_and_counts_only_then() {
+    let site = Site::start().await;
+    site.receive(NAME, &images(&head(), "1.2.840.77.20")).await;
+    let reason = "the skull is missing: brain-extracted";
+    let case = site.finish_as(structures(), &[], &["PACS".to_owned()], Some(reason)).await;
+    let one = async || site.get(&format!("/api/cases/{case}")).await.json();
+    let shown = one().await;
+    assert_eq!((&shown["state"], &shown["reason"]), (&json!("held"), &json!(reason)));
+    assert_eq!((&shown["deliveries"], &shown["release"]), (&json!([]), &Value::Null));
+    assert_eq!(site.get("/health").await.json()["waiting"]["held"]["count"], 1);
+    assert_eq!(site.get(&format!("/api/cases/{case}/image")).await.status, 200, "it cannot be looked at");
+    assert_eq!(site.review(case, "Eye_L", &json!({"rating": "accept", "reviewer": "Dr A"})).await.status, 201);
+    assert_eq!(site.get("/api/statistics").await.json()["reviews"], 0, "a held case counts");
+    let retry = ask(site.address, "POST", &format!("/api/cases/{case}/retry"), &[JSON], "{}").await;
+    assert!(retry.status == 409 && retry.json()["error"].as_str().unwrap().contains("held"));
+
+    let path = format!("/api/cases/{case}/release");
+    let post = async |headers: &[(&str, &str)], body: &Value| {
+        ask(site.address, "POST", &path, headers, &body.to_string()).await
+    };
+    let good = json!({"released_by": " Dr  A ", "reason": "seen: it is a T1"});
+    assert_eq!(post(&[JSON, ("origin", "http://evil.example")], &good).await.status, 403);
+    assert_eq!(post(&[("content-type", "text/plain")], &good).await.status, 415);
+    for bad in [
+        json!({"released_by": "", "reason": "seen"}),
+        json!({"released_by": "Dr A", "reason": " "}),
+        json!({"released_by": "Dr A"}),
+        json!({"released_by": "Dr A", "reason": "seen", "all": true}),
+    ] {
+        assert_eq!(post(&[JSON], &bad).await.status, 422, "{bad}");
+    }
+    assert_eq!(one().await["state"], "held", "a refused request did something");
+    let nobody = format!("/api/cases/{}/release", Uuid::new_v4());
+    assert_eq!(ask(site.address, "POST", &nobody, &[JSON], &good.to_string()).await.status, 404);
+
+    let released = post(&[JSON], &good).await;
+    assert_eq!((released.status, released.json()), (201, json!({"deliveries": 1})));
+    let shown = one().await;
+    assert_eq!((&shown["state"], &shown["release"]["released_by"]), (&json!("delivering"), &json!("Dr A")));
+    assert_eq!(shown["release"]["reason"], "seen: it is a T1");
+    assert_eq!(site.get("/api/statistics").await.json()["reviews"], 1);
+    let again = post(&[JSON], &good).await;
+    assert!(again.status == 409 && again.json()["error"].as_str().unwrap().contains("not held"), "{}", again.json());
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_person_releases_a_held_case_in_the_browser() {
+    let site = Site::start().await;
+    site.receive(NAME, &images(&head(), "1.2.840.77.21")).await;
+    let reason = "fluid is brighter than brain: this looks like T2";
+    let case = site.finish_as(structures(), &[], &["PACS".to_owned()], Some(reason)).await;
+    let browser = Browser::start().await;
+    let url = format!("http://{}", site.address);
+    browser.open(&url).await;
+    browser.until("document.querySelector('.state.held')").await;
+    assert!(browser.eval("document.body.innerText").await.as_str().unwrap().contains(reason));
+    browser.open(&format!("{url}/#/case/{case}")).await;
+    browser.until("document.querySelector('canvas')?.dataset.slice").await;
+    // Without a name and a reason nothing is asked of the daemon.
+    browser.click("button.release").await;
+    browser.until("document.querySelector('.held-bar [role=alert]')").await;
+    assert_eq!(site.get(&format!("/api/cases/{case}")).await.json()["state"], "held");
+    browser.type_into("#reviewer", "Dr A").await;
+    browser.type_into(".release-reason", "seen by <b>two</b>").await;
+    browser.click("button.release").await;
+    browser.until("document.querySelector('.state.delivering') && !document.querySelector('button.release')").await;
+    browser.until("document.querySelector('.released')?.innerText.includes('Dr A')").await;
+    assert!(
+        browser.eval("document.querySelector('.released').innerText").await.as_str().unwrap().contains("<b>two</b>")
+    );
     let objects = site.pg().claim_delivery(Uuid::new_v4(), "PACS", Duration::from_secs(60), 9).await.unwrap().unwrap();
     assert_eq!((objects.case, objects.items.len()), (case, 1));
     assert_eq!(browser.errors().await, Vec::<String>::new());

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::corrections::CorrectionsConfig;
 use super::nerve::{NerveConfig, NervePath};
 
 /// How the side of an eye, a lens, an optic nerve and a hippocampus is decided.
@@ -51,6 +52,8 @@ pub struct RulesConfig {
     pub optic_nerve_largest_component: bool,
     /// The optic nerves' path from eye to chiasm.
     pub nerve: NerveConfig,
+    /// What reviewers had to correct most, organ by organ.
+    pub corrections: CorrectionsConfig,
     /// Keep only the largest component of the hippocampus on each side.
     pub hippocampus_largest_component: bool,
     /// Keep only the largest component of the brainstem.
@@ -81,6 +84,7 @@ impl Default for RulesConfig {
             chiasm_largest_component: true,
             optic_nerve_largest_component: true,
             nerve: NerveConfig::default(),
+            corrections: CorrectionsConfig::default(),
             hippocampus_largest_component: true,
             brainstem_largest_component: true,
             pituitary_largest_component: true,
@@ -127,6 +131,7 @@ impl RulesConfig {
             }
         }
         faults.extend(self.nerve.faults());
+        faults.extend(self.corrections.faults());
         faults
     }
 }

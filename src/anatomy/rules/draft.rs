@@ -85,7 +85,10 @@ impl Draft {
     pub fn finish(mut self, grid: &Arc<Grid>) -> Finding {
         match self.part.extent() {
             // What was said about a structure that is not there any more says nothing.
-            None => self.flags = vec![Flag::NotFound { predicted: self.predicted }],
+            None => {
+                self.flags.retain(|flag| *flag == Flag::LensMissed);
+                self.flags.insert(0, Flag::NotFound { predicted: self.predicted });
+            }
             Some(extent) => {
                 let s = grid.shape();
                 let last = [s.cols - 1, s.rows - 1, s.slices - 1];

@@ -5,6 +5,7 @@
 //! in [`RulesConfig`] and reports the voxels it added and removed, so that a physicist can see what it did to a case.
 
 mod config;
+mod corrections;
 mod draft;
 mod nerve;
 mod plane;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 pub use config::{RulesConfig, SideRule};
+pub use corrections::CorrectionsConfig;
 pub use nerve::{FatUnused, Fill, NerveConfig, NervePath, NotTraced};
 pub use report::{Face, Flag, Rule, RuleEffect, Severity};
 
@@ -96,10 +98,17 @@ pub fn apply_to(case: &Case, cfg: &RulesConfig) -> Result<Consistent, GeometryEr
 
     let Decided { plane, mut eyes, flags } = plane::decide(&brain, &parts, grid, cfg);
     for (side, eye) in eyes.each() {
+        corrections::correct_eye(eye, grid, &cfg.corrections)?;
         sides::flag_distance(eye, side, &plane, cfg);
     }
-    let lenses = lenses(of(Class::Lens), &eyes, &plane, cfg);
-    let chiasm = midline(Structure::OpticChiasm, of(Class::Chiasm), cfg.chiasm_largest_component);
+    let mut lenses = lenses(of(Class::Lens), &eyes, &plane, cfg);
+    corrections::flag_lenses(&mut lenses, &eyes, &cfg.corrections);
+    let mut chiasm = Draft::new(Structure::OpticChiasm, of(Class::Chiasm).clone());
+    largest(&mut chiasm, cfg.chiasm_largest_component);
+    corrections::trim_chiasm(&mut chiasm, &cfg.corrections);
+    largest(&mut chiasm, cfg.chiasm_largest_component);
+    corrections::fill_holes(&mut chiasm, &cfg.corrections);
+    corrections::flag_half_chiasm(&mut chiasm, &plane, &cfg.corrections);
     let brain_at = brain.part.mask().barycentre();
     let scene =
         nerve::Scene { eyes: &eyes, chiasm: &chiasm.part, brain: brain_at, plane: &plane, image, fat_suppressed, cfg };
@@ -107,13 +116,21 @@ pub fn apply_to(case: &Case, cfg: &RulesConfig) -> Result<Consistent, GeometryEr
 
     let mut hippocampi =
         sides::split([Structure::Hippocampus_L, Structure::Hippocampus_R], of(Class::Hippocampus), &plane, cfg);
+    let tone = corrections::Tone::of(image, &brain.part);
     for (side, hippocampus) in hippocampi.each() {
+        corrections::without_fluid(hippocampus, tone, &cfg.corrections);
         on_brain(hippocampus, &brain, cfg.hippocampus_largest_component, cfg);
+        corrections::fill_holes(hippocampus, &cfg.corrections);
+        corrections::flag_length(hippocampus, &cfg.corrections);
         sides::flag_distance(hippocampus, side, &plane, cfg);
     }
     let mut brainstem = Draft::new(Structure::Brainstem, of(Class::Brainstem).clone());
     on_brain(&mut brainstem, &brain, cfg.brainstem_largest_component, cfg);
-    let pituitary = midline(Structure::Pituitary, of(Class::Pituitary), cfg.pituitary_largest_component);
+    corrections::fill_holes(&mut brainstem, &cfg.corrections);
+    let mut pituitary = Draft::new(Structure::Pituitary, of(Class::Pituitary).clone());
+    largest(&mut pituitary, cfg.pituitary_largest_component);
+    corrections::fill_holes(&mut pituitary, &cfg.corrections);
+    corrections::to_floor(&mut pituitary, &chiasm.part, image, &cfg.corrections)?;
 
     // A brain that was not found stays not found: two hippocampi are not a brain.
     if cfg.add_to_brain && !brain.part.mask().is_empty() {
@@ -132,13 +149,11 @@ pub fn apply_to(case: &Case, cfg: &RulesConfig) -> Result<Consistent, GeometryEr
     Ok(Consistent { structures, plane })
 }
 
-/// A midline organ: its largest component.
-fn midline(structure: Structure, part: &Part, largest: bool) -> Draft {
-    let mut draft = Draft::new(structure, part.clone());
-    if largest {
+/// The largest component, where it is wanted.
+fn largest(draft: &mut Draft, wanted: bool) {
+    if wanted {
         draft.keep_largest();
     }
-    draft
 }
 
 /// The lenses: inside the eyes, each on the side of its eye.
@@ -162,7 +177,7 @@ fn lenses(part: &Part, eyes: &Pair, plane: &SidePlane, cfg: &RulesConfig) -> Pai
 }
 
 /// Hippocampus and brainstem: components that do not touch the brain go, then the largest stays.
-fn on_brain(draft: &mut Draft, brain: &Draft, largest: bool, cfg: &RulesConfig) {
+fn on_brain(draft: &mut Draft, brain: &Draft, only_largest: bool, cfg: &RulesConfig) {
     if cfg.drop_off_brain {
         if brain.part.mask().is_empty() {
             draft.flag(Flag::BrainMissing);
@@ -170,7 +185,5 @@ fn on_brain(draft: &mut Draft, brain: &Draft, largest: bool, cfg: &RulesConfig) 
             draft.retain(Rule::OnBrain, |part, found, c| touches(part, found, c, &brain.part));
         }
     }
-    if largest {
-        draft.keep_largest();
-    }
+    largest(draft, only_largest);
 }

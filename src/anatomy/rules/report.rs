@@ -30,6 +30,14 @@ pub enum Rule {
     Centreline,
     /// What hangs on a nerve by a thread is removed.
     Opening,
+    /// An eye is completed to the ball that most of its surface lies on, and what stands out of it removed.
+    EyeBall,
+    /// What is as dark as fluid is removed from a hippocampus.
+    Fluid,
+    /// What lies too far from the middle of the chiasm is removed.
+    ChiasmReach,
+    /// The pituitary is continued down to the floor of the sella.
+    GlandFloor,
 }
 
 /// What one rule did to one structure.
@@ -150,6 +158,35 @@ pub enum Flag {
         /// The longest such stretch, mm.
         gap_mm: f64,
     },
+    /// The eye was completed to a ball, or what stood out of it removed: a lesion, a bulge or an error of the networks.
+    EyeReshaped {
+        /// Share of its voxels that were added, 0 to 1.
+        added: f64,
+        /// Share of its voxels that were removed, 0 to 1.
+        removed: f64,
+    },
+    /// There is an eye but no lens in it.
+    LensMissed,
+    /// The lens is much smaller than the other: a part may be missing.
+    LensSmall {
+        /// Its volume as a share of the other's.
+        share: f64,
+    },
+    /// One half of the chiasm is much smaller than the other: a part may be missing, or a tumour pushes it aside.
+    ChiasmUneven {
+        /// Voxels of the smaller half as a share of the larger.
+        share: f64,
+    },
+    /// A part of what was marked as hippocampus is as dark as fluid and was removed: ventricle or necrosis.
+    FluidRemoved {
+        /// How much, mm3.
+        mm3: f64,
+    },
+    /// The hippocampus is longer than hippocampi are: its front may be amygdala.
+    HippocampusLong {
+        /// From end to end, mm.
+        length_mm: f64,
+    },
     /// The brightness of fat could not be used to clear the nerve's surroundings.
     FatNotUsed {
         /// Why.
@@ -171,7 +208,13 @@ impl Flag {
             | Flag::EyesAgainstBrain { .. }
             | Flag::BrainMissing
             | Flag::NerveNotTraced { .. }
-            | Flag::NerveBridged { .. } => Severity::Warning,
+            | Flag::NerveBridged { .. }
+            | Flag::EyeReshaped { .. }
+            | Flag::LensMissed
+            | Flag::LensSmall { .. }
+            | Flag::ChiasmUneven { .. }
+            | Flag::FluidRemoved { .. }
+            | Flag::HippocampusLong { .. } => Severity::Warning,
             Flag::SeveralParts { .. } | Flag::FatNotUsed { .. } => Severity::Info,
         }
     }
@@ -211,6 +254,27 @@ impl fmt::Display for Flag {
             Flag::NerveNotTraced { why } => write!(f, "not followed from eye to chiasm: {why}"),
             Flag::NerveBridged { gap_mm } => {
                 write!(f, "drawn across {gap_mm:.0} mm where the networks marked nothing: check its course")
+            }
+            Flag::EyeReshaped { added, removed } => write!(
+                f,
+                "brought to the shape of a ball: {:.0} % added, {:.0} % removed; look for a lesion or a bulge",
+                added * 100.0,
+                removed * 100.0
+            ),
+            Flag::LensMissed => write!(f, "the eye of this side has no lens: draw it if the patient has one"),
+            Flag::LensSmall { share } => {
+                write!(f, "only {:.0} % as large as the other lens: a part may be missing", share * 100.0)
+            }
+            Flag::ChiasmUneven { share } => write!(
+                f,
+                "one half is only {:.0} % as large as the other: a part may be missing, or it is pushed aside",
+                share * 100.0
+            ),
+            Flag::FluidRemoved { mm3 } => {
+                write!(f, "{mm3:.0} mm3 as dark as fluid were removed: check it against ventricle, cyst and necrosis")
+            }
+            Flag::HippocampusLong { length_mm } => {
+                write!(f, "{length_mm:.0} mm long: its front may be amygdala")
             }
             Flag::FatNotUsed { why } => write!(f, "fat around it was not told apart by its brightness: {why}"),
         }

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Path, Query, case_of};
-use crate::store::{CaseState, CaseView, DeliveryView, Retriable};
+use crate::store::{CaseState, CaseView, DeliveryView, Release, Retriable};
 use crate::web::WebState;
 use crate::web::error::ApiError;
 
@@ -62,6 +62,8 @@ pub(super) struct OneCase {
     deliveries: Vec<DeliveryView>,
     /// What another attempt would begin with; none when there is nothing to retry.
     retry: Option<Retriable>,
+    /// Who let it go, when it had been held.
+    release: Option<Release>,
 }
 
 const fn in_words(state: CaseState) -> &'static str {
@@ -69,6 +71,7 @@ const fn in_words(state: CaseState) -> &'static str {
         CaseState::Receiving => "images are arriving",
         CaseState::Queued => "waits to be contoured",
         CaseState::Segmenting => "being contoured",
+        CaseState::Held => "held for a person",
         CaseState::Delivering => "being delivered",
         CaseState::Delivered => "delivered",
         CaseState::Refused => "refused",
@@ -141,7 +144,8 @@ pub(super) async fn one(State(state): State<WebState>, Path(id): Path<Uuid>) -> 
     let refusals = view.case.refusals.clone();
     let warnings = view.case.warnings();
     let retry = state.store.retriable(id).await?;
-    Ok(Json(OneCase { case: view.into(), refusals, warnings, deliveries, retry }))
+    let release = state.store.release_of(id).await?;
+    Ok(Json(OneCase { case: view.into(), refusals, warnings, deliveries, retry, release }))
 }
 
 #[cfg(test)]

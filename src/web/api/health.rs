@@ -20,11 +20,16 @@ pub(super) struct Health {
 struct Waiting {
     cases: Backlog,
     deliveries: Backlog,
+    /// Cases that a person has to release, or to leave.
+    held: Backlog,
 }
 
 /// 200 when the database answers, else the error of the table.
 pub(super) async fn health(State(state): State<WebState>) -> Result<Json<Health>, ApiError> {
-    let waiting =
-        Waiting { cases: state.store.waiting_cases().await?, deliveries: state.store.waiting_deliveries().await? };
+    let waiting = Waiting {
+        cases: state.store.waiting_cases().await?,
+        deliveries: state.store.waiting_deliveries().await?,
+        held: state.store.held_cases().await?,
+    };
     Ok(Json(Health { status: "live", facts: ServiceFacts::clone(&state.facts), waiting }))
 }

@@ -4,6 +4,7 @@ mod cases;
 mod contours;
 mod health;
 mod refusals;
+mod release;
 mod retry;
 mod reviews;
 mod statistics;
@@ -41,6 +42,7 @@ pub(super) fn router() -> Router<WebState> {
         .route("/api/cases", route(get(cases::list)))
         .route("/api/cases/{id}", route(get(cases::one)))
         .route("/api/cases/{id}/retry", route(post(retry::retry)))
+        .route("/api/cases/{id}/release", route(post(release::release)))
         .route("/api/cases/{id}/structures", route(get(structures::list)))
         .route("/api/cases/{id}/structures/{name}/reviews", route(get(reviews::history).post(reviews::record)))
         .route("/api/cases/{id}/contours", route(get(contours::contours)))
@@ -60,7 +62,7 @@ async fn no_such_method() -> ApiError {
         Class::Method,
         "This address does not take that method.",
         "Reading is GET; a review is recorded with POST to .../structures/{name}/reviews, another attempt is begun \
-         with POST to /api/cases/{id}/retry.",
+         with POST to /api/cases/{id}/retry, a held case is released with POST to /api/cases/{id}/release.",
     )
 }
 

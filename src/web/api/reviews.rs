@@ -12,8 +12,8 @@ use crate::store::{CaseState, CaseView, NewReview, Rating, Review};
 use crate::web::WebState;
 use crate::web::error::{ApiError, Class};
 
-const MOST_REVIEWER_CHARS: usize = 100;
-const MOST_COMMENT_CHARS: usize = 4000;
+const MOST_NAME_CHARS: usize = 100;
+const MOST_TEXT_CHARS: usize = 4000;
 /// Longer than a day on one structure is a page left open, not a measurement.
 const MOST_SECONDS: f64 = 86_400.0;
 
@@ -32,8 +32,33 @@ pub(super) struct History {
     reviews: Vec<Review>,
 }
 
-fn unprocessable(message: impl Into<String>, what_to_do: impl Into<String>) -> ApiError {
+pub(super) fn unprocessable(message: impl Into<String>, what_to_do: impl Into<String>) -> ApiError {
     ApiError::new(Class::Unprocessable, message, what_to_do)
+}
+
+/// A person's name. One name is one person in the statistics: blanks must not make two of them.
+pub(super) fn person(name: &str) -> Result<String, ApiError> {
+    let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+    if name.is_empty() || name.chars().count() > MOST_NAME_CHARS || name.contains(char::is_control) {
+        return Err(unprocessable(
+            format!("The name of the person must have 1 to {MOST_NAME_CHARS} characters."),
+            "Write the name of the person who decides.",
+        ));
+    }
+    Ok(name)
+}
+
+/// What a person wrote in the field of that name.
+pub(super) fn plain_text(field: &str, text: &str) -> Result<String, ApiError> {
+    let text = text.trim().to_owned();
+    let odd = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    if text.chars().count() > MOST_TEXT_CHARS || text.contains(odd) {
+        return Err(unprocessable(
+            format!("The {field} is longer than {MOST_TEXT_CHARS} characters or holds control characters."),
+            format!("Shorten the {field} to plain text."),
+        ));
+    }
+    Ok(text)
 }
 
 impl ReviewRequest {
@@ -41,23 +66,8 @@ impl ReviewRequest {
         let ratings: Vec<&str> = Rating::ALL.iter().map(|r| r.name()).collect();
         let rating = Rating::try_from(self.rating)
             .map_err(|_| unprocessable("There is no such rating.", format!("Use one of {}.", ratings.join(", "))))?;
-        // One name is one reviewer in the statistics: blanks must not make two of them.
-        let reviewer = self.reviewer.split_whitespace().collect::<Vec<_>>().join(" ");
-        if reviewer.is_empty() || reviewer.chars().count() > MOST_REVIEWER_CHARS || reviewer.contains(char::is_control)
-        {
-            return Err(unprocessable(
-                format!("The reviewer's name must have 1 to {MOST_REVIEWER_CHARS} characters."),
-                "Write the name of the person who judged the structure.",
-            ));
-        }
-        let comment = self.comment.trim().to_owned();
-        let odd = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
-        if comment.chars().count() > MOST_COMMENT_CHARS || comment.contains(odd) {
-            return Err(unprocessable(
-                format!("The comment is longer than {MOST_COMMENT_CHARS} characters or holds control characters."),
-                "Shorten the comment to plain text.",
-            ));
-        }
+        let reviewer = person(&self.reviewer)?;
+        let comment = plain_text("comment", &self.comment)?;
         let seconds_spent = match self.seconds_spent {
             None => None,
             Some(s) if (0.0..=MOST_SECONDS).contains(&s) => Some(s.round() as i32),
@@ -84,7 +94,7 @@ fn open_for_review(view: &CaseView) -> Result<(), ApiError> {
             "This case was replaced by a later revision of the same series.",
             "Review the latest revision; it is in the list of cases.",
         ),
-        CaseState::Delivering | CaseState::Delivered => Ok(()),
+        CaseState::Held | CaseState::Delivering | CaseState::Delivered => Ok(()),
         // A delivery that failed leaves contours to judge; a segmentation that failed leaves none.
         CaseState::Failed if view.structures_total > 0 => Ok(()),
         CaseState::Failed => closed("This case failed before it had contours.", "See the reason on the case."),
@@ -161,8 +171,8 @@ mod tests {
 
     #[test]
     fn senseless_reviews_are_refused() {
-        let long_comment = "x".repeat(MOST_COMMENT_CHARS + 1);
-        let long_name = "n".repeat(MOST_REVIEWER_CHARS + 1);
+        let long_comment = "x".repeat(MOST_TEXT_CHARS + 1);
+        let long_name = "n".repeat(MOST_NAME_CHARS + 1);
         for (rating, reviewer, comment, seconds) in [
             ("Accept", "A", "", None),
             ("", "A", "", None),

@@ -53,5 +53,11 @@ export const api = {
       headers: { "content-type": "application/json" },
       body: "{}",
     })).json(),
+  release: async (id, release) =>
+    (await request(`/api/cases/${part(id)}/release`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(release),
+    })).json(),
   statistics: async () => (await request("/api/statistics")).json(),
 };

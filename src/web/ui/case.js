@@ -43,6 +43,36 @@ function retryBar(info) {
   return el("div", {}, button, message);
 }
 
+/** What lets a held case go: the reviewer's name stands at the top of the page, the reason is written here. */
+function releaseBar(info) {
+  if (info.release) {
+    return el("p", { class: "notice released" }, `Released by ${info.release.released_by}, ${when(info.release.made_at)}: ${info.release.reason}`);
+  }
+  if (info.state !== "held") return null;
+  const message = el("div", { "aria-live": "polite" });
+  const reason = el("input", { type: "text", maxlength: 4000, class: "release-reason", "aria-label": "Reason for the release",
+    placeholder: "Why may it be sent all the same?" });
+  const button = el("button", { type: "button", class: "release", title: "Sends the contours to every destination; name and reason are kept",
+    on: { click: async () => {
+      const reviewer = document.getElementById("reviewer");
+      if (!reviewer.value.trim() || !reason.value.trim()) {
+        fill(message, el("p", { class: "notice error", role: "alert" }, "Write your name at the top of the page and the reason here first."));
+        (reviewer.value.trim() ? reason : reviewer).focus();
+        return;
+      }
+      button.disabled = true; // one click, one release
+      try {
+        await api.release(info.id, { released_by: reviewer.value.trim(), reason: reason.value.trim() });
+        window.dispatchEvent(new Event("hashchange"));
+      } catch (error) {
+        fill(message, failure(error));
+        button.disabled = false;
+      }
+    } } }, "Release");
+  return el("div", { class: "held-bar" }, "Nothing of this case was sent. Look at the images and the contours; left as it is, it stays here.",
+    el("div", { class: "release-row" }, reason, button), message);
+}
+
 function structureRow(s, onToggle, onSelect) {
   const name = el("button", { type: "button", class: "name", on: { click: onSelect } }, s.name);
   const box = el("input", { type: "checkbox", checked: s.found, "aria-label": `Show ${s.name}`, disabled: !s.found,
@@ -68,7 +98,7 @@ export async function caseView(node, id) {
   ].map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value))));
   fill(node, el("h1", {}, el("a", { href: "#/", title: "All cases" }, "Cases"), " / ", info.patient_name || "no name"), facts,
     info.reason ? el("p", { class: "notice reason" }, info.reason) : null,
-    info.warnings.map((w) => el("p", { class: "notice flagged warning" }, w)), retryBar(info));
+    info.warnings.map((w) => el("p", { class: "notice flagged warning" }, w)), retryBar(info), releaseBar(info));
   if (!listed.structures.length) {
     node.append(el("p", { class: "notice" }, "There are no contours to review."));
     return () => {};

@@ -1,6 +1,7 @@
 //! Jobs: attempts, faults, shutdowns, revisions.
 
 use super::*;
+use contourd::store::{NewRelease, Released};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_ends_one_attempt_and_too_many_end_the_case_in_sight() {
@@ -154,5 +155,40 @@ async fn a_record_of_a_refused_instance_that_cannot_be_read_fails_the_case_in_si
     let reason = until(&t, CaseState::Failed).await.reason.unwrap();
     assert!(reason.contains("refused when it came") && reason.contains("of_another_version"), "{reason}");
     assert_eq!(segmenter.runs.load(Ordering::SeqCst), 0, "it was contoured as if it were whole");
+    running.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strange_image_is_held_until_a_person_releases_it_or_a_late_slice_replaces_it() {
+    let t = TestStore::new().await;
+    let (pacs_listener, pacs_port) = listener().await;
+    let pacs = Pacs::accepting();
+    pacs.listen(pacs_listener);
+    let segmenter = Arc::new(Threshold { strange: AtomicBool::new(true), ..Threshold::default() });
+    let running = start(&t, pacs_port, &segmenter, listener().await.0);
+    let objects = objects(&series("1.2.826.2", true));
+    send_all(&running.to, &objects[..11]).await;
+    let first = until(&t, CaseState::Held).await;
+    assert_eq!(first.reason.as_deref(), Some("bone is brighter than brain\nno air"));
+    assert_eq!(t.pg.structures_of(first.id).await.unwrap().len(), 12, "nothing to review");
+    // A late slice: the new revision takes its place, and is held as well.
+    send_all(&running.to, &objects[11..]).await;
+    let second = loop {
+        if let [old, new] = &cases(&t).await[..]
+            && new.state == CaseState::Held
+        {
+            assert_eq!(old.state, CaseState::Superseded);
+            break new.id;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(pacs.asked.load(Ordering::SeqCst), 0, "something was sent");
+    let release = NewRelease { case_id: second, released_by: "Dr A".into(), reason: "seen".into() };
+    let Released::Sent { deliveries } = t.pg.release_case(&release).await.unwrap() else { panic!("not held") };
+    assert!(deliveries > 1, "the derived slices and the structure set");
+    until(&t, CaseState::Delivered).await;
+    assert_eq!(pacs.classes().len() as u64, deliveries);
+    assert_eq!(pacs.classes().last().map(String::as_str), Some(RTSTRUCT));
     running.daemon.stop().await;
 }

@@ -123,6 +123,17 @@ impl Site {
         derived: &[EncodedInstance],
         destinations: &[String],
     ) -> Uuid {
+        self.finish_as(structures, derived, destinations, None).await
+    }
+
+    /// As [`Site::finish`]; with a reason, the result is held.
+    pub async fn finish_as(
+        &self,
+        structures: Vec<NewStructure>,
+        derived: &[EncodedInstance],
+        destinations: &[String],
+        held: Option<&str>,
+    ) -> Uuid {
         let (case, holder) = self.claim().await;
         let mut results = Vec::new();
         for object in derived {
@@ -160,6 +171,7 @@ impl Site {
             report: json!({"warnings": [ODD]}),
             structures,
             results,
+            held: held.map(str::to_owned),
         };
         self.pg().finish_job(case, holder, &result).await.unwrap();
         case

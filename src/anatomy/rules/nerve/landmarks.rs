@@ -4,7 +4,7 @@ use super::Voxel;
 use crate::anatomy::part::Part;
 
 /// The border voxels of a structure (a face neighbour is outside): as near to whatever lies outside as the whole.
-pub(super) fn border(part: &Part) -> Vec<Voxel> {
+pub(in crate::anatomy::rules) fn border(part: &Part) -> Vec<Voxel> {
     let surrounded = |v: &Voxel| {
         (0..3).all(|a| {
             let (mut below, mut above) = (*v, *v);

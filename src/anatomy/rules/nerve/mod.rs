@@ -26,7 +26,8 @@ use super::{Side, Structure};
 use crate::anatomy::axes::SidePlane;
 use crate::anatomy::part::Part;
 use crate::geometry::{Extent, GeometryError, Grid, Lps, Volume};
-use landmarks::{barycentre, border, line, nearest, nearest_points};
+pub(super) use landmarks::border;
+use landmarks::{barycentre, line, nearest, nearest_points};
 use path::{Ends, centreline};
 use ruler::{Ruler, moved, neighbours};
 use tube::Tube;
@@ -161,7 +162,8 @@ fn plans(pair: &Pair, scene: &Scene) -> [Result<Plan, Vec<NotTraced>>; 2] {
     if distance_mm >= scene.cfg.nerve.close_landmarks_mm {
         return [left, right];
     }
-    let way = |plan: &Plan| ruler.mm(plan.ends.start, plan.ends.target).norm();
+    let from_eye = |plan: &Plan| plan.to_start.first().copied().unwrap_or(plan.ends.start);
+    let way = |plan: &Plan| ruler.mm(from_eye(plan), plan.ends.target).norm();
     let close = vec![NotTraced::CloseLandmarks { distance_mm }];
     if way(l) <= way(r) { [left, Err(close)] } else { [Err(close), right] }
 }

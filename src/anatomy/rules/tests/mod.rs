@@ -1,5 +1,6 @@
 //! Each rule on a lopsided head with something wrong.
 
+mod corrections;
 mod nerve;
 mod sides;
 
@@ -165,6 +166,12 @@ fn only_the_largest_part_of_an_organ_stays() {
         nerve: NerveConfig { path: NervePath::Off, ..NerveConfig::default() },
         hippocampus_largest_component: false,
         brainstem_largest_component: false,
+        corrections: CorrectionsConfig {
+            chiasm_trim: false,
+            hippocampus_longest_mm: 200.0,
+            chiasm_half_share: 0.0,
+            ..CorrectionsConfig::default()
+        },
         ..RulesConfig::default()
     };
     let off = run(&labels, &off);

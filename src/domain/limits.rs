@@ -1,0 +1,150 @@
+//! Which values are usual, which let an image pass, and what is said of the others.
+//!
+//! `usual` is what ordinary synthetic heads give; `cargo bench --bench domain` prints it again. A limit lies between what is
+//! usual and what wrong inputs give, nearer to the latter, because real heads differ more than synthetic ones; where
+//! anatomy is known better than by phantoms (sizes), it lies there. No image of a person was looked at for them.
+
+use super::Measure;
+
+/// Usual and allowed values of a measure.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limit {
+    /// Which.
+    pub measure: Measure,
+    /// Least and greatest value of ordinary synthetic heads.
+    pub usual: [f64; 2],
+    /// Least and greatest value that lets an image pass.
+    pub pass: [f64; 2],
+    /// What is said of a smaller value.
+    low: &'static str,
+    /// What is said of a greater value.
+    high: &'static str,
+}
+
+impl Limit {
+    /// Least and greatest value that lets an image pass with this slack.
+    pub(super) fn allowed(&self, slack: f64) -> [f64; 2] {
+        std::array::from_fn(|end| self.usual[end] + slack * (self.pass[end] - self.usual[end]))
+    }
+
+    /// What is said of a value; `None` when it is allowed.
+    pub(super) fn objection(&self, value: f64, [least, greatest]: [f64; 2]) -> Option<String> {
+        let name = format!("{:?}", self.measure).to_lowercase();
+        if value.is_nan() {
+            Some(format!("this is no head: {name} cannot be measured"))
+        } else if value < least {
+            Some(format!("{} ({name} {value:.2}, at least {least:.2})", self.low))
+        } else if value > greatest {
+            Some(format!("{} ({name} {value:.2}, at most {greatest:.2})", self.high))
+        } else {
+            None
+        }
+    }
+}
+
+const fn limit(measure: Measure, usual: [f64; 2], pass: [f64; 2], low: &'static str, high: &'static str) -> Limit {
+    Limit { measure, usual, pass, low, high }
+}
+
+/// In the order of [`Measure::ALL`].
+pub const LIMITS: [Limit; 15] = [
+    limit(
+        Measure::Top,
+        [0.14, 0.36],
+        [0.02, 0.45],
+        "the body begins in a point at the top: this is no vault of a skull",
+        "the body is cut at the top: the head is upside down, its top is missing, or this is another part of the body",
+    ),
+    limit(
+        Measure::Height,
+        [122.0, 178.0],
+        [105.0, 400.0],
+        "the image ends too soon below the top of the head: a part of the brain is missing",
+        "the body is longer than a head",
+    ),
+    limit(
+        Measure::Width,
+        [154.0, 175.0],
+        [120.0, 205.0],
+        "the body is narrower than a head: half of it is missing, or this is another part of the body",
+        "the body is wider than a head",
+    ),
+    limit(
+        Measure::Length,
+        [186.0, 216.0],
+        [145.0, 245.0],
+        "the body is shorter from front to back than a head: half of it is missing, or this is another part of the body",
+        "the body is longer from front to back than a head: ghosts, wrap-around, or another part of the body",
+    ),
+    limit(
+        Measure::Elongation,
+        [1.09, 1.37],
+        [1.00, 1.50],
+        "the head is not longer from front to back than wide: its axes may be exchanged",
+        "the head is too long for its width: its axes may be exchanged, a side missing or folded over",
+    ),
+    limit(
+        Measure::Symmetry,
+        [0.92, 1.0],
+        [0.90, 1.1],
+        "left and right are not alike: the head lies on its side, or a part is missing or folded over",
+        "",
+    ),
+    limit(
+        Measure::Beside,
+        [0.0, 0.005],
+        [-1.0, 0.02],
+        "",
+        "something lies beside the head: wrap-around, or two bodies",
+    ),
+    limit(Measure::Air, [0.01, 0.07], [-1.0, 0.10], "", "the air around the head is not dark: ghosts or heavy noise"),
+    limit(
+        Measure::Skull,
+        [0.27, 0.41],
+        [0.05, 0.50],
+        "the layer of bone is darker than air",
+        "no dark bone lies around the brain: the skull is missing (brain-extracted), the head moved, or this is no MR",
+    ),
+    limit(
+        Measure::Shell,
+        [0.7, 1.05],
+        [0.2, 1.30],
+        "there is no brain below the skull",
+        "bone is brighter than brain: this looks like CT",
+    ),
+    limit(
+        Measure::Dark,
+        [0.36, 0.52],
+        [0.12, 0.68],
+        "the interior has holes: this is no brain",
+        "no fluid in the brain is dark: this is no T1 (perhaps T2 or CT)",
+    ),
+    limit(
+        Measure::Bright,
+        [1.12, 1.34],
+        [1.03, 1.80],
+        "the interior is uniform: this is no brain",
+        "fluid is brighter than brain: this looks like T2",
+    ),
+    limit(
+        Measure::Cortex,
+        [0.78, 0.93],
+        [0.55, 1.00],
+        "there is no cortex below the skull",
+        "grey matter is brighter than white matter: this looks like FLAIR or T2",
+    ),
+    limit(
+        Measure::Texture,
+        [0.07, 0.11],
+        [0.045, 0.19],
+        "there are no folds below the skull: heavy motion, or this is no brain",
+        "there is too much texture below the skull: heavy noise, or this is no T1",
+    ),
+    limit(
+        Measure::Spaces,
+        [-52.0, 5.0],
+        [-90.0, 20.0],
+        "the dark spaces of the face lie too far in front",
+        "the dark spaces of the face lie at the back: the head is back to front, or its axes are exchanged",
+    ),
+];

@@ -1,0 +1,233 @@
+//! What is measured of an image, each measure something that can be pointed at.
+
+use serde::{Deserialize, Serialize};
+
+use super::look::{Look, SPACING};
+use crate::geometry::quantile;
+
+/// A measure. Intensities count in those of the deep interior, which is white matter in a T1 of a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// Area of the body 8 mm below its top over the largest: a head begins round, what is cut begins flat.
+    Top,
+    /// From the top of the body to its lower end, mm.
+    Height,
+    /// Width of the vault from left to right, mm (four standard deviations, as of an ellipse).
+    Width,
+    /// Length of the vault from front to back, mm.
+    Length,
+    /// Length over width of the vault.
+    Elongation,
+    /// Overlap (Dice) of the outline with its mirror image, left for right, plane by plane.
+    Symmetry,
+    /// Tissue beside the body, as a share of the body.
+    Beside,
+    /// Brightness of the air around the body (90 % quantile).
+    Air,
+    /// Brightness of the darkest that rays meet 3 to 20 mm below the surface of the vault: the skull.
+    Skull,
+    /// Brightness of the brightest that they meet 6 to 20 mm below it: bone and brain.
+    Shell,
+    /// Dark fluid: brightness of the darkest 3 % of the deep interior.
+    Dark,
+    /// Brightness of the brightest 2 % of the deep interior.
+    Bright,
+    /// Bright end of the layer inside the skull, where the cortex is, over the deep interior: grey over white matter.
+    Cortex,
+    /// Differences between neighbouring voxels of 2 mm in that layer: folds and noise.
+    Texture,
+    /// Distance of the dark spaces deep in the lower head (sinuses, throat) from its middle, mm to the back.
+    Spaces,
+}
+
+impl Measure {
+    /// Every measure.
+    pub const ALL: [Measure; 15] = [
+        Measure::Top,
+        Measure::Height,
+        Measure::Width,
+        Measure::Length,
+        Measure::Elongation,
+        Measure::Symmetry,
+        Measure::Beside,
+        Measure::Air,
+        Measure::Skull,
+        Measure::Shell,
+        Measure::Dark,
+        Measure::Bright,
+        Measure::Cortex,
+        Measure::Texture,
+        Measure::Spaces,
+    ];
+}
+
+/// Distances below the top of the body, mm, between which the vault is a closed shell around brain.
+const VAULT: (f64, f64) = (15.0, 80.0);
+/// From this depth on, mm, there is nothing but brain in the vault.
+const DEEP: f32 = 26.0;
+
+/// All measures of a look, in the order of [`Measure::ALL`]; one that cannot be taken is not a number.
+pub(super) fn measures(look: &Look) -> [f64; 15] {
+    let Some((bottom, top)) = look.span else { return [f64::NAN; 15] };
+    let v = look.image.data();
+    let area = |below: f64| look.area[top.saturating_sub((below / SPACING) as usize).max(bottom)];
+    let widest = (0..45).map(|n| area(20.0 + 2.0 * f64::from(n))).fold(0.0, f64::max);
+    let [width, length] = size(look);
+    let interior =
+        |share| share_of(look.below_top(VAULT.0, 90.0).filter(|n| look.depth[*n] >= DEEP).map(|n| v[n]), share);
+    let core = interior(0.5);
+    let shell = shell(look);
+    let (cortex, texture) = cortex(look, shell.depth);
+    [
+        area(8.0) / widest,
+        (top - bottom + 1) as f64 * SPACING,
+        width,
+        length,
+        length / width,
+        symmetry(look),
+        look.beside,
+        air(look, bottom, top) / core,
+        shell.darkest / core,
+        shell.brightest / core,
+        interior(0.03) / core,
+        interior(0.98) / core,
+        cortex,
+        texture / core,
+        spaces(look, core),
+    ]
+}
+
+fn share_of(values: impl Iterator<Item = f32>, share: f64) -> f64 {
+    f64::from(quantile(values, share))
+}
+
+/// Four standard deviations of the vault along x and y, mm.
+fn size(look: &Look) -> [f64; 2] {
+    let (mut n, mut sum, mut squares) = (0.0, [0.0f64; 2], [0.0f64; 2]);
+    for offset in look.below_top(30.0, 75.0) {
+        let [i, j, _] = look.image.voxel(offset);
+        n += 1.0;
+        for (a, at) in [i, j].into_iter().enumerate() {
+            let at = at as f64 * SPACING;
+            sum[a] += at;
+            squares[a] += at * at;
+        }
+    }
+    std::array::from_fn(|a| 4.0 * (squares[a] / n - (sum[a] / n).powi(2)).max(0.0).sqrt())
+}
+
+/// Each plane is mirrored at the middle of its own body, so that a tilted head is as symmetric as a straight one.
+fn symmetry(look: &Look) -> f64 {
+    let shape = look.image.grid().shape();
+    let plane = shape.cols * shape.rows;
+    let (mut shared, mut all) = (0usize, 0usize);
+    let inside: Vec<usize> = look.below_top(VAULT.0, 110.0).collect();
+    for of_plane in inside.chunk_by(|a, b| a / plane == b / plane) {
+        let twice = 2.0 * of_plane.iter().map(|n| (n % shape.cols) as f64).sum::<f64>() / of_plane.len() as f64;
+        for n in of_plane {
+            let mirrored = (twice - (n % shape.cols) as f64).round();
+            let there = mirrored >= 0.0 && mirrored < shape.cols as f64;
+            shared += usize::from(there && look.body.data()[n - n % shape.cols + mirrored as usize]);
+        }
+        all += of_plane.len();
+    }
+    shared as f64 / all as f64
+}
+
+fn air(look: &Look, bottom: usize, top: usize) -> f64 {
+    let shape = look.image.grid().shape();
+    let plane = shape.cols * shape.rows;
+    let v = look.image.data();
+    // What is exactly 0 was not acquired.
+    let air = (bottom * plane..(top + 1) * plane).filter(|n| !look.body.data()[*n] && v[*n] > 0.0);
+    share_of(air.map(|n| v[n]), 0.9)
+}
+
+/// What rays from the middle of the vault meet just below its surface.
+struct Shell {
+    /// Median of the darkest values of the rays between 3 and 20 mm below the surface.
+    darkest: f64,
+    /// Median depth of those, mm.
+    depth: f32,
+    /// Median of the brightest values between 6 and 20 mm.
+    brightest: f64,
+}
+
+/// Rays upwards and sideways, every few degrees: a layer is met by each of them wherever it lies, however thick the scalp.
+fn shell(look: &Look) -> Shell {
+    let vault: Vec<usize> = look.below_top(30.0, 75.0).collect();
+    let middle =
+        |axis: usize| vault.iter().map(|n| look.image.voxel(*n)[axis] as f64).sum::<f64>() / vault.len() as f64;
+    let top = look.span.map_or(0, |(_, top)| top) as f64;
+    let centre = [middle(0), middle(1), top - 70.0 / SPACING];
+    let (mut darkest, mut depths, mut brightest) = (Vec::new(), Vec::new(), Vec::new());
+    for (elevation, turn) in (1..=8).flat_map(|e| (0..60).map(move |t| (f64::from(10 * e), f64::from(6 * t)))) {
+        let ((z, flat), (y, x)) = (elevation.to_radians().sin_cos(), turn.to_radians().sin_cos());
+        let ray = Ray { look, centre, direction: [flat * x, flat * y, z] };
+        let Some(surface) = (0..170).rev().find(|mm| ray.at(f64::from(*mm)).is_some()).map(f64::from) else { continue };
+        let below = |from: i32| (from..=20).filter_map(|mm| Some((ray.at(surface - f64::from(mm))?, mm as f32)));
+        if let Some((value, depth)) = below(3).min_by(|a, b| a.0.total_cmp(&b.0)) {
+            darkest.push(value);
+            depths.push(depth);
+        }
+        brightest.extend(below(6).map(|(value, _)| value).max_by(f32::total_cmp));
+    }
+    let median = |values: Vec<f32>| quantile(values.into_iter(), 0.5);
+    let (darkest, brightest) = (f64::from(median(darkest)), f64::from(median(brightest)));
+    Shell { darkest, depth: median(depths), brightest }
+}
+
+/// A line from a place in the look, counted in voxels.
+struct Ray<'a> {
+    look: &'a Look,
+    centre: [f64; 3],
+    direction: [f64; 3],
+}
+
+impl Ray<'_> {
+    /// The value of the body at a distance in mm; `None` outside it.
+    fn at(&self, mm: f64) -> Option<f32> {
+        let shape = self.look.image.grid().shape();
+        let extent = [shape.cols, shape.rows, shape.slices];
+        let place = |a: usize| (self.centre[a] + self.direction[a] * mm / SPACING).round();
+        let inside = (0..3).all(|a| place(a) >= 0.0 && place(a) < extent[a] as f64);
+        let [i, j, k] = [0, 1, 2].map(|a| place(a) as usize);
+        (inside && self.look.body.at(i, j, k)).then(|| self.look.image.at(i, j, k))
+    }
+}
+
+/// Of the layer from 6 to 14 mm inside the skull: its bright end over the deep interior, and the mean difference
+/// between neighbours.
+fn cortex(look: &Look, skull: f32) -> (f64, f64) {
+    let (v, shape) = (look.image.data(), look.image.grid().shape());
+    let layer: Vec<usize> =
+        look.below_top(10.0, VAULT.1).filter(|n| (skull + 6.0..skull + 14.0).contains(&look.depth[*n])).collect();
+    let deep = look.below_top(25.0, 75.0).filter(|n| look.depth[*n] >= skull + 22.0);
+    let bright = share_of(layer.iter().map(|n| v[*n]), 0.8) / share_of(deep.map(|n| v[n]), 0.5);
+    let (mut sum, mut count) = (0.0, 0.0);
+    for n in layer {
+        let [i, j, k] = look.image.voxel(n);
+        if i + 1 < shape.cols && j + 1 < shape.rows && k > 0 {
+            let near = [look.image.at(i + 1, j, k), look.image.at(i, j + 1, k), look.image.at(i, j, k - 1)];
+            sum += near.iter().map(|w| f64::from((w - v[n]).abs())).sum::<f64>();
+            count += 3.0;
+        }
+    }
+    (bright, sum / count)
+}
+
+/// Where along y the dark spaces near the middle of the lower head are, against the middle of the body there, mm.
+fn spaces(look: &Look, core: f64) -> f64 {
+    let lower: Vec<usize> = look.below_top(80.0, 125.0).collect();
+    let mean = |axis: usize, all: &mut dyn Iterator<Item = usize>| {
+        let (n, sum) = all.fold((0.0, 0.0), |(n, sum), o| (n + 1.0, sum + look.image.voxel(o)[axis] as f64 * SPACING));
+        sum / n
+    };
+    let (x, y) = (mean(0, &mut lower.iter().copied()), mean(1, &mut lower.iter().copied()));
+    let dark = |n: &usize| {
+        let aside = (look.image.voxel(*n)[0] as f64 * SPACING - x).abs();
+        look.depth[*n] > 10.0 && aside < 30.0 && f64::from(look.image.data()[*n]) < 0.3 * core
+    };
+    mean(1, &mut lower.iter().copied().filter(dark)) - y
+}

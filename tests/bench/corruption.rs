@@ -1,0 +1,66 @@
+//! `cargo bench --bench corruption [-- HEADS DRAWS FULL]`: heads damaged as networks damage them, before and after the
+//! rules, against their truth; then each rule's switch. 30 heads, 10 draws of damages for each, on voxels of 1.2 x 1.3 x
+//! 1.3 mm (the working grid's with `FULL`). Prints Markdown. Ends with a fault where a class gets worse on average by the rules or by
+//! one of them, a nerve is not connected, or a removed eye comes back.
+
+#![allow(clippy::expect_used)] // a study that cannot be set up has nothing to say
+
+#[path = "corruption/mod.rs"]
+mod corruption;
+mod nerve_damage;
+
+use contourd::anatomy::Class;
+use corruption::damage::Damage;
+use corruption::heads::Subject;
+use corruption::study::{Case, SWITCHES, all_rules, no_rules, scores};
+use corruption::table::{Changes, head};
+
+fn main() {
+    let given: Vec<u64> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
+    let [heads, draws] = [(0, 30), (1, 10)].map(|(n, or)| given.get(n).copied().unwrap_or(or));
+    let full = std::env::args().any(|a| a == "FULL");
+    let spacing = if full { [0.7, 0.7, 0.9] } else { [1.2, 1.3, 1.3] };
+    let mut whole: Changes<Class> = Changes::default();
+    let mut by_damage: Changes<(Class, Damage)> = Changes::default();
+    let mut by_rule: Vec<Changes<Class>> = vec![Changes::default(); SWITCHES.len()];
+    let mut faults = Vec::new();
+    let (mut cases, mut removed) = (0, 0);
+    for number in 0..heads {
+        let subject = Subject::new(number, spacing);
+        for draw in 0..draws {
+            let seed = number * 1000 + draw;
+            let case = Case::new(&subject, seed);
+            let raw = case.run(&no_rules());
+            let before = scores(&case, &raw, None);
+            let result = case.run(&all_rules());
+            let after = scores(&case, &result, Some((&raw, &before)));
+            whole.add_all(&before, &after);
+            for (structure, damage) in &case.damages {
+                by_damage.add((structure.class(), *damage), before[structure], after[structure]);
+            }
+            cases += 1;
+            removed += usize::from(case.removed.is_some());
+            faults.extend(case.faults(&result).into_iter().map(|fault| format!("case {seed}: {fault}")));
+            for ((_, off), changes) in SWITCHES.iter().zip(&mut by_rule) {
+                let mut cfg = all_rules();
+                off(&mut cfg);
+                let without = scores(&case, &case.run(&cfg), Some((&result, &after)));
+                changes.add_all(&without, &after);
+            }
+        }
+        eprintln!("{} of {heads} heads", number + 1);
+    }
+    println!("{cases} cases, {removed} of them with one eye; voxels of {spacing:?} mm\n");
+    println!("{}{}", head("class, no rules -> all rules"), whole.rows(true, |c| c.name().to_owned()));
+    let name = |(class, damage): (Class, Damage)| format!("{}, {damage:?}", class.name());
+    println!("{}{}", head("damage, no rules -> all rules"), by_damage.rows(true, name));
+    println!("{}", head("rule, all others -> and this one").trim_end());
+    for ((rule, _), changes) in SWITCHES.iter().zip(&by_rule) {
+        print!("{}", changes.rows(false, |c| format!("{rule}: {}", c.name())));
+        faults.extend(changes.worse(|c| format!("{rule} makes worse: {}", c.name())));
+    }
+    faults.extend(whole.worse(|c| format!("the rules make worse: {}", c.name())));
+    println!();
+    faults.iter().for_each(|fault| println!("FAULT {fault}"));
+    std::process::exit(i32::from(!faults.is_empty()));
+}

@@ -1,0 +1,164 @@
+//! Damaged heads through the rules, with every rule's switch, against the truth.
+
+use std::collections::BTreeMap;
+
+use contourd::anatomy::rules::{
+    Consistent, CorrectionsConfig, Flag, NerveConfig, NervePath, NotTraced, RulesConfig, apply,
+};
+use contourd::anatomy::{Class, Side, Structure};
+use contourd::evaluation::measure;
+use contourd::geometry::{Mask, Volume};
+use contourd::phantom::Rng;
+
+use super::damage::{Damage, damaged, false_eye};
+use super::heads::Subject;
+use crate::nerve_damage::{connected, mark};
+
+/// A damaged head: what the networks say of it, and the truth.
+pub struct Case {
+    pub labels: Volume<u8>,
+    pub image: Volume<f32>,
+    pub truth: BTreeMap<Structure, Mask>,
+    pub damages: BTreeMap<Structure, Damage>,
+    pub removed: Option<Side>,
+}
+
+impl Case {
+    /// Damages a head: of each structure one kind of error, drawn from a seed. One head in eight has a tumour that pushes
+    /// the chiasm; in an orbit without an eye pieces of a false one are marked.
+    pub fn new(subject: &Subject, seed: u64) -> Self {
+        let mut rng = Rng::new(seed, "corruption");
+        let mut head = subject.clone();
+        let mut labels = head.image.map(|_| 0u8);
+        let mut damages = BTreeMap::new();
+        let pushed = rng.chance(0.125) && head.push_chiasm(&mut rng).is_some();
+        let mut masks = BTreeMap::new();
+        for structure in Structure::ALL {
+            let damage = match structure {
+                Structure::OpticChiasm if pushed => Damage::Pushed,
+                _ => Damage::draw(structure.class(), &mut rng),
+            };
+            if let Some(mask) = damaged(&mut head, structure, damage, &mut rng) {
+                masks.insert(structure, mask);
+                damages.insert(structure, damage);
+            }
+        }
+        masks.iter().for_each(|(structure, mask)| mark(&mut labels, structure.class(), mask));
+        if let Some((eye, lens)) = false_eye(&head, &mut rng) {
+            mark(&mut labels, Class::Eye, &eye);
+            mark(&mut labels, Class::Lens, &lens);
+        }
+        let sides = [Side::Right, Side::Left];
+        let removed = sides.into_iter().find(|s| head.truth[&eye(*s)].is_empty());
+        Self { labels, image: head.image, truth: head.truth, damages, removed }
+    }
+
+    /// What the rules make of it.
+    pub fn run(&self, cfg: &RulesConfig) -> Consistent {
+        apply(&self.labels, &self.image, cfg).expect("one grid")
+    }
+
+    /// The nerves that should be connected and are not: those whose eye and chiasm were both found.
+    pub fn unconnected(&self, result: &Consistent) -> Vec<Structure> {
+        let of = |s: Structure| &result.structures[&s].mask;
+        let sides = [Side::Left, Side::Right].into_iter();
+        let nerves = sides.filter_map(|side| {
+            let nerve = Structure::of(Class::OpticNerve, Some(side))?;
+            let both = !of(eye(side)).is_empty() && !of(Structure::OpticChiasm).is_empty();
+            // Outside the promise, and flagged: two nerves that would end at one place.
+            let close = |f: &Flag| matches!(f, Flag::NerveNotTraced { why: NotTraced::CloseLandmarks { .. } });
+            let promised = both && !result.structures[&nerve].flags.iter().any(close);
+            (promised && !connected(of(nerve), of(eye(side)), of(Structure::OpticChiasm))).then_some(nerve)
+        });
+        nerves.collect()
+    }
+
+    /// What no case may show, in words: a nerve that is not connected, a removed eye that comes back.
+    pub fn faults(&self, result: &Consistent) -> Vec<String> {
+        let nerves = self.unconnected(result).into_iter().map(|nerve| {
+            let flags: Vec<String> = result.structures[&nerve].flags.iter().map(Flag::to_string).collect();
+            format!("{} ({:?}) is not connected: {flags:?}", nerve.name(), self.damages.get(&nerve))
+        });
+        let back = self.removed.filter(|side| !result.structures[&eye(*side)].mask.is_empty());
+        nerves.chain(back.map(|side| format!("the removed {side:?} eye is back"))).collect()
+    }
+}
+
+fn eye(side: Side) -> Structure {
+    if side == Side::Left { Structure::Eye_L } else { Structure::Eye_R }
+}
+
+/// One structure against its truth. A removed organ of which nothing is delivered has Dice 1, and no distances.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Score {
+    pub dice: f64,
+    /// Hausdorff and mean distance, mm.
+    pub distances: Option<[f64; 2]>,
+}
+
+impl Score {
+    fn of(found: &Mask, truth: &Mask) -> Self {
+        if found.data() == truth.data() {
+            return Self { dice: 1.0, distances: (!truth.is_empty()).then_some([0.0; 2]) };
+        }
+        let measured = measure(found, truth, &[]).expect("one grid");
+        Self {
+            dice: measured.overlap.map_or(1.0, |o| o.dice),
+            distances: measured.distances.map(|d| [d.hausdorff_mm, d.mean_mm]),
+        }
+    }
+}
+
+/// The scores of every structure.
+pub type Scores = BTreeMap<Structure, Score>;
+
+/// Scores of a result; structures that are the same in another result that is known keep its scores.
+pub fn scores(case: &Case, result: &Consistent, known: Option<(&Consistent, &Scores)>) -> Scores {
+    let score = |structure: &Structure| {
+        let mask = &result.structures[structure].mask;
+        let same = known.filter(|(other, _)| other.structures[structure].mask.data() == mask.data());
+        same.map_or_else(|| Score::of(mask, &case.truth[structure]), |(_, scores)| scores[structure])
+    };
+    Structure::ALL.iter().map(|s| (*s, score(s))).collect()
+}
+
+/// Every rule, those that are off by default as well.
+pub fn all_rules() -> RulesConfig {
+    RulesConfig { corrections: CorrectionsConfig::all(), ..RulesConfig::default() }
+}
+
+/// No rule at all, but the sides, without which there are no structures.
+pub fn no_rules() -> RulesConfig {
+    let mut cfg = RulesConfig::default();
+    SWITCHES.iter().for_each(|(_, off)| off(&mut cfg));
+    cfg
+}
+
+/// A rule's name and how it is switched off.
+pub type Switch = (&'static str, fn(&mut RulesConfig));
+
+/// Every switch of the rules.
+pub const SWITCHES: &[Switch] = &[
+    ("brain_largest_component", |c| c.brain_largest_component = false),
+    ("brain_fill_holes", |c| c.brain_fill_holes = false),
+    ("cut_at_plane", |c| c.cut_at_plane = false),
+    ("eye_remove_small", |c| c.eye_remove_small = false),
+    ("lens_inside_eye", |c| c.lens_inside_eye = false),
+    ("chiasm_largest_component", |c| c.chiasm_largest_component = false),
+    ("optic_nerve_largest_component", |c| c.optic_nerve_largest_component = false),
+    ("nerve.path", |c| c.nerve = NerveConfig { path: NervePath::Off, ..c.nerve.clone() }),
+    ("nerve.fat", |c| c.nerve.fat = false),
+    ("nerve.trim", |c| c.nerve.trim = false),
+    ("nerve.opening", |c| c.nerve.opening = false),
+    ("hippocampus_largest_component", |c| c.hippocampus_largest_component = false),
+    ("brainstem_largest_component", |c| c.brainstem_largest_component = false),
+    ("pituitary_largest_component", |c| c.pituitary_largest_component = false),
+    ("drop_off_brain", |c| c.drop_off_brain = false),
+    ("add_to_brain", |c| c.add_to_brain = false),
+    ("corrections.eye_complete", |c| c.corrections.eye_complete = false),
+    ("corrections.eye_trim", |c| c.corrections.eye_trim = false),
+    ("corrections.organ_fill_holes", |c| c.corrections.organ_fill_holes = false),
+    ("corrections.hippocampus_dark", |c| c.corrections.hippocampus_dark = false),
+    ("corrections.chiasm_trim", |c| c.corrections.chiasm_trim = false),
+    ("corrections.pituitary_floor", |c| c.corrections.pituitary_floor = false),
+];
