@@ -1,5 +1,5 @@
-//! Digital heads whose true masks are damaged as networks damage them, and what the rules make of them: shared by the
-//! bench `corruption` and its test.
+//! Digital heads whose true masks are damaged as networks damage them, and what the rules make of them: the bench
+//! `corruption`.
 
 pub mod damage;
 pub mod heads;
