@@ -71,7 +71,19 @@ pub struct Store {
     pub blobs: Blobs,
     cluster: Option<Arc<Cluster>>,
     /// Held as long as the store is open: one daemon to a state directory.
-    _lock: File,
+    _lock: StateLock,
+}
+
+/// The lock of the state directory. Let go by name, not by closing alone: a child that another thread is just starting
+/// shares the open file until it is another program, and would hold the lock for that moment.
+#[derive(Debug)]
+struct StateLock(File);
+
+impl Drop for StateLock {
+    fn drop(&mut self) {
+        // A failure leaves what closing does anyway.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
 }
 
 impl Store {
@@ -181,7 +193,7 @@ async fn open_private(
 }
 
 /// The state directory, its lock, and the directory of the files.
-fn prepare(state_dir: &Path) -> Result<File, StoreError> {
+fn prepare(state_dir: &Path) -> Result<StateLock, StoreError> {
     let failed = |action, path: &Path| {
         let path = path.to_owned();
         move |source| StoreError::File { action, path, source }
@@ -194,6 +206,7 @@ fn prepare(state_dir: &Path) -> Result<File, StoreError> {
     let lock = File::create(&lock_path).map_err(failed("cannot create", &lock_path))?;
     rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
         .map_err(|_| StoreError::InUse { dir: state_dir.to_owned() })?;
+    let lock = StateLock(lock);
     let blobs = state_dir.join("blobs");
     make_durable_directory(&blobs)?;
     std::fs::set_permissions(&blobs, Permissions::from_mode(0o700)).map_err(failed("cannot protect", &blobs))?;
