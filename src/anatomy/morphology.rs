@@ -37,15 +37,16 @@ pub fn open_along_axes(part: &mut Part, least: [usize; 3], keep: &Part) {
     }
 }
 
-/// Fills the holes of a structure in every plane at right angles to i, j and k (thesis section 4.2.2.1): what is not the
-/// structure and, within its plane, is not connected to the plane's border over shared edges. The three orientations
-/// look at the same structure, so that their order does not matter. Returns how many voxels were added.
+/// Fills the holes of a structure: what is not the structure and, within its planes at right angles to i, j and k, is
+/// not connected to the plane's border over shared edges. One plane in which it is closed suffices the thesis (section
+/// 4.2.2.1); `least` says how many of the three it must be. The three orientations look at the same structure, so that
+/// their order does not matter. Returns how many voxels were added.
 ///
 /// The border of the structure's box stands for the border of the plane: beyond the box there is nothing of the
 /// structure, so that whatever reaches the box's border reaches the plane's.
-pub fn fill_plane_holes(part: &mut Part) -> usize {
+pub fn fill_plane_holes(part: &mut Part, least: usize) -> usize {
     let Some(extent) = part.mask().extent() else { return 0 };
-    let holes = BitRows::of(part.mask(), extent).plane_holes();
+    let holes = BitRows::of(part.mask(), extent).plane_holes(least);
     let mask = part.mask_mut();
     let height = extent.size()[1];
     let mut added = 0;
@@ -91,9 +92,18 @@ mod tests {
         let along_k: Vec<[usize; 3]> = (2..=5).map(|k| [2, 5, k]).collect();
         for shaft in [along_i, along_j, along_k] {
             let mut part = block_without(&shaft);
-            assert_eq!(fill_plane_holes(&mut part), shaft.len());
+            assert_eq!(fill_plane_holes(&mut part.clone(), 2), 0, "open in two of its planes");
+            assert_eq!(fill_plane_holes(&mut part, 1), shaft.len());
             assert!(shaft.iter().all(|v| part.contains(*v)));
             assert_eq!(part.mask().count(), 7 * 6 * 5);
+        }
+    }
+
+    #[test]
+    fn a_hole_closed_on_all_sides_is_filled_however_many_planes_are_asked() {
+        for least in 1..=3 {
+            let mut part = block_without(&[[3, 3, 3], [4, 3, 3]]);
+            assert_eq!(fill_plane_holes(&mut part, least), 2);
         }
     }
 
@@ -103,7 +113,7 @@ mod tests {
         let bitten: Vec<[usize; 3]> =
             (6..=7).flat_map(|i| (5..=6).flat_map(move |j| (4..=5).map(move |k| [i, j, k]))).collect();
         let mut part = block_without(&bitten);
-        assert_eq!(fill_plane_holes(&mut part), 0);
+        assert_eq!(fill_plane_holes(&mut part, 1), 0);
         assert!(bitten.iter().all(|v| !part.contains(*v)));
     }
 
@@ -116,7 +126,7 @@ mod tests {
         for (row, filled) in [(4, true), (3, false)] {
             let holes: Vec<[usize; 3]> = shaft.iter().copied().chain(notch(row)).collect();
             let mut part = block_without(&holes);
-            assert_eq!(fill_plane_holes(&mut part), if filled { shaft.len() } else { 0 });
+            assert_eq!(fill_plane_holes(&mut part, 1), if filled { shaft.len() } else { 0 });
             assert_eq!(part.contains([3, 3, 3]), filled);
         }
     }
@@ -128,7 +138,7 @@ mod tests {
         let mut holes: Vec<[usize; 3]> = (4..=7).map(|i| [i, 3, 3]).collect();
         holes.extend((4..=5).map(|k| [4, 3, k]));
         let mut part = block_without(&holes);
-        fill_plane_holes(&mut part);
+        fill_plane_holes(&mut part, 1);
         assert!(part.contains([4, 3, 4]) && part.contains([4, 3, 5]));
         assert!(!part.contains([4, 3, 3]));
     }

@@ -48,9 +48,9 @@ impl BitRows {
         })
     }
 
-    /// What is 0 and, in its plane at right angles to i, j or k, is not connected over shared edges to the border of the
-    /// box: the holes in any of the three planes through a voxel.
-    pub fn plane_holes(&self) -> Self {
+    /// What is 0 and, in at least `least` of its three planes at right angles to i, j and k, is not connected over shared
+    /// edges to the border of the box: a hole in any plane (1), in most of them (2), in all of them (3 and more).
+    pub fn plane_holes(&self, least: usize) -> Self {
         let [_, h, d] = self.size;
         let open: Vec<u64> = (0..self.data.len()).map(|n| !self.data[n] & self.valid(n % self.words)).collect();
         let rows_of = |start: usize, count: usize, step: usize| (0..count).map(move |n| start + n * step);
@@ -58,9 +58,15 @@ impl BitRows {
         let across_j = (0..h).into_par_iter().map(|j| self.holes_of_rows(&open, rows_of(j, d, h)));
         let across_i = (0..self.words).into_par_iter().map(|word| self.holes_of_columns(&open, word));
         let found: Vec<Vec<(usize, u64)>> = across_k.chain(across_j).chain(across_i).collect();
-        let mut data = vec![0; self.data.len()];
-        found.into_iter().flatten().for_each(|(at, holes)| data[at] |= holes);
-        Self { data, ..*self }
+        // How often a voxel was found; an orientation finds it once.
+        let mut times = vec![[0u64; 3]; self.data.len()];
+        for (at, holes) in found.into_iter().flatten() {
+            let [once, twice, thrice] = &mut times[at];
+            *thrice |= *twice & holes;
+            *twice |= *once & holes;
+            *once |= holes;
+        }
+        Self { data: times.into_iter().map(|found| found[least.clamp(1, 3) - 1]).collect(), ..*self }
     }
 
     /// The bits of word `word` of a row that are voxels of the box.
@@ -226,14 +232,16 @@ mod tests {
         ) {
             let (m, e) = mask(data);
             let (bits, [w, h, _]) = (BitRows::of(&m, e), e.size());
-            let holes = bits.plane_holes();
+            let holes = [1, 2, 3].map(|least| bits.plane_holes(least));
             for v @ [i, j, k] in voxels(e) {
                 let (at, row) = (i - e.lo[0], (k - e.lo[2]) * h + j - e.lo[1]);
                 let inside = |bits: &BitRows| bits.row(row)[at / 64] >> (at % 64) & 1 == 1;
                 prop_assert_eq!(inside(&bits), m.at(i, j, k));
                 prop_assert_eq!(bits.at(std::array::from_fn(|a| v[a] - e.lo[a])), m.at(i, j, k));
-                let hole = !m.at(i, j, k) && (0..3).any(|axis| enclosed(&m, e, v, axis));
-                prop_assert_eq!(inside(&holes), hole, "{:?}", v);
+                let closed = (0..3).filter(|axis| !m.at(i, j, k) && enclosed(&m, e, v, *axis)).count();
+                for (least, holes) in (1..).zip(&holes) {
+                    prop_assert_eq!(inside(holes), closed >= least, "{:?}, {}", v, least);
+                }
             }
             for row in 0..bits.data.len() / bits.words {
                 let mut plain = vec![false; w];

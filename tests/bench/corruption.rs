@@ -10,9 +10,10 @@ mod corruption;
 mod nerve_damage;
 
 use contourd::anatomy::Class;
+use contourd::anatomy::rules::RulesConfig;
 use corruption::damage::Damage;
 use corruption::heads::Subject;
-use corruption::study::{Case, SWITCHES, all_rules, no_rules, scores};
+use corruption::study::{Case, SWITCHES, all_rules, scores};
 use corruption::table::{Changes, head};
 
 fn main() {
@@ -30,7 +31,7 @@ fn main() {
         for draw in 0..draws {
             let seed = number * 1000 + draw;
             let case = Case::new(&subject, seed);
-            let raw = case.run(&no_rules());
+            let raw = case.run(&RulesConfig::off());
             let before = scores(&case, &raw, None);
             let result = case.run(&all_rules());
             let after = scores(&case, &result, Some((&raw, &before)));

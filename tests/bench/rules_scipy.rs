@@ -124,7 +124,7 @@ fn ours(labels: &Volume<u8>, image: &Volume<f32>, folder: Option<&Path>) -> BTre
     let largest = |part: &Part| retained(part, |_, found, c| found.list[0].label == c.label);
     let filled = |part: &Part| {
         let mut part = part.clone();
-        fill_plane_holes(&mut part);
+        fill_plane_holes(&mut part, cfg.brain_hole_planes);
         part
     };
     let whole = filled(&note("largest", &mut || largest(of(Class::Brain))));
@@ -175,7 +175,7 @@ fn ours(labels: &Volume<u8>, image: &Volume<f32>, folder: Option<&Path>) -> BTre
 const ROWS: [(&str, &str, &str); 10] = [
     ("boxes", "eight classes, each on its box", "numpy"),
     ("largest", "largest component (brain)", "cc3d, numpy.bincount"),
-    ("holes", "holes filled in every plane (brain)", "cc3d on planes"),
+    ("holes", "holes filled that all three planes close (brain)", "cc3d on planes"),
     ("small", "components below 4 cm3 removed (eyes)", "cc3d, numpy.bincount"),
     ("lens", "lens in eyes", "numpy"),
     ("off_brain", "components off the brain removed (hippocampi)", "cc3d, ndimage.binary_dilation"),

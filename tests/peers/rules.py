@@ -74,10 +74,10 @@ def without_small(mask, least):
     return keep[labels]
 
 
-def fill_planes(mask):
-    filled = mask.copy()
+def fill_planes(mask, least):
+    closed = np.zeros(mask.shape, np.uint8)
     for axis in range(3):
-        planes, out = np.moveaxis(mask, axis, 0), np.moveaxis(filled, axis, 0)
+        planes, out = np.moveaxis(mask, axis, 0), np.moveaxis(closed, axis, 0)
         ring = np.ones((planes.shape[1] + 2, planes.shape[2] + 2), bool)
         for n in range(planes.shape[0]):
             if planes[n].any():
@@ -85,18 +85,18 @@ def fill_planes(mask):
                 ring[1:-1, 1:-1] = ~planes[n]
                 labels, count = cc3d.connected_components(ring, connectivity=4, return_N=True)
                 if count > 1:
-                    out[n] |= labels[1:-1, 1:-1] > 1
-    return filled
+                    out[n] += labels[1:-1, 1:-1] > 1
+    return mask | (closed >= least)
 
 
-def fill_planes_scipy(mask):
-    filled = mask.copy()
+def fill_planes_scipy(mask, least):
+    closed = np.zeros(mask.shape, np.uint8)
     for axis in range(3):
-        planes, out = np.moveaxis(mask, axis, 0), np.moveaxis(filled, axis, 0)
+        planes, out = np.moveaxis(mask, axis, 0), np.moveaxis(closed, axis, 0)
         for n in range(planes.shape[0]):
             if planes[n].any():
-                out[n] |= ndimage.binary_fill_holes(planes[n])
-    return filled
+                out[n] += ndimage.binary_fill_holes(planes[n]) & ~planes[n]
+    return mask | (closed >= least)
 
 
 def overlap(part, other):
@@ -204,7 +204,7 @@ class Stage:
 
     def run(self, labels):
         parts = parts_of(labels)
-        brain = Part(fill_planes(largest(parts[BRAIN].mask)), parts[BRAIN].lo)
+        brain = Part(fill_planes(largest(parts[BRAIN].mask), self.rules["brain_hole_planes"]), parts[BRAIN].lo)
         least = self.rules["eye_min_cc"] * 1000 / self.spacing.prod()
         eyes = [Part(without_small(eye.mask, least), eye.lo) for eye in self.split(parts[EYE])]
         lenses = self.split(parts[LENS])
@@ -260,7 +260,8 @@ def main():
         results[name] = {"seconds": seconds, "differing": wrong}
 
     brain, eye, hippocampus = parts[BRAIN].mask, parts[EYE], parts[HIPPOCAMPUS]
-    whole = Part(fill_planes(largest(brain)), parts[BRAIN].lo)
+    planes = stage.rules["brain_hole_planes"]
+    whole = Part(fill_planes(largest(brain), planes), parts[BRAIN].lo)
     least = stage.rules["eye_min_cc"] * 1000 / stage.spacing.prod()
     compare(
         "boxes",
@@ -268,7 +269,7 @@ def main():
         lambda out: sum(int((ours(f"box{c}", p.mask) != p.mask).sum()) for c, p in enumerate(out)),
     )
     compare("largest", lambda: largest(brain))
-    compare("holes", lambda: fill_planes(brain))
+    compare("holes", lambda: fill_planes(brain, planes))
     compare("small", lambda: without_small(eye.mask, least))
     compare("lens", lambda: lens_in_eyes(parts[LENS], [eye]))
     compare("off_brain", lambda: on_brain(hippocampus, whole))
@@ -286,7 +287,7 @@ def main():
         )
     results["holes by binary_fill_holes"] = {"seconds": [], "differing": 0}
     start = time.perf_counter()
-    out = fill_planes_scipy(brain)
+    out = fill_planes_scipy(brain, planes)
     results["holes by binary_fill_holes"]["seconds"] = [time.perf_counter() - start]
     results["holes by binary_fill_holes"]["differing"] = int((ours("holes", out) != out).sum())
     (folder / "theirs.json").write_text(json.dumps(results))

@@ -92,7 +92,7 @@ pub fn apply_to(case: &Case, cfg: &RulesConfig) -> Result<Consistent, GeometryEr
         brain.keep_largest();
     }
     if cfg.brain_fill_holes {
-        let added = fill_plane_holes(&mut brain.part);
+        let added = fill_plane_holes(&mut brain.part, cfg.brain_hole_planes);
         brain.note(Rule::FillHoles, added, 0);
     }
 
@@ -107,7 +107,7 @@ pub fn apply_to(case: &Case, cfg: &RulesConfig) -> Result<Consistent, GeometryEr
     largest(&mut chiasm, cfg.chiasm_largest_component);
     corrections::trim_chiasm(&mut chiasm, &cfg.corrections);
     largest(&mut chiasm, cfg.chiasm_largest_component);
-    corrections::fill_holes(&mut chiasm, &cfg.corrections);
+    fill_organ(&mut chiasm, cfg);
     corrections::flag_half_chiasm(&mut chiasm, &plane, &cfg.corrections);
     let brain_at = brain.part.mask().barycentre();
     let scene =
@@ -120,16 +120,16 @@ pub fn apply_to(case: &Case, cfg: &RulesConfig) -> Result<Consistent, GeometryEr
     for (side, hippocampus) in hippocampi.each() {
         corrections::without_fluid(hippocampus, tone, &cfg.corrections);
         on_brain(hippocampus, &brain, cfg.hippocampus_largest_component, cfg);
-        corrections::fill_holes(hippocampus, &cfg.corrections);
+        fill_organ(hippocampus, cfg);
         corrections::flag_length(hippocampus, &cfg.corrections);
         sides::flag_distance(hippocampus, side, &plane, cfg);
     }
     let mut brainstem = Draft::new(Structure::Brainstem, of(Class::Brainstem).clone());
     on_brain(&mut brainstem, &brain, cfg.brainstem_largest_component, cfg);
-    corrections::fill_holes(&mut brainstem, &cfg.corrections);
+    fill_organ(&mut brainstem, cfg);
     let mut pituitary = Draft::new(Structure::Pituitary, of(Class::Pituitary).clone());
     largest(&mut pituitary, cfg.pituitary_largest_component);
-    corrections::fill_holes(&mut pituitary, &cfg.corrections);
+    fill_organ(&mut pituitary, cfg);
     corrections::to_floor(&mut pituitary, &chiasm.part, image, &cfg.corrections)?;
 
     // A brain that was not found stays not found: two hippocampi are not a brain.
@@ -153,6 +153,14 @@ pub fn apply_to(case: &Case, cfg: &RulesConfig) -> Result<Consistent, GeometryEr
 fn largest(draft: &mut Draft, wanted: bool) {
     if wanted {
         draft.keep_largest();
+    }
+}
+
+/// Fills what any plane closes in an organ.
+fn fill_organ(draft: &mut Draft, cfg: &RulesConfig) {
+    if cfg.corrections.organ_fill_holes {
+        let added = fill_plane_holes(&mut draft.part, 1);
+        draft.note(Rule::FillHoles, added, 0);
     }
 }
 

@@ -38,8 +38,8 @@ pub enum Damage {
     LowestMissing, Stalk,
     /// Hippocampus: on the amygdala; on the ventricle; on a necrosis; an end missing.
     Amygdala, Ventricle, Necrosis, EndMissing,
-    /// Brain: missing above the cribriform plate; a layer of bone; tongues into bone.
-    Cribriform, Bone, Tongues,
+    /// Brain: missing above the cribriform plate; a layer of bone; tongues into bone; its lower end.
+    Cribriform, Bone, Tongues, Short,
 }
 
 use Damage as D;
@@ -67,7 +67,7 @@ impl Damage {
                 &[D::None, D::Holes, D::Islands, D::OtherSide, D::Amygdala, D::Ventricle, D::Necrosis, D::EndMissing]
             }
             Class::Brainstem => &[D::None, D::Holes, D::Islands, D::TopMissing, D::TopExtra, D::Tumour],
-            Class::Brain => &[D::None, D::Holes, D::Islands, D::Cribriform, D::Bone, D::Tongues],
+            Class::Brain => &[D::None, D::Holes, D::Islands, D::Cribriform, D::Bone, D::Tongues, D::Short],
         }
     }
 
@@ -230,6 +230,12 @@ pub fn damaged(subject: &mut Subject, structure: Structure, damage: Damage, rng:
             };
             let at = furthest(&mask, axes.by(0.0, -0.5, -1.0), base)?;
             ball(&mut mask, at, rng.within(4.0, 8.0), false);
+        }
+        D::Short => {
+            let down = axes.by(0.0, 0.0, -1.0);
+            let end = furthest(&mask, down, |_| true)?;
+            let length = rng.within(3.0, 9.0);
+            clear(&mut mask, |p| down.dot(end - p) < length);
         }
         D::Bone => {
             for _ in 0..3 {

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use contourd::anatomy::rules::{
-    Consistent, CorrectionsConfig, Flag, NerveConfig, NervePath, NotTraced, RulesConfig, apply,
-};
+use contourd::anatomy::rules::{Consistent, Flag, NerveConfig, NervePath, NotTraced, RulesConfig, apply};
 use contourd::anatomy::{Class, Side, Structure};
 use contourd::evaluation::measure;
 use contourd::geometry::{Mask, Volume};
@@ -127,13 +125,6 @@ pub fn all_rules() -> RulesConfig {
     RulesConfig { corrections: CorrectionsConfig::all(), ..RulesConfig::default() }
 }
 
-/// No rule at all, but the sides, without which there are no structures.
-pub fn no_rules() -> RulesConfig {
-    let mut cfg = RulesConfig::default();
-    SWITCHES.iter().for_each(|(_, off)| off(&mut cfg));
-    cfg
-}
-
 /// A rule's name and how it is switched off.
 pub type Switch = (&'static str, fn(&mut RulesConfig));
 
@@ -141,6 +132,8 @@ pub type Switch = (&'static str, fn(&mut RulesConfig));
 pub const SWITCHES: &[Switch] = &[
     ("brain_largest_component", |c| c.brain_largest_component = false),
     ("brain_fill_holes", |c| c.brain_fill_holes = false),
+    ("brain_hole_planes (without: 1, as the thesis)", |c| c.brain_hole_planes = 1),
+    ("brain_hole_planes (without: 2)", |c| c.brain_hole_planes = 2),
     ("cut_at_plane", |c| c.cut_at_plane = false),
     ("eye_remove_small", |c| c.eye_remove_small = false),
     ("lens_inside_eye", |c| c.lens_inside_eye = false),

@@ -42,9 +42,8 @@ impl Change {
     /// What got worse on average, in words.
     pub fn worse(&self) -> Option<String> {
         let [dice, hausdorff, mean] = self.means();
-        // Sums in another order differ in the last digits.
-        let least = 1e-9;
-        let worse = dice[1] < dice[0] - least || hausdorff[1] > hausdorff[0] + least || mean[1] > mean[0] + least;
+        // By half of the last digit that is printed.
+        let worse = dice[1] < dice[0] - 0.005 || hausdorff[1] > hausdorff[0] + 0.005 || mean[1] > mean[0] + 0.0005;
         worse.then(|| self.cells())
     }
 

@@ -14,15 +14,3 @@ pub use config::CorrectionsConfig;
 pub(super) use eye::{correct as correct_eye, flag_lenses};
 pub(super) use hippocampus::{Tone, flag_length, without_fluid};
 pub(super) use pituitary::to_floor;
-
-use super::draft::Draft;
-use super::report::Rule;
-use crate::anatomy::morphology::fill_plane_holes;
-
-/// Fills the holes of an organ in every plane.
-pub(super) fn fill_holes(draft: &mut Draft, cfg: &CorrectionsConfig) {
-    if cfg.organ_fill_holes {
-        let added = fill_plane_holes(&mut draft.part);
-        draft.note(Rule::FillHoles, added, 0);
-    }
-}
