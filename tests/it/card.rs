@@ -2,7 +2,7 @@
 
 use contourd::anatomy::Class;
 
-use crate::support::recipe;
+use crate::support::{recipe, run};
 
 /// Mean Dice on held-out heads below which a class does not count as found.
 fn bar(class: Class) -> f64 {
@@ -44,5 +44,62 @@ fn the_card_says_what_the_model_is_for_and_how_it_came_about() {
                 "{command}: {file} is not here"
             );
         }
+    }
+}
+
+/// The script is run with programs that do nothing, so that it notes its commands: what the card says made the networks is
+/// what would make them again, in this order, with this recipe and as many iterations.
+#[test]
+fn the_commands_of_the_card_are_those_that_make_the_model_again() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let card = recipe().model.card();
+    let (script, recipe_file) =
+        ("models/training/make_model".to_owned(), format!("models/training/recipes/{}.toml", card.name));
+    let home = tempfile::tempdir().unwrap();
+    for file in [&script, &recipe_file] {
+        let copy = home.path().join(file);
+        std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        std::fs::copy(root.join(file), copy).unwrap();
+    }
+    let stub = |name: &str| {
+        let path = home.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "#!/bin/sh\nexit 0\n").unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        path
+    };
+    stub("target/release/contourd");
+    run(std::process::Command::new(home.path().join(&script)).env("PYTHON", stub("python")));
+    let noted = std::fs::read_to_string(home.path().join("target").join(&card.name).join("commands")).unwrap();
+
+    // How many threads a plane gets is the machine's business.
+    let plain = |command: &str| {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let threads = words.iter().position(|word| *word == "--threads").unwrap_or(words.len());
+        let kept = words.iter().enumerate().filter(|(n, _)| *n != threads && *n != threads + 1);
+        kept.map(|(_, word)| *word).collect::<Vec<_>>().join(" ")
+    };
+    let wanted: Vec<String> = noted.lines().map(plain).collect();
+    assert!(wanted.len() > 6, "{noted}");
+    let training = &card.training;
+    let commands: Vec<String> =
+        training["commands"].as_array().unwrap().iter().map(|c| plain(c.as_str().unwrap())).collect();
+    assert_eq!(commands, wanted);
+    assert_eq!(training["notes"].as_array().map(Vec::len), Some(0), "the commands tell all: {:?}", training["notes"]);
+
+    // The recipe is the one in the repository, and each plane had the iterations of its command.
+    let file: toml::Table = toml::from_str(&std::fs::read_to_string(root.join(&recipe_file)).unwrap()).unwrap();
+    assert_eq!(training["seed"], file["seed"]);
+    let described = training["recipe"].as_table().unwrap();
+    for section in ["network", "sampling", "loss", "optimiser", "augmentation"] {
+        for (key, value) in file[section].as_table().unwrap() {
+            assert_eq!(&described[section][key], value, "{section}.{key}");
+        }
+    }
+    for trained in training["trained"].as_array().unwrap() {
+        let plane = trained["plane"].as_str().unwrap();
+        let command = commands.iter().find(|c| c.contains(&format!("--plane {plane} "))).unwrap();
+        let iterations = format!("--iterations {} ", trained["iterations"]);
+        assert!(command.contains(&iterations), "{plane}: {iterations}is not in {command}");
     }
 }
