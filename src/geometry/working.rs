@@ -51,14 +51,25 @@ impl Default for WorkingSpec {
 const COARSE: f64 = 3.0;
 /// A slice, a column plane or a row plane belongs to the head from this much tissue on, in cm2.
 const HEAD_AREA_CM2: f64 = 4.0;
+/// A field of view of more than this along any axis, mm, is no scan of a head; the look at it would not fit into memory.
+const MOST_MM: f64 = 1500.0;
 
 /// Places the working grid on the head of `image` (patient axes, any acquisition): the uppermost slice is the first
 /// that holds head tissue, less a margin; in x and y the grid is centred on the head's box (thesis section 4.3.1).
 ///
 /// # Errors
-/// [`GeometryError::NoHead`] when nothing the size of a head stands out from the background.
+/// [`GeometryError::NoHead`] when nothing the size of a head stands out from the background, or the field of view is many
+/// times a head's.
 pub fn working_grid_for(image: &Volume<f32>, spec: &WorkingSpec) -> Result<Arc<Grid>, GeometryError> {
     let (lo, hi) = image.grid().bounds();
+    let extent: [f64; 3] = std::array::from_fn(|a| hi[a] - lo[a]);
+    if extent.iter().any(|mm| *mm > MOST_MM) {
+        let [x, y, z] = extent;
+        return Err(GeometryError::NoHead(format!(
+            "they cover {x:.0} x {y:.0} x {z:.0} mm, and no scan of a head has more than {MOST_MM:.0} mm: check Pixel Spacing \
+             (0028,0030) and Image Position (Patient) (0020,0032)"
+        )));
+    }
     let shape: [usize; 3] = std::array::from_fn(|a| (((hi[a] - lo[a]) / COARSE).floor() as usize).max(1));
     let coarse = Arc::new(Grid::axis_aligned(
         image.grid().frame().clone(),
@@ -216,5 +227,10 @@ mod tests {
         assert!(matches!(working_volume(&v, &WorkingSpec::default()), Err(GeometryError::NoHead(_))));
         v.set(20, 20, 20, 900.0);
         assert!(matches!(working_volume(&v, &WorkingSpec::default()), Err(GeometryError::NoHead(_))));
+        // Pixels of 100 mm: gigabytes, were they looked at on 3 mm.
+        let spacing = [100.0, 100.0, 3.0];
+        let wide = Grid::axis_aligned(frame(), Shape::new(64, 60, 20), Lps::new(0.0, 0.0, 0.0), spacing).unwrap();
+        let refused = working_volume(&Volume::filled(Arc::new(wide), 7.0f32), &WorkingSpec::default()).unwrap_err();
+        assert!(refused.to_string().contains("6400 x 6000 x 60 mm"), "{refused}");
     }
 }

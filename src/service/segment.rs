@@ -277,7 +277,13 @@ pub(super) fn on_planes(
 pub(super) fn describe(report: &StructureReport) -> String {
     let agreement = report.agreement.map(|a| format!("networks agree on {:.0} % of its voxels", a * 100.0));
     let words = agreement.into_iter().chain(report.flags.iter().map(ToString::to_string));
-    words.collect::<Vec<_>>().join("; ")
+    let words = words.collect::<Vec<_>>().join("; ");
+    // ROI Description holds 1024 characters, the mark of a research model among them.
+    if words.chars().count() <= 900 {
+        words
+    } else {
+        words.chars().take(850).chain(" ... (all of it: the report)".chars()).collect()
+    }
 }
 
 /// Times stages and passes their progress on.

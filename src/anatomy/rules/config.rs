@@ -25,7 +25,7 @@ pub struct RulesConfig {
     /// Fill the brain's holes in axial, coronal and sagittal planes.
     pub brain_fill_holes: bool,
     /// In how many of the three planes through it a voxel must lie in a hole of the brain to be filled, 1 to 3. The
-    /// thesis: 1, which also closes the space between the temporal lobes above the sella; ops/rules.md has the figures.
+    /// thesis: 1, which also closes the space between the temporal lobes above the sella; tests/bench/RESULTS.md has the figures.
     pub brain_hole_planes: usize,
     /// How left and right are told apart.
     pub sides: SideRule,

@@ -86,7 +86,7 @@ impl Draft {
         match self.part.extent() {
             // What was said about a structure that is not there any more says nothing.
             None => {
-                self.flags.retain(|flag| *flag == Flag::LensMissed);
+                self.flags.retain(|flag| matches!(flag, Flag::LensMissed | Flag::RulesOff));
                 self.flags.insert(0, Flag::NotFound { predicted: self.predicted });
             }
             Some(extent) => {

@@ -144,7 +144,10 @@ pub fn apply_to(case: &Case, cfg: &RulesConfig) -> Result<Consistent, GeometryEr
     }
     let drafts =
         pairs.into_iter().flat_map(|pair| [pair.left, pair.right]).chain([brain, brainstem, chiasm, pituitary]);
-    let drafts: Vec<Draft> = drafts.collect();
+    let mut drafts: Vec<Draft> = drafts.collect();
+    if *cfg == RulesConfig::off() {
+        drafts.iter_mut().for_each(|draft| draft.flag(Flag::RulesOff));
+    }
     let structures = drafts.into_par_iter().map(|draft| (draft.structure, draft.finish(grid))).collect();
     Ok(Consistent { structures, plane })
 }

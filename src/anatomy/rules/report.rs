@@ -102,6 +102,8 @@ pub enum Severity {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Flag {
+    /// Every rule was switched off: this is what the networks said.
+    RulesOff,
     /// The structure is empty: nothing was predicted, or the rules removed all of it.
     NotFound {
         /// Voxels that the networks had predicted.
@@ -203,7 +205,8 @@ impl Flag {
             | Flag::SideAgainstPlane { .. }
             | Flag::SidesWithoutBrain
             | Flag::AxesUncertain { .. } => Severity::Red,
-            Flag::NotFound { .. }
+            Flag::RulesOff
+            | Flag::NotFound { .. }
             | Flag::Truncated { .. }
             | Flag::EyesAgainstBrain { .. }
             | Flag::BrainMissing
@@ -223,6 +226,7 @@ impl Flag {
 impl fmt::Display for Flag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Flag::RulesOff => write!(f, "the anatomical rules were left out: this is the networks' vote as it is"),
             Flag::NotFound { predicted: 0 } => write!(f, "not found: the networks marked nothing"),
             Flag::NotFound { predicted } => {
                 write!(f, "not found: the rules removed all of the {predicted} voxels that the networks marked")

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use contourd::anatomy::rules::{Consistent, Flag, NerveConfig, NervePath, NotTraced, RulesConfig, apply};
+use contourd::anatomy::rules::{
+    Consistent, CorrectionsConfig, Flag, NerveConfig, NervePath, NotTraced, RulesConfig, apply,
+};
 use contourd::anatomy::{Class, Side, Structure};
 use contourd::evaluation::measure;
 use contourd::geometry::{Mask, Volume};

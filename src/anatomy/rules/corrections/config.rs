@@ -26,7 +26,7 @@ pub struct CorrectionsConfig {
     pub eye_flag_share: f64,
     /// A lens with less than this share of the other's volume is flagged.
     pub lens_flag_share: f64,
-    /// Fill the holes of eyes, chiasm, pituitary, hippocampi and brainstem as those of the brain.
+    /// Fill the holes of chiasm, pituitary, hippocampi and brainstem that any plane closes.
     pub organ_fill_holes: bool,
     /// Remove what is as dark as fluid from a hippocampus: ventricle, necrosis.
     pub hippocampus_dark: bool,

@@ -62,7 +62,7 @@ fn a_faultless_head_is_left_alone() {
         assert_eq!(flags.count(), 0, "{structure:?} {:?}", finding.flags);
         let differ = finding.mask.data().iter().zip(truth.data()).filter(|(a, b)| a != b).count();
         if structure == Structure::Brain {
-            // The rules may only add to it: folds closed in a plane, and the brainstem's lower end.
+            // The rules may only add to it: the brainstem's lower end.
             let (added, removed) = effect(&result, structure, Rule::HoldsOrgans).unwrap();
             assert!(added > 0 && removed == 0);
             assert!((differ as f64) < 0.02 * truth.count() as f64);
@@ -106,6 +106,42 @@ fn the_brain_is_one_piece_without_holes() {
     assert!(inside(&result, Structure::Brain, stray) && !inside(&result, Structure::Brain, hole));
     assert!(result.structures[&Structure::Brain].effects.is_empty());
     assert!(result.structures[&Structure::Brain].flags.contains(&Flag::SeveralParts { parts: 2 }));
+}
+
+#[test]
+fn a_shaft_in_the_brain_is_filled_only_where_as_many_planes_close_it_as_are_asked() {
+    let head = turned();
+    let mut labels = labels(&head);
+    let floor = head.place([22.0, -10.0, 20.0]);
+    let at = labels.grid().to_index(floor);
+    let [i, j, k] = [at.i, at.j, at.k].map(|n| n.round() as usize);
+    // Open at the top: axial planes close it, the others do not.
+    for (x, y) in (i - 2..=i + 2).flat_map(|x| (j - 1..=j + 1).map(move |y| (x, y))) {
+        for z in k..labels.grid().shape().slices {
+            labels.set(x, y, z, labels.at(x, y, z) & !Class::Brain.bit());
+        }
+    }
+    let filled = |planes: usize| {
+        let result = run(&labels, &RulesConfig { brain_hole_planes: planes, ..RulesConfig::default() });
+        inside(&result, Structure::Brain, floor)
+    };
+    assert_eq!([1, 2, 3].map(filled), [true, false, false]);
+}
+
+#[test]
+fn without_any_rule_every_structure_says_so() {
+    let head = turned();
+    let mut labels = labels(&head);
+    labels.data_mut().iter_mut().for_each(|voxel| *voxel &= !Class::Pituitary.bit());
+    let off = run(&labels, &RulesConfig::off());
+    for structure in Structure::ALL {
+        let finding = &off.structures[&structure];
+        assert!(finding.flags.contains(&Flag::RulesOff), "{structure:?}");
+        assert!(finding.effects.iter().all(|e| e.added == 0 && e.removed == 0), "{structure:?} {:?}", finding.effects);
+    }
+    assert_eq!(Flag::RulesOff.severity(), Severity::Warning);
+    let on = run(&labels, &RulesConfig::default());
+    assert!(on.structures.values().all(|finding| !finding.flags.contains(&Flag::RulesOff)));
 }
 
 #[test]
