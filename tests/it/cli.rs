@@ -194,8 +194,12 @@ fn the_report_says_what_was_found_and_what_was_done() {
         for flag in &entry.flags {
             assert!(line.contains(&flag.to_string()), "{flag} is missing from: {line}");
         }
-        assert_eq!((&entry.flags, &entry.effects), (&finding.flags, &finding.effects), "{name}");
-        assert_eq!(entry.agreement, vote.agreement(entry.structure.class(), &finding.mask), "{name}");
+        // A number that was read from JSON may differ in its last digit.
+        let words = |flags: &[Flag]| flags.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!((words(&entry.flags), &entry.effects), (words(&finding.flags), &finding.effects), "{name}");
+        let agreement = vote.agreement(entry.structure.class(), &finding.mask);
+        assert_eq!(entry.agreement.is_some(), agreement.is_some(), "{name}");
+        assert!(entry.agreement.zip(agreement).is_none_or(|(a, b)| (a - b).abs() < 1e-9), "{name}");
         let count = |pick: fn(&RuleEffect) -> usize| entry.effects.iter().map(pick).sum::<usize>();
         let left = (finding.predicted + count(|e| e.added)).checked_sub(count(|e| e.removed));
         assert_eq!(left, Some(finding.mask.count()), "{name}: predicted, added and removed make what is left");
