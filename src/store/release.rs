@@ -66,6 +66,8 @@ impl PgStore {
             .await
             .map_err(failed(ACTION))?;
         if held.rows_affected() == 0 {
+            // Ended here, not when the connection is used next: the row's lock would hide the case from who skips locked rows.
+            tx.rollback().await.map_err(failed(ACTION))?;
             return Ok(Released::NotHeld);
         }
         sqlx::query("insert into releases (case_id, released_by, reason) values ($1, $2, $3)")
