@@ -13,6 +13,19 @@ pub fn touches(part: &Part, found: &Components, c: &Component, other: &Part) -> 
     })
 }
 
+/// The border voxels of a structure (a face neighbour is outside): as near to whatever lies outside as the whole.
+pub fn border(part: &Part) -> Vec<[usize; 3]> {
+    let surrounded = |v: &[usize; 3]| {
+        (0..3).all(|a| {
+            let (mut below, mut above) = (*v, *v);
+            below[a] = below[a].wrapping_sub(1);
+            above[a] += 1;
+            part.contains(below) && part.contains(above)
+        })
+    };
+    part.voxels().filter(|v| !surrounded(v)).collect()
+}
+
 /// Opening with a segment of `least` voxels along i, then j, then k: what is thinner along an axis goes, but for what
 /// `keep`, which lies on the same box, holds. Beyond the box is outside.
 pub fn open_along_axes(part: &mut Part, least: [usize; 3], keep: &Part) {

@@ -11,7 +11,6 @@ use super::Failure;
 use super::files::{fresh_folder, write_file, write_series};
 use super::say::{aside, say};
 use crate::anatomy::Structure;
-use crate::anatomy::rules::RulesConfig;
 use crate::config::Config;
 use crate::contour::picture::contact_sheet;
 use crate::dicom::data::{BUILT_IN, Profile, assemble, is_own_object, read_folder, read_header};
@@ -62,7 +61,7 @@ pub struct SegmentArgs {
 pub fn run(args: SegmentArgs) -> Result<(), Failure> {
     let mut config = Config::read(args.config.as_deref())?;
     if args.without_rules {
-        config.rules = RulesConfig::off();
+        config.rules = config.rules.without_rules();
     }
     check_outputs(&args)?;
     let profile = config.service.profile(&args.profile).ok_or_else(|| {

@@ -70,7 +70,7 @@ pub fn working_grid_for(image: &Volume<f32>, spec: &WorkingSpec) -> Result<Arc<G
              (0028,0030) and Image Position (Patient) (0020,0032)"
         )));
     }
-    let shape: [usize; 3] = std::array::from_fn(|a| (((hi[a] - lo[a]) / COARSE).floor() as usize).max(1));
+    let shape: [usize; 3] = extent.map(|mm| ((mm / COARSE).floor() as usize).max(1));
     let coarse = Arc::new(Grid::axis_aligned(
         image.grid().frame().clone(),
         Shape::new(shape[0], shape[1], shape[2]),

@@ -1,7 +1,8 @@
 //! Receive, segment, deliver: the only room that knows the order of the stages.
 //!
 //! What is in which file:
-//! - [`segment_series`] (`segment`): one series to its results by a `recipe`, pure; `package`: the files for one kind of destination.
+//! - [`segment_series`] (`segment`): one series to its results by a `recipe`, pure; `package`: the files for one kind of
+//!   destination.
 //! - [`Daemon`] (`daemon`): starts and stops the parts below.
 //! - `receive`: the inbox; `complete`: when a series is complete; `work`: jobs; `deliver`: the outbox.
 //! - `config`: what can be configured about them.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::recipe::{Order, Recipe, Wanted};
-use super::segment::{SegmentError, StructureReport, describe, on_planes};
+use super::segment::{SegmentError, StructureReport, describe, description, on_planes};
 use crate::anatomy::rules::Finding;
 use crate::anatomy::{DerivedConfig, Structure, derive};
 use crate::contour::{ContourConfig, Holes, PlaneContour, rasterise};
@@ -166,7 +166,7 @@ impl<'a> Drawing<'a> {
             roi: profile.identity(config),
             contours: contours.clone(),
             volume_cc: report.volume_cc,
-            description: std::iter::once(&report.recipe).chain(&report.remarks).cloned().collect::<Vec<_>>().join("; "),
+            description: description(std::iter::once(&report.recipe).chain(&report.remarks).cloned()),
         });
         let rois: Vec<RoiContours> = organs.chain(extras).collect();
         let structure_set = write_rtstruct(&drawn.planes, &rois, &meta, profile)?;
@@ -255,6 +255,14 @@ mod tests {
     use crate::dicom::data::{DataError, RefusalCode};
     use crate::geometry::{Grid, Lps, Shape};
     use crate::ids::FrameOfReferenceUid;
+
+    #[test]
+    fn a_description_that_does_not_fit_is_cut_and_says_so() {
+        assert_eq!(description(["a".to_owned(), "b".to_owned()].into_iter()), "a; b");
+        let long = description((0..300).map(|n| format!("größer {n}")));
+        assert_eq!(long.chars().count(), 960);
+        assert!(long.starts_with("größer 0; größer 1") && long.ends_with("(all of it: the report)"), "{long}");
+    }
 
     #[test]
     fn what_is_read_back_is_what_was_outlined() {

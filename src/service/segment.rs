@@ -277,13 +277,19 @@ pub(super) fn on_planes(
 pub(super) fn describe(report: &StructureReport) -> String {
     let agreement = report.agreement.map(|a| format!("networks agree on {:.0} % of its voxels", a * 100.0));
     let words = agreement.into_iter().chain(report.flags.iter().map(ToString::to_string));
+    description(words)
+}
+
+/// Words as one description. ROI Description and Segment Description hold 1024 characters, a mark of 31 and more among
+/// them; what does not fit is left out, which is said: the report has all of it.
+pub(super) fn description(words: impl Iterator<Item = String>) -> String {
+    const MOST: usize = 960;
+    const REST: &str = " ... (all of it: the report)";
     let words = words.collect::<Vec<_>>().join("; ");
-    // ROI Description holds 1024 characters, the mark of a research model among them.
-    if words.chars().count() <= 900 {
-        words
-    } else {
-        words.chars().take(850).chain(" ... (all of it: the report)".chars()).collect()
+    if words.chars().count() <= MOST {
+        return words;
     }
+    words.chars().take(MOST - REST.len()).chain(REST.chars()).collect()
 }
 
 /// Times stages and passes their progress on.

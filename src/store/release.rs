@@ -66,7 +66,7 @@ impl PgStore {
             .await
             .map_err(failed(ACTION))?;
         if held.rows_affected() == 0 {
-            // Ended here, not when the connection is used next: until then the case would be skipped as locked.
+            // Dropped, it would end a moment later, and until then the case would be skipped as locked.
             tx.rollback().await.map_err(failed(ACTION))?;
             return Ok(Released::NotHeld);
         }

@@ -31,7 +31,7 @@ fn main() {
         for draw in 0..draws {
             let seed = number * 1000 + draw;
             let case = Case::new(&subject, seed);
-            let raw = case.run(&RulesConfig::off());
+            let raw = case.run(&RulesConfig::default().without_rules());
             let before = scores(&case, &raw, None);
             let result = case.run(&all_rules());
             let after = scores(&case, &result, Some((&raw, &before)));

@@ -25,7 +25,7 @@ pub struct RulesConfig {
     /// Fill the brain's holes in axial, coronal and sagittal planes.
     pub brain_fill_holes: bool,
     /// In how many of the three planes through it a voxel must lie in a hole of the brain to be filled, 1 to 3. The
-    /// thesis: 1, which also closes the space between the temporal lobes above the sella; tests/bench/RESULTS.md has the figures.
+    /// thesis: 1, which also closes the space between the temporal lobes above the sella (figures: tests/bench/RESULTS.md).
     pub brain_hole_planes: usize,
     /// How left and right are told apart.
     pub sides: SideRule,
@@ -99,8 +99,9 @@ impl Default for RulesConfig {
 }
 
 impl RulesConfig {
-    /// Every rule switched off: the networks' vote as it is. Left and right are still told apart, by component.
-    pub fn off() -> Self {
+    /// The same values with every rule switched off: the networks' vote as it is. Left and right are still told apart, by
+    /// component.
+    pub fn without_rules(self) -> Self {
         Self {
             brain_largest_component: false,
             brain_fill_holes: false,
@@ -109,13 +110,14 @@ impl RulesConfig {
             lens_inside_eye: false,
             chiasm_largest_component: false,
             optic_nerve_largest_component: false,
-            nerve: NerveConfig { path: NervePath::Off, ..NerveConfig::default() },
+            nerve: NerveConfig { path: NervePath::Off, ..self.nerve },
+            corrections: self.corrections.switched(false),
             hippocampus_largest_component: false,
             brainstem_largest_component: false,
             pituitary_largest_component: false,
             drop_off_brain: false,
             add_to_brain: false,
-            ..Self::default()
+            ..self
         }
     }
 
@@ -125,22 +127,29 @@ impl RulesConfig {
         if !(1..=3).contains(&self.brain_hole_planes) {
             faults.push(format!("brain_hole_planes: {} does not lie between 1 and 3", self.brain_hole_planes));
         }
-        for (key, value, most) in [
-            ("axes_min_brain_cc", self.axes_min_brain_cc, 2000.0),
-            ("side_red_below_mm", self.side_red_below_mm, 100.0),
-            ("cut_depth_mm", self.cut_depth_mm, 100.0),
-            ("cut_min_share", self.cut_min_share, 0.5),
-            ("nerve_reach_mm", self.nerve_reach_mm, 100.0),
-            ("eye_min_cc", self.eye_min_cc, 100.0),
-        ] {
-            if !(0.0..=most).contains(&value) {
-                faults.push(format!("{key}: {value} does not lie between 0 and {most}"));
-            }
-        }
+        let ranges = [
+            ("axes_min_brain_cc", self.axes_min_brain_cc, 0.0, 2000.0),
+            ("side_red_below_mm", self.side_red_below_mm, 0.0, 100.0),
+            ("cut_depth_mm", self.cut_depth_mm, 0.0, 100.0),
+            ("cut_min_share", self.cut_min_share, 0.0, 0.5),
+            ("nerve_reach_mm", self.nerve_reach_mm, 0.0, 100.0),
+            ("eye_min_cc", self.eye_min_cc, 0.0, 100.0),
+        ];
+        faults.extend(out_of_range("", &ranges));
         faults.extend(self.nerve.faults());
         faults.extend(self.corrections.faults());
         faults
     }
+}
+
+/// A fault for every value that does not lie between its least and its most, both allowed; each begins with its section
+/// and its key.
+pub(super) fn out_of_range(section: &str, ranges: &[(&str, f64, f64, f64)]) -> Vec<String> {
+    let outside = ranges.iter().filter(|(_, value, least, most)| !(least..=most).contains(&value));
+    let words = |(key, value, least, most): &(&str, f64, f64, f64)| {
+        format!("{section}{key}: {value} does not lie between {least} and {most}")
+    };
+    outside.map(words).collect()
 }
 
 #[cfg(test)]

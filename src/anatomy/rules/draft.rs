@@ -29,8 +29,9 @@ impl Draft {
         self.effects.push(RuleEffect { rule, added, removed });
     }
 
-    /// Puts another mask in place and notes the difference. `part` lies on the same box.
-    pub fn replace(&mut self, rule: Rule, part: Part) {
+    /// Puts another mask in place, notes the difference and returns it: voxels added and removed. `part` lies on the same
+    /// box.
+    pub fn replace(&mut self, rule: Rule, part: Part) -> (usize, usize) {
         // In blocks that a byte can count: many voxels at once.
         let blocks = self.part.mask().data().chunks(128).zip(part.mask().data().chunks(128));
         let (added, removed) = blocks.fold((0, 0), |(added, removed), (before, after)| {
@@ -42,6 +43,7 @@ impl Draft {
         });
         self.part = part;
         self.note(rule, added, removed);
+        (added, removed)
     }
 
     /// Keeps the components that `keep` wants.

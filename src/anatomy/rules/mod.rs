@@ -98,15 +98,19 @@ pub fn apply_to(case: &Case, cfg: &RulesConfig) -> Result<Consistent, GeometryEr
 
     let Decided { plane, mut eyes, flags } = plane::decide(&brain, &parts, grid, cfg);
     for (side, eye) in eyes.each() {
-        corrections::correct_eye(eye, grid, &cfg.corrections)?;
+        if cfg.corrections.eye_complete || cfg.corrections.eye_trim {
+            corrections::correct_eye(eye, grid, &cfg.corrections)?;
+        }
         sides::flag_distance(eye, side, &plane, cfg);
     }
     let mut lenses = lenses(of(Class::Lens), &eyes, &plane, cfg);
     corrections::flag_lenses(&mut lenses, &eyes, &cfg.corrections);
     let mut chiasm = Draft::new(Structure::OpticChiasm, of(Class::Chiasm).clone());
     largest(&mut chiasm, cfg.chiasm_largest_component);
-    corrections::trim_chiasm(&mut chiasm, &cfg.corrections);
-    largest(&mut chiasm, cfg.chiasm_largest_component);
+    if cfg.corrections.chiasm_trim {
+        corrections::trim_chiasm(&mut chiasm, &cfg.corrections);
+        largest(&mut chiasm, cfg.chiasm_largest_component);
+    }
     fill_organ(&mut chiasm, cfg);
     corrections::flag_half_chiasm(&mut chiasm, &plane, &cfg.corrections);
     let brain_at = brain.part.mask().barycentre();
@@ -116,9 +120,11 @@ pub fn apply_to(case: &Case, cfg: &RulesConfig) -> Result<Consistent, GeometryEr
 
     let mut hippocampi =
         sides::split([Structure::Hippocampus_L, Structure::Hippocampus_R], of(Class::Hippocampus), &plane, cfg);
-    let tone = corrections::Tone::of(image, &brain.part);
+    let tone = cfg.corrections.hippocampus_dark.then(|| corrections::Tone::of(image, &brain.part)).flatten();
     for (side, hippocampus) in hippocampi.each() {
-        corrections::without_fluid(hippocampus, tone, &cfg.corrections);
+        if let Some(tone) = tone {
+            corrections::without_fluid(hippocampus, tone, &cfg.corrections);
+        }
         on_brain(hippocampus, &brain, cfg.hippocampus_largest_component, cfg);
         fill_organ(hippocampus, cfg);
         corrections::flag_length(hippocampus, &cfg.corrections);
@@ -130,7 +136,9 @@ pub fn apply_to(case: &Case, cfg: &RulesConfig) -> Result<Consistent, GeometryEr
     let mut pituitary = Draft::new(Structure::Pituitary, of(Class::Pituitary).clone());
     largest(&mut pituitary, cfg.pituitary_largest_component);
     fill_organ(&mut pituitary, cfg);
-    corrections::to_floor(&mut pituitary, &chiasm.part, image, &cfg.corrections)?;
+    if cfg.corrections.pituitary_floor {
+        corrections::to_floor(&mut pituitary, &chiasm.part, image, &cfg.corrections)?;
+    }
 
     // A brain that was not found stays not found: two hippocampi are not a brain.
     if cfg.add_to_brain && !brain.part.mask().is_empty() {
@@ -145,7 +153,7 @@ pub fn apply_to(case: &Case, cfg: &RulesConfig) -> Result<Consistent, GeometryEr
     let drafts =
         pairs.into_iter().flat_map(|pair| [pair.left, pair.right]).chain([brain, brainstem, chiasm, pituitary]);
     let mut drafts: Vec<Draft> = drafts.collect();
-    if *cfg == RulesConfig::off() {
+    if *cfg == cfg.clone().without_rules() {
         drafts.iter_mut().for_each(|draft| draft.flag(Flag::RulesOff));
     }
     let structures = drafts.into_par_iter().map(|draft| (draft.structure, draft.finish(grid))).collect();

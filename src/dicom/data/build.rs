@@ -178,6 +178,11 @@ pub(super) fn reference_item(sop_class: &str, instance: &str) -> InMemDicomObjec
     item.finish()
 }
 
+/// A description behind its mark.
+pub(super) fn marked(mark: &str, description: &str) -> String {
+    if description.is_empty() { mark.to_owned() } else { format!("{mark}. {description}") }
+}
+
 /// Whether one value may stand under a VR.
 pub(super) fn legal(vr: VR, value: &str) -> bool {
     let length = value.chars().count();

@@ -124,7 +124,7 @@ pub fn scores(case: &Case, result: &Consistent, known: Option<(&Consistent, &Sco
 
 /// Every rule, those that are off by default as well.
 pub fn all_rules() -> RulesConfig {
-    RulesConfig { corrections: CorrectionsConfig::all(), ..RulesConfig::default() }
+    RulesConfig { corrections: CorrectionsConfig::default().switched(true), ..RulesConfig::default() }
 }
 
 /// A rule's name and how it is switched off.

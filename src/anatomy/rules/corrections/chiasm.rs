@@ -3,6 +3,7 @@
 use super::super::draft::Draft;
 use super::super::report::{Flag, Rule};
 use super::CorrectionsConfig;
+use crate::anatomy::Side;
 use crate::anatomy::axes::SidePlane;
 use crate::geometry::{Lps, Vec3};
 
@@ -12,7 +13,7 @@ const ROUNDS: usize = 8;
 /// Removes what lies too far from the middle of the chiasm. The middle is that of the voxels within reach of it, so that
 /// what lies beyond does not draw it along.
 pub(in super::super) fn trim(chiasm: &mut Draft, cfg: &CorrectionsConfig) {
-    let Some(mut middle) = chiasm.part.mask().barycentre().filter(|_| cfg.chiasm_trim) else { return };
+    let Some(mut middle) = chiasm.part.mask().barycentre() else { return };
     let points: Vec<([usize; 3], Lps)> = chiasm.part.voxels().map(|v| (v, chiasm.part.centre(v))).collect();
     for _ in 0..ROUNDS {
         let near = points.iter().filter(|(_, p)| p.distance(middle) <= cfg.chiasm_reach_mm);
@@ -29,7 +30,7 @@ pub(in super::super) fn trim(chiasm: &mut Draft, cfg: &CorrectionsConfig) {
 
 /// Flags a chiasm that lies on one side of the mid-sagittal plane more than on the other.
 pub(in super::super) fn flag_half(chiasm: &mut Draft, plane: &SidePlane, cfg: &CorrectionsConfig) {
-    let left = chiasm.part.voxels().filter(|v| plane.distance(chiasm.part.centre(*v)) >= 0.0).count();
+    let left = chiasm.part.voxels().filter(|v| plane.side(chiasm.part.centre(*v)) == Side::Left).count();
     let all = chiasm.part.mask().count();
     let (small, large) = (left.min(all - left), left.max(all - left));
     if all > 0 && (small as f64) < cfg.chiasm_half_share * large as f64 {

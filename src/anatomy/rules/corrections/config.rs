@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::config::out_of_range;
+
 /// The `[rules.corrections]` section: what the thesis's radiotherapist had to correct (section 4.3.4), answered by rules and
 /// flags. The rules that change voxels are off until their effect on damaged synthetic heads is measured
 /// (`cargo bench --bench corruption`); the flags are on. See ops/rules.md.
@@ -78,24 +80,23 @@ impl Default for CorrectionsConfig {
 }
 
 impl CorrectionsConfig {
-    /// Every rule on, to measure them.
-    pub fn all() -> Self {
+    /// The same values with every rule on, or off.
+    pub fn switched(self, on: bool) -> Self {
         Self {
-            eye_complete: true,
-            eye_trim: true,
-            organ_fill_holes: true,
-            hippocampus_dark: true,
-            chiasm_trim: true,
-            pituitary_floor: true,
-            ..Self::default()
+            eye_complete: on,
+            eye_trim: on,
+            organ_fill_holes: on,
+            hippocampus_dark: on,
+            chiasm_trim: on,
+            pituitary_floor: on,
+            ..self
         }
     }
 
     /// Every fault of the values, each as "corrections.key: what is wrong".
     pub(in crate::anatomy::rules) fn faults(&self) -> Vec<String> {
-        let mut faults = Vec::new();
         let [least, most] = self.eye_radius_mm;
-        for (key, value, low, high) in [
+        let ranges = [
             ("eye_radius_mm", least, 1.0, most.min(50.0)),
             ("eye_radius_mm", most, 1.0, 50.0),
             ("eye_fit_mm", self.eye_fit_mm, 0.0, 10.0),
@@ -111,12 +112,8 @@ impl CorrectionsConfig {
             ("chiasm_half_share", self.chiasm_half_share, 0.0, 1.0),
             ("floor_mm", self.floor_mm, 0.0, 10.0),
             ("floor_share", self.floor_share, 0.3, 1.0),
-        ] {
-            if !(low..=high).contains(&value) {
-                faults.push(format!("corrections.{key}: {value} does not lie between {low} and {high}"));
-            }
-        }
-        faults
+        ];
+        out_of_range("corrections.", &ranges)
     }
 }
 

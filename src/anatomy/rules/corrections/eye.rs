@@ -1,12 +1,12 @@
 //! Eyes are balls: what is missing of one is seen, and what stands out of it; and two eyes have two lenses.
 
 use super::super::draft::Draft;
-use super::super::nerve::border;
 use super::super::report::{Flag, Rule};
 use super::super::sides::Pair;
 use super::CorrectionsConfig;
 use super::ball::Ball;
 use crate::anatomy::Side;
+use crate::anatomy::morphology::border;
 use crate::geometry::{Extent, GeometryError, Grid, Lps};
 
 /// Completes an eye to the ball that most of its surface lies on, and removes what stands out of it. An eye that is no
@@ -15,7 +15,7 @@ use crate::geometry::{Extent, GeometryError, Grid, Lps};
 /// # Errors
 /// As [`crate::anatomy::part::Part::empty`].
 pub(in super::super) fn correct(eye: &mut Draft, grid: &Grid, cfg: &CorrectionsConfig) -> Result<(), GeometryError> {
-    let Some(ball) = ball_of(eye, cfg).filter(|_| cfg.eye_complete || cfg.eye_trim) else { return Ok(()) };
+    let Some(ball) = ball_of(eye, cfg) else { return Ok(()) };
     let wide = around(ball, eye, grid);
     eye.part = eye.part.on_box(grid, wide)?;
     let before = eye.part.mask().count();
@@ -33,10 +33,8 @@ pub(in super::super) fn correct(eye: &mut Draft, grid: &Grid, cfg: &CorrectionsC
             }
         }
     }
-    let both = whole.voxels().filter(|v| eye.part.contains(*v)).count();
-    let share = |voxels: usize| voxels as f64 / before.max(1) as f64;
-    let (added, removed) = (share(whole.mask().count() - both), share(before - both));
-    eye.replace(Rule::EyeBall, whole);
+    let (added, removed) = eye.replace(Rule::EyeBall, whole);
+    let [added, removed] = [added, removed].map(|voxels| voxels as f64 / before.max(1) as f64);
     if added.max(removed) >= cfg.eye_flag_share {
         eye.flag(Flag::EyeReshaped { added, removed });
     }

@@ -1,9 +1,9 @@
 //! The hippocampus beside fluid (ventricle, necrosis) and amygdala.
 
 use super::super::draft::Draft;
-use super::super::nerve::border;
 use super::super::report::{Flag, Rule};
 use super::CorrectionsConfig;
+use crate::anatomy::morphology::border;
 use crate::anatomy::part::Part;
 use crate::geometry::{Connectivity, Lps, Volume, components, quantile};
 
@@ -42,8 +42,7 @@ impl<'a> Tone<'a> {
 }
 
 /// Removes the parts of a hippocampus that are as dark as fluid.
-pub(in super::super) fn without_fluid(hippocampus: &mut Draft, tone: Option<Tone>, cfg: &CorrectionsConfig) {
-    let Some(tone) = tone.filter(|_| cfg.hippocampus_dark) else { return };
+pub(in super::super) fn without_fluid(hippocampus: &mut Draft, tone: Tone, cfg: &CorrectionsConfig) {
     let part = &hippocampus.part;
     let mut dark = part.cleared();
     part.voxels().filter(|v| tone.dark(*v, cfg.dark_share)).for_each(|v| dark.insert(v));
@@ -52,10 +51,9 @@ pub(in super::super) fn without_fluid(hippocampus: &mut Draft, tone: Option<Tone
     found.retain(dark.mask_mut(), |c| c.voxels as f64 * mm3 >= cfg.dark_least_mm3);
     let mut rest = part.cleared();
     part.voxels().filter(|v| !dark.contains(*v)).for_each(|v| rest.insert(v));
-    let removed_mm3 = dark.mask().count() as f64 * mm3;
-    hippocampus.replace(Rule::Fluid, rest);
-    if removed_mm3 > 0.0 {
-        hippocampus.flag(Flag::FluidRemoved { mm3: removed_mm3 });
+    let (_, removed) = hippocampus.replace(Rule::Fluid, rest);
+    if removed > 0 {
+        hippocampus.flag(Flag::FluidRemoved { mm3: removed as f64 * mm3 });
     }
 }
 

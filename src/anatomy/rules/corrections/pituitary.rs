@@ -7,8 +7,8 @@ use crate::anatomy::part::Part;
 use crate::geometry::{Extent, GeometryError, Volume, quantile};
 
 /// Continues the gland downwards to the floor of the sella (dark bone), column by column, where the image shows that floor
-/// within the configured length and nothing dark before it. Down is away from the chiasm, beneath which the gland hangs however the head is turned; without
-/// a chiasm nothing is done.
+/// within the configured length and nothing dark before it. Down is away from the chiasm, beneath which the gland hangs
+/// however the head is turned; without a chiasm nothing is done.
 ///
 /// # Errors
 /// As [`Part::empty`].
@@ -19,7 +19,7 @@ pub(in super::super) fn to_floor(
     cfg: &CorrectionsConfig,
 ) -> Result<(), GeometryError> {
     let ends = chiasm.mask().barycentre().zip(gland.part.mask().barycentre());
-    let Some((from, middle)) = ends.filter(|_| cfg.pituitary_floor) else { return Ok(()) };
+    let Some((from, middle)) = ends else { return Ok(()) };
     let (Some(down), Some(held)) = ((middle - from).unit(), gland.part.extent()) else { return Ok(()) };
     let grid = image.grid();
     let (s, spacing) = (grid.shape(), grid.spacing());

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::config::out_of_range;
+
 /// How the centreline from eye to chiasm may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -116,9 +118,8 @@ impl Default for NerveConfig {
 impl NerveConfig {
     /// Every fault of the values, each as "nerve.key: what is wrong".
     pub(in crate::anatomy::rules) fn faults(&self) -> Vec<String> {
-        let mut faults = Vec::new();
         let [x, y, z] = self.voxel_mm;
-        for (key, value, least, most) in [
+        let ranges = [
             ("voxel_mm", x, 0.1, 10.0),
             ("voxel_mm", y, 0.1, 10.0),
             ("voxel_mm", z, 0.1, 10.0),
@@ -141,12 +142,8 @@ impl NerveConfig {
             ("opening_voxels", self.opening_voxels, 1.0, 10.0),
             ("fill_below", self.fill_below, 0.0, 30.0),
             ("gap_flag_mm", self.gap_flag_mm, 0.0, 100.0),
-        ] {
-            if !(least..=most).contains(&value) {
-                faults.push(format!("nerve.{key}: {value} does not lie between {least} and {most}"));
-            }
-        }
-        faults
+        ];
+        out_of_range("nerve.", &ranges)
     }
 }
 

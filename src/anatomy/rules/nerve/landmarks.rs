@@ -1,20 +1,6 @@
 //! Where a nerve begins and ends: one landmark at its eye, one at its side of the chiasm.
 
 use super::Voxel;
-use crate::anatomy::part::Part;
-
-/// The border voxels of a structure (a face neighbour is outside): as near to whatever lies outside as the whole.
-pub(in crate::anatomy::rules) fn border(part: &Part) -> Vec<Voxel> {
-    let surrounded = |v: &Voxel| {
-        (0..3).all(|a| {
-            let (mut below, mut above) = (*v, *v);
-            below[a] = below[a].wrapping_sub(1);
-            above[a] += 1;
-            part.contains(below) && part.contains(above)
-        })
-    };
-    part.voxels().filter(|v| !surrounded(v)).collect()
-}
 
 /// Squared length of a displacement in voxels, each axis weighed by `edge` (mm, or parts of another voxel).
 pub(super) fn squared(a: Voxel, b: Voxel, edge: [f64; 3]) -> f64 {

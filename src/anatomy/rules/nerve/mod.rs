@@ -24,9 +24,9 @@ use super::report::{Flag, Rule};
 use super::sides::{self, Eyes, Pair};
 use super::{Side, Structure};
 use crate::anatomy::axes::SidePlane;
+use crate::anatomy::morphology::border;
 use crate::anatomy::part::Part;
 use crate::geometry::{Extent, GeometryError, Grid, Lps, Volume};
-pub(super) use landmarks::border;
 use landmarks::{barycentre, line, nearest, nearest_points};
 use path::{Ends, centreline};
 use ruler::{Ruler, moved, neighbours};
@@ -271,7 +271,9 @@ fn trace(nerve: &mut Draft, side: Side, plan: &Plan, scene: &Scene) -> Result<Re
     nerve.part = nerve.part.on_box(grid, wide)?;
     let lean = lean.on_box(grid, wide)?;
     match bright {
-        Some(Ok(_)) => nerve.replace(Rule::Fat, lean.clone()),
+        Some(Ok(_)) => {
+            nerve.replace(Rule::Fat, lean.clone());
+        }
         Some(Err(why)) => nerve.flag(Flag::FatNotUsed { why }),
         None => {}
     }

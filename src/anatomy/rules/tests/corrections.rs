@@ -26,7 +26,8 @@ impl Scene {
     }
 
     fn run(&self, change: impl Fn(&mut CorrectionsConfig)) -> Consistent {
-        let mut cfg = RulesConfig { corrections: CorrectionsConfig::all(), ..RulesConfig::default() };
+        let mut cfg =
+            RulesConfig { corrections: CorrectionsConfig::default().switched(true), ..RulesConfig::default() };
         change(&mut cfg.corrections);
         apply(&self.labels, &self.image, &cfg).unwrap()
     }

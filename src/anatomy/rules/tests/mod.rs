@@ -129,22 +129,6 @@ fn a_shaft_in_the_brain_is_filled_only_where_as_many_planes_close_it_as_are_aske
 }
 
 #[test]
-fn without_any_rule_every_structure_says_so() {
-    let head = turned();
-    let mut labels = labels(&head);
-    labels.data_mut().iter_mut().for_each(|voxel| *voxel &= !Class::Pituitary.bit());
-    let off = run(&labels, &RulesConfig::off());
-    for structure in Structure::ALL {
-        let finding = &off.structures[&structure];
-        assert!(finding.flags.contains(&Flag::RulesOff), "{structure:?}");
-        assert!(finding.effects.iter().all(|e| e.added == 0 && e.removed == 0), "{structure:?} {:?}", finding.effects);
-    }
-    assert_eq!(Flag::RulesOff.severity(), Severity::Warning);
-    let on = run(&labels, &RulesConfig::default());
-    assert!(on.structures.values().all(|finding| !finding.flags.contains(&Flag::RulesOff)));
-}
-
-#[test]
 fn a_small_eye_is_no_eye_and_a_lens_lies_in_an_eye() {
     let head = TestHead { surgery: Surgery::EyeAndNerve(Side::Right), ..turned() };
     let mut labels = labels(&head);
@@ -247,7 +231,7 @@ fn hippocampus_and_brainstem_belong_to_the_brain() {
 }
 
 #[test]
-fn with_every_rule_off_the_vote_stays_as_it_is() {
+fn with_every_rule_off_the_vote_stays_as_it_is_and_every_structure_says_so() {
     let head = turned();
     let mut labels = labels(&head);
     // Something for every rule: a stray piece of each class away from the brain, a hole, a nerve cut in two.
@@ -261,7 +245,20 @@ fn with_every_rule_off_the_vote_stays_as_it_is() {
         add_ball(&mut ball, class, head.place(at), radius);
         labels.data_mut().iter_mut().zip(ball.data()).for_each(|(voxel, gone)| *voxel &= !gone);
     }
-    let result = run(&labels, &RulesConfig::off());
+    labels.data_mut().iter_mut().for_each(|voxel| *voxel &= !Class::Pituitary.bit());
+    // The other values stay as they are configured.
+    let configured = RulesConfig {
+        sides: SideRule::ThesisBox,
+        corrections: CorrectionsConfig::default().switched(true),
+        ..RulesConfig::default()
+    };
+    let off = configured.clone().without_rules();
+    assert_eq!(off.sides, SideRule::ThesisBox);
+    assert!(run(&labels, &configured).structures.values().all(|found| !found.flags.contains(&Flag::RulesOff)));
+    assert!(run(&labels, &off).structures.values().all(|found| found.flags.contains(&Flag::RulesOff)));
+    assert_eq!(Flag::RulesOff.severity(), Severity::Warning);
+    let result = run(&labels, &RulesConfig::default().without_rules());
+    assert!(result.structures.values().all(|found| found.flags.contains(&Flag::RulesOff)));
     for class in Class::ALL {
         let masks: Vec<&Mask> = class.structures().map(|s| &result.structures[&s].mask).collect();
         let predicted = labels.data().iter().map(|v| v & class.bit() != 0);
@@ -269,6 +266,7 @@ fn with_every_rule_off_the_vote_stays_as_it_is() {
     }
     let moved = result.structures.values().flat_map(|f| &f.effects).filter(|e| e.rule != Rule::Laterality);
     assert_eq!(moved.count(), 0, "no rule ran");
+    assert!(result.structures.values().flat_map(|f| &f.effects).all(|e| e.added == 0 && e.removed == 0));
 }
 
 #[test]

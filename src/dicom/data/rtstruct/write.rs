@@ -5,7 +5,7 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use time::PrimitiveDateTime;
 
-use super::super::build::{Builder, code_item, reference_item, trimmed};
+use super::super::build::{Builder, code_item, marked, reference_item, trimmed};
 use super::super::header::{MANUFACTURER, MODEL_NAME};
 use super::super::{
     DataError, EmptyRois, EncodedInstance, Profile, RESEARCH_MARK, RoiIdentity, Series, derived_series_number, part10,
@@ -169,12 +169,11 @@ fn referenced_frame(series: &Series) -> InMemDicomObject {
 
 /// An item of Structure Set ROI Sequence.
 fn declaration(series: &Series, roi: &RoiContours, number: i64, mark: &str) -> Result<InMemDicomObject, DataError> {
-    let description = if roi.description.is_empty() { mark.to_owned() } else { format!("{mark}. {}", roi.description) };
     let mut b = Builder::new();
     b.integers(tags::ROI_NUMBER, &[number])
         .text(tags::REFERENCED_FRAME_OF_REFERENCE_UID, VR::UI, series.frame().as_str())
         .checked(tags::ROI_NAME, VR::LO, "ROIName", &roi.roi.name)?
-        .checked(tags::ROI_DESCRIPTION, VR::ST, "ROIDescription", &description)?
+        .checked(tags::ROI_DESCRIPTION, VR::ST, "ROIDescription", &marked(mark, &roi.description))?
         .decimals(tags::ROI_VOLUME, "ROIVolume", &[(roi.volume_cc * 1e6).round() / 1e6])?
         .text(tags::ROI_GENERATION_ALGORITHM, VR::CS, "AUTOMATIC");
     Ok(b.finish())

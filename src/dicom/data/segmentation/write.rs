@@ -4,7 +4,7 @@ use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 
-use super::super::build::{Builder, code_item, reference_item};
+use super::super::build::{Builder, code_item, marked, reference_item};
 use super::super::header::{MANUFACTURER, MODEL_NAME};
 use super::super::rtstruct::software_versions;
 use super::super::{
@@ -126,8 +126,6 @@ fn description(
     mark: &str,
     meta: &StructureSetMeta,
 ) -> Result<InMemDicomObject, DataError> {
-    let words =
-        if segment.description.is_empty() { mark.to_owned() } else { format!("{mark}. {}", segment.description) };
     let mut kind = Builder::from(code_item(segment.structure.code()));
     if let Some(side) = segment.structure.laterality_code() {
         kind.code(tags::SEGMENTED_PROPERTY_TYPE_MODIFIER_CODE_SEQUENCE, side);
@@ -140,7 +138,7 @@ fn description(
     let mut b = Builder::new();
     b.short(tags::SEGMENT_NUMBER, number)
         .checked(tags::SEGMENT_LABEL, VR::LO, "SegmentLabel", &segment.roi.name)?
-        .checked(tags::SEGMENT_DESCRIPTION, VR::ST, "SegmentDescription", &words)?
+        .checked(tags::SEGMENT_DESCRIPTION, VR::ST, "SegmentDescription", &marked(mark, &segment.description))?
         .text(tags::SEGMENT_ALGORITHM_TYPE, VR::CS, "AUTOMATIC")
         .checked(tags::SEGMENT_ALGORITHM_NAME, VR::LO, "SegmentAlgorithmName", &meta.model_name)?
         .code(tags::SEGMENTED_PROPERTY_CATEGORY_CODE_SEQUENCE, ANATOMICAL_STRUCTURE)
