@@ -1,7 +1,7 @@
 //! `cargo bench --bench corruption [-- HEADS DRAWS FULL]`: heads damaged as networks damage them, before and after the
 //! rules, against their truth; then each rule's switch. 30 heads, 10 draws of damages for each, on voxels of 1.2 x 1.3 x
-//! 1.3 mm (the working grid's with `FULL`). Prints Markdown. Ends with a fault where a class gets worse on average by the rules or by
-//! one of them, a nerve is not connected, or a removed eye comes back.
+//! 1.3 mm; with `FULL` on the working grid's, without the switches. Prints Markdown. Ends with a fault where a class gets
+//! worse on average by the rules or by one of them, a nerve is not connected, or a removed eye comes back.
 
 #![allow(clippy::expect_used)] // a study that cannot be set up has nothing to say
 
@@ -13,7 +13,7 @@ use contourd::anatomy::Class;
 use contourd::anatomy::rules::RulesConfig;
 use corruption::damage::Damage;
 use corruption::heads::Subject;
-use corruption::study::{Case, SWITCHES, all_rules, scores};
+use corruption::study::{Case, SWITCHES, Switch, all_rules, scores};
 use corruption::table::{Changes, head};
 
 fn main() {
@@ -21,9 +21,10 @@ fn main() {
     let [heads, draws] = [(0, 30), (1, 10)].map(|(n, or)| given.get(n).copied().unwrap_or(or));
     let full = std::env::args().any(|a| a == "FULL");
     let spacing = if full { [0.7, 0.7, 0.9] } else { [1.2, 1.3, 1.3] };
+    let switches = if full { &[] } else { SWITCHES };
     let mut whole: Changes<Class> = Changes::default();
     let mut by_damage: Changes<(Class, Damage)> = Changes::default();
-    let mut by_rule: Vec<Changes<Class>> = vec![Changes::default(); SWITCHES.len()];
+    let mut by_rule: Vec<Changes<Class>> = vec![Changes::default(); switches.len()];
     let mut faults = Vec::new();
     let (mut cases, mut removed) = (0, 0);
     for number in 0..heads {
@@ -33,7 +34,7 @@ fn main() {
             let case = Case::new(&subject, seed);
             let raw = case.run(&RulesConfig::default().without_rules());
             let before = scores(&case, &raw, None);
-            let result = case.run(&all_rules());
+            let result = case.run(&all_rules(spacing));
             let after = scores(&case, &result, Some((&raw, &before)));
             whole.add_all(&before, &after);
             for (structure, damage) in &case.damages {
@@ -42,9 +43,13 @@ fn main() {
             cases += 1;
             removed += usize::from(case.removed.is_some());
             faults.extend(case.faults(&result).into_iter().map(|fault| format!("case {seed}: {fault}")));
-            for ((_, off), changes) in SWITCHES.iter().zip(&mut by_rule) {
-                let mut cfg = all_rules();
-                off(&mut cfg);
+            for (switch, changes) in switches.iter().zip(&mut by_rule) {
+                if switch.idle(&result) {
+                    changes.add_all(&after, &after);
+                    continue;
+                }
+                let mut cfg = all_rules(spacing);
+                (switch.off)(&mut cfg);
                 let without = scores(&case, &case.run(&cfg), Some((&result, &after)));
                 changes.add_all(&without, &after);
             }
@@ -56,7 +61,7 @@ fn main() {
     let name = |(class, damage): (Class, Damage)| format!("{}, {damage:?}", class.name());
     println!("{}{}", head("damage, no rules -> all rules"), by_damage.rows(true, name));
     println!("{}", head("rule, all others -> and this one").trim_end());
-    for ((rule, _), changes) in SWITCHES.iter().zip(&by_rule) {
+    for (Switch { name: rule, .. }, changes) in switches.iter().zip(&by_rule) {
         print!("{}", changes.rows(false, |c| format!("{rule}: {}", c.name())));
         faults.extend(changes.worse(|c| format!("{rule} makes worse: {}", c.name())));
     }

@@ -10,6 +10,7 @@ mod browser;
 mod card;
 mod cli;
 mod conformance;
+mod corruption;
 mod daemon;
 mod delivery;
 mod doctor;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use contourd::anatomy::rules::{
-    Consistent, CorrectionsConfig, Flag, NerveConfig, NervePath, NotTraced, RulesConfig, apply,
+    Consistent, CorrectionsConfig, Flag, NerveConfig, NervePath, NotTraced, Rule, RulesConfig, apply,
 };
 use contourd::anatomy::{Class, Side, Structure};
 use contourd::evaluation::measure;
-use contourd::geometry::{Mask, Volume};
+use contourd::geometry::{Mask, Volume, WorkingSpec};
 use contourd::phantom::Rng;
 
 use super::damage::{Damage, damaged, false_eye};
@@ -122,38 +122,66 @@ pub fn scores(case: &Case, result: &Consistent, known: Option<(&Consistent, &Sco
     Structure::ALL.iter().map(|s| (*s, score(s))).collect()
 }
 
-/// Every rule, those that are off by default as well.
-pub fn all_rules() -> RulesConfig {
-    RulesConfig { corrections: CorrectionsConfig::default().switched(true), ..RulesConfig::default() }
+/// Every rule, those that are off by default as well. Voxels that make a landmark are counted, so that on larger voxels
+/// than the working grid's (in mm) fewer are asked for.
+pub fn all_rules(spacing: [f64; 3]) -> RulesConfig {
+    let usual = NerveConfig::default();
+    let volume = |edges: [f64; 3]| edges.iter().product::<f64>();
+    let share = volume(WorkingSpec::default().spacing) / volume(spacing);
+    let nerve = NerveConfig { landmark_points: (usual.landmark_points as f64 * share).round() as usize, ..usual };
+    RulesConfig { nerve, corrections: CorrectionsConfig::default().switched(true), ..RulesConfig::default() }
 }
 
-/// A rule's name and how it is switched off.
-pub type Switch = (&'static str, fn(&mut RulesConfig));
+/// A switch of the rules.
+pub struct Switch {
+    pub name: &'static str,
+    /// Switches it off.
+    pub off: fn(&mut RulesConfig),
+    /// The rule and the classes in whose reports its work is seen; `None` where leaving it out can matter all the same.
+    seen: Option<(Rule, &'static [Class])>,
+}
+
+impl Switch {
+    /// Whether its rule did nothing to a case, so that without it the result is the same.
+    pub fn idle(&self, result: &Consistent) -> bool {
+        self.seen.is_some_and(|(rule, classes)| {
+            let findings = result.structures.iter().filter(|(s, _)| classes.contains(&s.class()));
+            let mut effects = findings.flat_map(|(_, f)| &f.effects).filter(|e| e.rule == rule);
+            effects.all(|e| e.added == 0 && e.removed == 0)
+        })
+    }
+}
+
+const fn switch(name: &'static str, off: fn(&mut RulesConfig), seen: Option<(Rule, &'static [Class])>) -> Switch {
+    Switch { name, off, seen }
+}
 
 /// Every switch of the rules.
+#[rustfmt::skip] // the list is a table
 pub const SWITCHES: &[Switch] = &[
-    ("brain_largest_component", |c| c.brain_largest_component = false),
-    ("brain_fill_holes", |c| c.brain_fill_holes = false),
-    ("brain_hole_planes (without: 1, as the thesis)", |c| c.brain_hole_planes = 1),
-    ("brain_hole_planes (without: 2)", |c| c.brain_hole_planes = 2),
-    ("cut_at_plane", |c| c.cut_at_plane = false),
-    ("eye_remove_small", |c| c.eye_remove_small = false),
-    ("lens_inside_eye", |c| c.lens_inside_eye = false),
-    ("chiasm_largest_component", |c| c.chiasm_largest_component = false),
-    ("optic_nerve_largest_component", |c| c.optic_nerve_largest_component = false),
-    ("nerve.path", |c| c.nerve = NerveConfig { path: NervePath::Off, ..c.nerve.clone() }),
-    ("nerve.fat", |c| c.nerve.fat = false),
-    ("nerve.trim", |c| c.nerve.trim = false),
-    ("nerve.opening", |c| c.nerve.opening = false),
-    ("hippocampus_largest_component", |c| c.hippocampus_largest_component = false),
-    ("brainstem_largest_component", |c| c.brainstem_largest_component = false),
-    ("pituitary_largest_component", |c| c.pituitary_largest_component = false),
-    ("drop_off_brain", |c| c.drop_off_brain = false),
-    ("add_to_brain", |c| c.add_to_brain = false),
-    ("corrections.eye_complete", |c| c.corrections.eye_complete = false),
-    ("corrections.eye_trim", |c| c.corrections.eye_trim = false),
-    ("corrections.organ_fill_holes", |c| c.corrections.organ_fill_holes = false),
-    ("corrections.hippocampus_dark", |c| c.corrections.hippocampus_dark = false),
-    ("corrections.chiasm_trim", |c| c.corrections.chiasm_trim = false),
-    ("corrections.pituitary_floor", |c| c.corrections.pituitary_floor = false),
+    switch("brain_largest_component", |c| c.brain_largest_component = false, Some((Rule::LargestComponent, &[Class::Brain]))),
+    switch("brain_fill_holes", |c| c.brain_fill_holes = false, Some((Rule::FillHoles, &[Class::Brain]))),
+    switch("brain_hole_planes (without: 1, as the thesis)", |c| c.brain_hole_planes = 1, None),
+    switch("brain_hole_planes (without: 2)", |c| c.brain_hole_planes = 2, None),
+    switch("cut_at_plane", |c| c.cut_at_plane = false, None),
+    switch("eye_remove_small", |c| c.eye_remove_small = false, Some((Rule::LeastVolume, &[Class::Eye]))),
+    switch("lens_inside_eye", |c| c.lens_inside_eye = false, Some((Rule::InsideEye, &[Class::Lens]))),
+    switch("chiasm_largest_component", |c| c.chiasm_largest_component = false, Some((Rule::LargestComponent, &[Class::Chiasm]))),
+    switch("optic_nerve_largest_component", |c| c.optic_nerve_largest_component = false, None),
+    switch("nerve.path", |c| c.nerve = NerveConfig { path: NervePath::Off, ..c.nerve.clone() }, None),
+    switch("nerve.fat", |c| c.nerve.fat = false, None),
+    switch("nerve.trim", |c| c.nerve.trim = false, None),
+    switch("nerve.opening", |c| c.nerve.opening = false, None),
+    switch("hippocampus_largest_component", |c| c.hippocampus_largest_component = false, Some((Rule::LargestComponent, &[Class::Hippocampus]))),
+    switch("brainstem_largest_component", |c| c.brainstem_largest_component = false, Some((Rule::LargestComponent, &[Class::Brainstem]))),
+    switch("pituitary_largest_component", |c| c.pituitary_largest_component = false, Some((Rule::LargestComponent, &[Class::Pituitary]))),
+    switch("drop_off_brain", |c| c.drop_off_brain = false, Some((Rule::OnBrain, &[Class::Hippocampus, Class::Brainstem]))),
+    switch("add_to_brain", |c| c.add_to_brain = false, Some((Rule::HoldsOrgans, &[Class::Brain]))),
+    switch("corrections.eye_complete", |c| c.corrections.eye_complete = false, Some((Rule::EyeBall, &[Class::Eye]))),
+    switch("corrections.eye_trim", |c| c.corrections.eye_trim = false, Some((Rule::EyeBall, &[Class::Eye]))),
+    switch("corrections.organ_fill_holes", |c| c.corrections.organ_fill_holes = false,
+        Some((Rule::FillHoles, &[Class::Chiasm, Class::Pituitary, Class::Hippocampus, Class::Brainstem]))),
+    switch("corrections.hippocampus_dark", |c| c.corrections.hippocampus_dark = false, Some((Rule::Fluid, &[Class::Hippocampus]))),
+    switch("corrections.chiasm_trim", |c| c.corrections.chiasm_trim = false, Some((Rule::ChiasmReach, &[Class::Chiasm]))),
+    switch("corrections.pituitary_floor", |c| c.corrections.pituitary_floor = false, Some((Rule::GlandFloor, &[Class::Pituitary]))),
 ];
