@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use contourd::anatomy::rules::{NerveConfig, NervePath, RulesConfig, SideRule, apply};
+use contourd::anatomy::rules::{CorrectionsConfig, NerveConfig, NervePath, RulesConfig, SideRule, apply};
 use contourd::anatomy::{Class, Part, fill_plane_holes, open_along_axes, touches};
 use contourd::geometry::{Connectivity, Grid, Lps, Mask, Shape, Volume, components, squared_distances};
 use contourd::ids::FrameOfReferenceUid;
@@ -109,8 +109,12 @@ fn retained(
 fn ours(labels: &Volume<u8>, image: &Volume<f32>, folder: Option<&Path>) -> BTreeMap<&'static str, f64> {
     let keep = |name: &str, mask: &Mask| folder.into_iter().for_each(|folder| write(folder, name, mask));
     let mut seconds = BTreeMap::new();
-    let cfg =
-        RulesConfig { nerve: NerveConfig { path: NervePath::Off, ..NerveConfig::default() }, ..RulesConfig::default() };
+    // What has no counterpart in scipy is left out on both sides.
+    let cfg = RulesConfig {
+        nerve: NerveConfig { path: NervePath::Off, ..NerveConfig::default() },
+        corrections: CorrectionsConfig::default().without_rules(),
+        ..RulesConfig::default()
+    };
     let (took, parts) = timed(|| Part::of_labels(labels).expect("parts"));
     seconds.insert("boxes", took);
     parts.iter().enumerate().for_each(|(n, part)| keep(&format!("box{n}"), part.mask()));
@@ -181,8 +185,8 @@ const ROWS: [(&str, &str, &str); 10] = [
     ("off_brain", "components off the brain removed (hippocampi)", "cc3d, ndimage.binary_dilation"),
     ("opening", "opening by 2 voxels along x, y, z (brain)", "ndimage.binary_opening"),
     ("distance", "exact distances to the brain", "ndimage.distance_transform_edt"),
-    ("stage_box", "the whole stage with the thesis's sides, without the nerves' paths", "all of these"),
-    ("stage", "the whole stage with our sides, whose plane Python is given, without the nerves' paths", "all of these"),
+    ("stage_box", "the whole stage with the thesis's sides, without the nerves' paths and corrections", "all of these"),
+    ("stage", "the whole stage with our sides, whose plane Python is given, likewise", "all of these"),
 ];
 
 fn main() {

@@ -2,13 +2,13 @@
 //! rules, every nerve is connected, and a removed eye stays removed.
 
 #[path = "../bench/corruption/mod.rs"]
-mod corruption;
+mod suite;
 
 use contourd::anatomy::rules::RulesConfig;
 use contourd::anatomy::{Class, Structure};
-use corruption::heads::Subject;
-use corruption::study::{Case, SWITCHES, all_rules, scores};
-use corruption::table::{Changes, head};
+use suite::heads::Subject;
+use suite::study::{Case, SWITCHES, all_rules, scores};
+use suite::table::{Changes, head};
 
 const SPACING: [f64; 3] = [1.2, 1.3, 1.3];
 
@@ -37,6 +37,7 @@ fn damaged_heads_are_better_after_the_rules() {
         }
     }
     println!("{}{}", head("class, no rules -> all rules"), changes.rows(true, |c| c.name().to_owned()));
+    println!("worse in this sample: {:?}", changes.worse(|c| c.name().to_owned()));
     // So few cases say nothing of a single class; of all together they do.
     let sum = |measure: usize, end: usize| changes.0.values().map(|c| c.means()[measure][end]).sum::<f64>();
     assert!(sum(0, 1) > sum(0, 0) + 10.0, "Dice, percent, over eight classes: {} -> {}", sum(0, 0), sum(0, 1));

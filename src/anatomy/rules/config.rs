@@ -111,7 +111,7 @@ impl RulesConfig {
             chiasm_largest_component: false,
             optic_nerve_largest_component: false,
             nerve: NerveConfig { path: NervePath::Off, ..self.nerve },
-            corrections: self.corrections.switched(false),
+            corrections: self.corrections.without_rules(),
             hippocampus_largest_component: false,
             brainstem_largest_component: false,
             pituitary_largest_component: false,

@@ -111,7 +111,6 @@ pub fn apply_to(case: &Case, cfg: &RulesConfig) -> Result<Consistent, GeometryEr
         corrections::trim_chiasm(&mut chiasm, &cfg.corrections);
         largest(&mut chiasm, cfg.chiasm_largest_component);
     }
-    fill_organ(&mut chiasm, cfg);
     corrections::flag_half_chiasm(&mut chiasm, &plane, &cfg.corrections);
     let brain_at = brain.part.mask().barycentre();
     let scene =
@@ -167,7 +166,7 @@ fn largest(draft: &mut Draft, wanted: bool) {
     }
 }
 
-/// Fills what any plane closes in an organ.
+/// Fills what any plane closes in an organ. Not in the chiasm: what its arms enclose is none of it.
 fn fill_organ(draft: &mut Draft, cfg: &RulesConfig) {
     if cfg.corrections.organ_fill_holes {
         let added = fill_plane_holes(&mut draft.part, 1);

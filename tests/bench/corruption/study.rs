@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use contourd::anatomy::rules::{
-    Consistent, CorrectionsConfig, Flag, NerveConfig, NervePath, NotTraced, Rule, RulesConfig, apply,
-};
+use contourd::anatomy::rules::{Consistent, Flag, NerveConfig, NervePath, NotTraced, Rule, RulesConfig, apply};
 use contourd::anatomy::{Class, Side, Structure};
 use contourd::evaluation::measure;
 use contourd::geometry::{Mask, Volume, WorkingSpec};
@@ -122,14 +120,14 @@ pub fn scores(case: &Case, result: &Consistent, known: Option<(&Consistent, &Sco
     Structure::ALL.iter().map(|s| (*s, score(s))).collect()
 }
 
-/// Every rule, those that are off by default as well. Voxels that make a landmark are counted, so that on larger voxels
-/// than the working grid's (in mm) fewer are asked for.
+/// The rules as they are by default. Voxels that make a landmark are counted, so that on larger voxels than the working
+/// grid's (in mm) fewer are asked for.
 pub fn all_rules(spacing: [f64; 3]) -> RulesConfig {
     let usual = NerveConfig::default();
     let volume = |edges: [f64; 3]| edges.iter().product::<f64>();
     let share = volume(WorkingSpec::default().spacing) / volume(spacing);
     let nerve = NerveConfig { landmark_points: (usual.landmark_points as f64 * share).round() as usize, ..usual };
-    RulesConfig { nerve, corrections: CorrectionsConfig::default().switched(true), ..RulesConfig::default() }
+    RulesConfig { nerve, ..RulesConfig::default() }
 }
 
 /// A switch of the rules.
@@ -180,7 +178,7 @@ pub const SWITCHES: &[Switch] = &[
     switch("corrections.eye_complete", |c| c.corrections.eye_complete = false, Some((Rule::EyeBall, &[Class::Eye]))),
     switch("corrections.eye_trim", |c| c.corrections.eye_trim = false, Some((Rule::EyeBall, &[Class::Eye]))),
     switch("corrections.organ_fill_holes", |c| c.corrections.organ_fill_holes = false,
-        Some((Rule::FillHoles, &[Class::Chiasm, Class::Pituitary, Class::Hippocampus, Class::Brainstem]))),
+        Some((Rule::FillHoles, &[Class::Pituitary, Class::Hippocampus, Class::Brainstem]))),
     switch("corrections.hippocampus_dark", |c| c.corrections.hippocampus_dark = false, Some((Rule::Fluid, &[Class::Hippocampus]))),
     switch("corrections.chiasm_trim", |c| c.corrections.chiasm_trim = false, Some((Rule::ChiasmReach, &[Class::Chiasm]))),
     switch("corrections.pituitary_floor", |c| c.corrections.pituitary_floor = false, Some((Rule::GlandFloor, &[Class::Pituitary]))),

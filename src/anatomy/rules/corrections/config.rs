@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::super::config::out_of_range;
 
 /// The `[rules.corrections]` section: what the thesis's radiotherapist had to correct (section 4.3.4), answered by rules and
-/// flags. The rules that change voxels are off until their effect on damaged synthetic heads is measured
-/// (`cargo bench --bench corruption`); the flags are on. See ops/rules.md.
+/// flags. Each rule that changes voxels has a switch; what it gains on damaged synthetic heads is measured by
+/// `cargo bench --bench corruption`. See ops/rules.md.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CorrectionsConfig {
@@ -28,7 +28,7 @@ pub struct CorrectionsConfig {
     pub eye_flag_share: f64,
     /// A lens with less than this share of the other's volume is flagged.
     pub lens_flag_share: f64,
-    /// Fill the holes of chiasm, pituitary, hippocampi and brainstem that any plane closes.
+    /// Fill the holes of pituitary, hippocampi and brainstem that any plane closes.
     pub organ_fill_holes: bool,
     /// Remove what is as dark as fluid from a hippocampus: ventricle, necrosis.
     pub hippocampus_dark: bool,
@@ -55,8 +55,8 @@ pub struct CorrectionsConfig {
 impl Default for CorrectionsConfig {
     fn default() -> Self {
         Self {
-            eye_complete: false,
-            eye_trim: false,
+            eye_complete: true,
+            eye_trim: true,
             eye_radius_mm: [9.0, 15.0],
             eye_fit_mm: 1.0,
             eye_fit_share: 0.5,
@@ -64,15 +64,15 @@ impl Default for CorrectionsConfig {
             eye_trim_mm: 2.0,
             eye_flag_share: 0.03,
             lens_flag_share: 0.6,
-            organ_fill_holes: false,
-            hippocampus_dark: false,
+            organ_fill_holes: true,
+            hippocampus_dark: true,
             dark_share: 0.5,
             dark_least_mm3: 30.0,
             hippocampus_longest_mm: 54.0,
-            chiasm_trim: false,
+            chiasm_trim: true,
             chiasm_reach_mm: 12.0,
             chiasm_half_share: 0.4,
-            pituitary_floor: false,
+            pituitary_floor: true,
             floor_mm: 2.7,
             floor_share: 0.65,
         }
@@ -80,15 +80,15 @@ impl Default for CorrectionsConfig {
 }
 
 impl CorrectionsConfig {
-    /// The same values with every rule on, or off.
-    pub fn switched(self, on: bool) -> Self {
+    /// The same values with every rule switched off; the flags stay.
+    pub fn without_rules(self) -> Self {
         Self {
-            eye_complete: on,
-            eye_trim: on,
-            organ_fill_holes: on,
-            hippocampus_dark: on,
-            chiasm_trim: on,
-            pituitary_floor: on,
+            eye_complete: false,
+            eye_trim: false,
+            organ_fill_holes: false,
+            hippocampus_dark: false,
+            chiasm_trim: false,
+            pituitary_floor: false,
             ..self
         }
     }

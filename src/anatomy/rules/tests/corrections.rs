@@ -26,8 +26,7 @@ impl Scene {
     }
 
     fn run(&self, change: impl Fn(&mut CorrectionsConfig)) -> Consistent {
-        let mut cfg =
-            RulesConfig { corrections: CorrectionsConfig::default().switched(true), ..RulesConfig::default() };
+        let mut cfg = RulesConfig::default();
         change(&mut cfg.corrections);
         apply(&self.labels, &self.image, &cfg).unwrap()
     }

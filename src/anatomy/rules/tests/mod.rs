@@ -247,11 +247,7 @@ fn with_every_rule_off_the_vote_stays_as_it_is_and_every_structure_says_so() {
     }
     labels.data_mut().iter_mut().for_each(|voxel| *voxel &= !Class::Pituitary.bit());
     // The other values stay as they are configured.
-    let configured = RulesConfig {
-        sides: SideRule::ThesisBox,
-        corrections: CorrectionsConfig::default().switched(true),
-        ..RulesConfig::default()
-    };
+    let configured = RulesConfig { sides: SideRule::ThesisBox, ..RulesConfig::default() };
     let off = configured.clone().without_rules();
     assert_eq!(off.sides, SideRule::ThesisBox);
     assert!(run(&labels, &configured).structures.values().all(|found| !found.flags.contains(&Flag::RulesOff)));
