@@ -13,7 +13,7 @@ use contourd::anatomy::Class;
 use contourd::anatomy::rules::RulesConfig;
 use corruption::damage::Damage;
 use corruption::heads::Subject;
-use corruption::study::{Case, SWITCHES, Switch, all_rules, scores};
+use corruption::study::{Case, SWITCHES, Switch, all_rules, scores, would_meet};
 use corruption::table::{Changes, head};
 
 fn main() {
@@ -26,7 +26,7 @@ fn main() {
     let mut by_damage: Changes<(Class, Damage)> = Changes::default();
     let mut by_rule: Vec<Changes<Class>> = vec![Changes::default(); switches.len()];
     let mut faults = Vec::new();
-    let (mut cases, mut removed) = (0, 0);
+    let (mut cases, mut removed, mut met) = (0, 0, 0);
     for number in 0..heads {
         let subject = Subject::new(number, spacing);
         for draw in 0..draws {
@@ -42,6 +42,7 @@ fn main() {
             }
             cases += 1;
             removed += usize::from(case.removed.is_some());
+            met += result.structures.values().filter(|nerve| would_meet(nerve)).count();
             faults.extend(case.faults(&result).into_iter().map(|fault| format!("case {seed}: {fault}")));
             for (switch, changes) in switches.iter().zip(&mut by_rule) {
                 if switch.idle(&result) {
@@ -56,7 +57,8 @@ fn main() {
         }
         eprintln!("{} of {heads} heads", number + 1);
     }
-    println!("{cases} cases, {removed} of them with one eye; voxels of {spacing:?} mm\n");
+    println!("{cases} cases, {removed} of them with one eye; voxels of {spacing:?} mm");
+    println!("{met} nerves were not followed because both would have ended at one place\n");
     println!("{}{}", head("class, no rules -> all rules"), whole.rows(true, |c| c.name().to_owned()));
     let name = |(class, damage): (Class, Damage)| format!("{}, {damage:?}", class.name());
     println!("{}{}", head("damage, no rules -> all rules"), by_damage.rows(true, name));

@@ -123,11 +123,8 @@ impl RulesConfig {
 
     /// Every fault of the values, each as "key: what is wrong"; empty when the configuration can be used.
     pub fn faults(&self) -> Vec<String> {
-        let mut faults = Vec::new();
-        if !(1..=3).contains(&self.brain_hole_planes) {
-            faults.push(format!("brain_hole_planes: {} does not lie between 1 and 3", self.brain_hole_planes));
-        }
         let ranges = [
+            ("brain_hole_planes", self.brain_hole_planes as f64, 1.0, 3.0),
             ("axes_min_brain_cc", self.axes_min_brain_cc, 0.0, 2000.0),
             ("side_red_below_mm", self.side_red_below_mm, 0.0, 100.0),
             ("cut_depth_mm", self.cut_depth_mm, 0.0, 100.0),
@@ -135,7 +132,7 @@ impl RulesConfig {
             ("nerve_reach_mm", self.nerve_reach_mm, 0.0, 100.0),
             ("eye_min_cc", self.eye_min_cc, 0.0, 100.0),
         ];
-        faults.extend(out_of_range("", &ranges));
+        let mut faults = out_of_range("", &ranges);
         faults.extend(self.nerve.faults());
         faults.extend(self.corrections.faults());
         faults

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::report::{Face, Flag, Rule, RuleEffect};
 use super::{Finding, Structure};
+use crate::anatomy::morphology::fill_plane_holes;
 use crate::anatomy::part::Part;
 use crate::geometry::{Component, Components, Connectivity, GeometryError, Grid, components};
 
@@ -57,6 +58,12 @@ impl Draft {
     /// Keeps the largest component.
     pub fn keep_largest(&mut self) {
         self.retain(Rule::LargestComponent, |_, found, c| found.list.first().is_some_and(|l| l.label == c.label));
+    }
+
+    /// Fills what this many of the three planes through a voxel close.
+    pub fn fill_holes(&mut self, planes: usize) {
+        let added = fill_plane_holes(&mut self.part, planes);
+        self.note(Rule::FillHoles, added, 0);
     }
 
     /// Adds other structures and notes the voxels that are new.

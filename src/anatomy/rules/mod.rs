@@ -24,7 +24,7 @@ pub use nerve::{FatUnused, Fill, NerveConfig, NervePath, NotTraced};
 pub use report::{Face, Flag, Rule, RuleEffect, Severity};
 
 use super::axes::SidePlane;
-use super::morphology::{fill_plane_holes, touches};
+use super::morphology::touches;
 use super::part::Part;
 use super::{Class, Side, Structure};
 use crate::geometry::{GeometryError, Mask, Volume};
@@ -92,8 +92,7 @@ pub fn apply_to(case: &Case, cfg: &RulesConfig) -> Result<Consistent, GeometryEr
         brain.keep_largest();
     }
     if cfg.brain_fill_holes {
-        let added = fill_plane_holes(&mut brain.part, cfg.brain_hole_planes);
-        brain.note(Rule::FillHoles, added, 0);
+        brain.fill_holes(cfg.brain_hole_planes);
     }
 
     let Decided { plane, mut eyes, flags } = plane::decide(&brain, &parts, grid, cfg);
@@ -169,8 +168,7 @@ fn largest(draft: &mut Draft, wanted: bool) {
 /// Fills what any plane closes in an organ. Not in the chiasm: what its arms enclose is none of it.
 fn fill_organ(draft: &mut Draft, cfg: &RulesConfig) {
     if cfg.corrections.organ_fill_holes {
-        let added = fill_plane_holes(&mut draft.part, 1);
-        draft.note(Rule::FillHoles, added, 0);
+        draft.fill_holes(1);
     }
 }
 

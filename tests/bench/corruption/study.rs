@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use contourd::anatomy::rules::{Consistent, Flag, NerveConfig, NervePath, NotTraced, Rule, RulesConfig, apply};
+use contourd::anatomy::rules::{
+    Consistent, Finding, Flag, NerveConfig, NervePath, NotTraced, Rule, RulesConfig, apply,
+};
 use contourd::anatomy::{Class, Side, Structure};
 use contourd::evaluation::measure;
-use contourd::geometry::{Mask, Volume, WorkingSpec};
+use contourd::geometry::{Mask, Volume};
 use contourd::phantom::Rng;
 
 use super::damage::{Damage, damaged, false_eye};
@@ -63,9 +65,7 @@ impl Case {
         let nerves = sides.filter_map(|side| {
             let nerve = Structure::of(Class::OpticNerve, Some(side))?;
             let both = !of(eye(side)).is_empty() && !of(Structure::OpticChiasm).is_empty();
-            // Outside the promise, and flagged: two nerves that would end at one place.
-            let close = |f: &Flag| matches!(f, Flag::NerveNotTraced { why: NotTraced::CloseLandmarks { .. } });
-            let promised = both && !result.structures[&nerve].flags.iter().any(close);
+            let promised = both && !would_meet(&result.structures[&nerve]);
             (promised && !connected(of(nerve), of(eye(side)), of(Structure::OpticChiasm))).then_some(nerve)
         });
         nerves.collect()
@@ -80,6 +80,11 @@ impl Case {
         let back = self.removed.filter(|side| !result.structures[&eye(*side)].mask.is_empty());
         nerves.chain(back.map(|side| format!("the removed {side:?} eye is back"))).collect()
     }
+}
+
+/// Outside the promise, and flagged: of two nerves that would end at one place the one that was not followed.
+pub fn would_meet(nerve: &Finding) -> bool {
+    nerve.flags.iter().any(|f| matches!(f, Flag::NerveNotTraced { why: NotTraced::CloseLandmarks { .. } }))
 }
 
 fn eye(side: Side) -> Structure {
@@ -120,12 +125,12 @@ pub fn scores(case: &Case, result: &Consistent, known: Option<(&Consistent, &Sco
     Structure::ALL.iter().map(|s| (*s, score(s))).collect()
 }
 
-/// The rules as they are by default. Voxels that make a landmark are counted, so that on larger voxels than the working
-/// grid's (in mm) fewer are asked for.
+/// The rules as they are by default. Voxels that make a landmark are counted, so that on larger voxels (edges in mm) than
+/// the thesis's fewer are asked for.
 pub fn all_rules(spacing: [f64; 3]) -> RulesConfig {
     let usual = NerveConfig::default();
     let volume = |edges: [f64; 3]| edges.iter().product::<f64>();
-    let share = volume(WorkingSpec::default().spacing) / volume(spacing);
+    let share = volume(usual.voxel_mm) / volume(spacing);
     let nerve = NerveConfig { landmark_points: (usual.landmark_points as f64 * share).round() as usize, ..usual };
     RulesConfig { nerve, ..RulesConfig::default() }
 }
