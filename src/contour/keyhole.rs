@@ -121,6 +121,12 @@ fn insert(joined: Vec<Point>, hole: &[Point], bridge: Bridge) -> Option<Vec<Poin
     out.push(arrival);
     out.push(departure);
     out.extend_from_slice(&joined[place + 1..]);
+    // A bridge is two edges, there and back: both get the new corner, or rounding would have one cross what leaves the other.
+    let ends = (joined[(place + 1) % n], joined[place]);
+    let back = if on_corner { None } else { edges(&out).position(|edge| edge == ends) };
+    if let Some(back) = back {
+        out.insert(back + 1, departure);
+    }
     Some(out)
 }
 
@@ -177,6 +183,28 @@ mod tests {
         let joined = join(ring, holes, [0.7, 1.1]).unwrap();
         assert!((enclosed(&joined) - expected).abs() < 1e-9);
         assert_eq!(find_contact(&[&joined], Contact::Cross), None);
+    }
+
+    #[test]
+    fn a_bridge_that_hangs_on_a_bridge_parts_both_its_edges() {
+        // A peak of the ring, the tip of a hole far above it, and that of another beside the way between them.
+        let ring = vec![
+            [-40.0, -20.0],
+            [19.0, -20.0],
+            [20.1, 10.0],
+            [21.0, -20.0],
+            [80.0, -20.0],
+            [80.0, 60.0],
+            [-40.0, 60.0],
+        ];
+        let above = vec![[20.3, 22.0], [15.0, 40.0], [25.0, 40.0]];
+        let beside = vec![[31.0, 16.0], [50.0, 20.0], [50.0, 12.0]];
+        let joined = join(ring.clone(), vec![above.clone(), beside.clone()], [1.0; 2]).unwrap();
+        let corner = joined[joined.iter().position(|p| *p == beside[0]).unwrap() - 1];
+        assert!(corner[1] > 15.0 && corner[1] < 17.0, "{corner:?} is not on the way");
+        assert_eq!(joined.iter().filter(|p| **p == corner).count(), 3);
+        assert_eq!(find_contact(&[&joined], Contact::Cross), None);
+        assert!((enclosed(&joined) - enclosed(&ring) - enclosed(&above) - enclosed(&beside)).abs() < 1e-9);
     }
 
     #[test]

@@ -1,15 +1,18 @@
-//! Masks on a series' own planes to polygons and back.
+//! Structures to polygons on a series' own planes, and back.
 //!
-//! An outline is the 0.5 isoline between pixel centres: it never passes through a centre, so that filling it at pixel
-//! centres gives the mask back exactly. An outline through the centres of the border pixels would take half a pixel
-//! off all round, a third of a lens. Foreground pixels are joined through their sides only, so pixels that meet at a
-//! corner get outlines of their own and no outline ever touches another.
+//! An outline is the zero of a smooth field ([`Field`](crate::geometry::Field)), finer than the pixels; of a mask alone
+//! it runs half-way between them. It never passes through a pixel centre, so that filling it at pixel centres gives
+//! exactly the pixels that it was drawn around, and these are what is meant by the structure on a plane. An outline
+//! through the centres of the border pixels would take half a pixel off all round, a third of a lens. Foreground pixels
+//! are joined through their sides only, so pixels that meet at a corner get outlines of their own and no outline ever
+//! touches another.
 //!
 //! Coordinates are continuous voxel indices (i, j) of one plane k of a grid, integers at voxel centres; who needs
 //! millimetres asks the grid.
 
 mod canvas;
 mod contact;
+mod isoline;
 mod keyhole;
 mod outline;
 pub mod picture;
@@ -21,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::geometry::GeometryError;
 
-pub use outline::{Outlines, contours_of, outline};
+pub use outline::{Outlines, contours_of, outline, outline_on};
 pub use rasterise::rasterise;
 
 /// A corner (i, j) in continuous voxel indices.
@@ -34,7 +37,7 @@ pub fn crossing(polygons: &[&[[f64; 2]]]) -> Option<(usize, usize)> {
 }
 
 /// Area of a polygon in pixels; positive when it turns from +i towards +j.
-fn enclosed(p: &[Point]) -> f64 {
+pub fn enclosed(p: &[[f64; 2]]) -> f64 {
     p.iter().zip(p.iter().cycle().skip(1)).map(|(a, b)| a[0] * b[1] - a[1] * b[0]).sum::<f64>() / 2.0
 }
 
@@ -79,8 +82,7 @@ impl Default for ContourConfig {
     }
 }
 
-/// The isoline keeps at least 0.354 of the smaller pixel spacing (the diagonal of a corner) away from every pixel
-/// centre; moved by less than that it still has the same centres inside.
+/// A wider bound would lose what a pixel shows. Whatever the bound, no pixel centre changes sides.
 pub const MAX_TOLERANCE: f64 = 0.3;
 
 impl ContourConfig {

@@ -27,7 +27,7 @@ pub fn rasterise(contours: &[PlaneContour], grid: &Arc<Grid>) -> Mask {
 /// [`rasterise`] for one plane: `pixels` (background) is row after row of `cols` pixels.
 pub fn fill(rings: &[&[[f64; 2]]], pixels: &mut [bool], cols: usize) {
     let rows = pixels.len() / cols;
-    let mut crossings: Vec<Vec<f64>> = vec![Vec::new(); rows];
+    let mut crossings: Vec<(usize, f64)> = Vec::new();
     for ring in rings.iter().filter(|r| r.iter().flatten().all(|v| v.is_finite())) {
         for at in 0..ring.len() {
             let (a, b) = (ring[at], ring[(at + 1) % ring.len()]);
@@ -36,18 +36,16 @@ pub fn fill(rings: &[&[[f64; 2]]], pixels: &mut [bool], cols: usize) {
             // Float to integer casts saturate, so that huge coordinates only reach the grid's own border.
             let (first, end) = (low[1].ceil().max(0.0) as usize, (high[1].ceil().max(0.0) as usize).min(rows));
             let slope = (high[0] - low[0]) / (high[1] - low[1]);
-            for (j, row) in crossings.iter_mut().enumerate().take(end).skip(first) {
-                row.push(low[0] + (j as f64 - low[1]) * slope);
-            }
+            crossings.extend((first..end).map(|j| (j, low[0] + (j as f64 - low[1]) * slope)));
         }
     }
-    for (row, found) in pixels.chunks_exact_mut(cols).zip(&mut crossings) {
-        found.sort_unstable_by(f64::total_cmp);
-        for pair in found.chunks_exact(2) {
-            let (first, end) = (pair[0].ceil().max(0.0) as usize, (pair[1].ceil().max(0.0) as usize).min(cols));
-            if first < end {
-                row[first..end].fill(true);
-            }
+    crossings.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    // Closed rings cross a row an even number of times, so that pairs stay in their rows.
+    for pair in crossings.chunks_exact(2) {
+        let ((j, from), (_, to)) = (pair[0], pair[1]);
+        let (first, end) = (from.ceil().max(0.0) as usize, (to.ceil().max(0.0) as usize).min(cols));
+        if first < end {
+            pixels[j * cols + first..j * cols + end].fill(true);
         }
     }
 }

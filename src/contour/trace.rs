@@ -1,9 +1,8 @@
 //! Marching squares on one plane: from pixels to closed rings, exact.
 
-use super::Point;
-
-/// A closed ring on a plane in half pixels: a pixel centre (i, j) is (2i, 2j), so every corner is a whole number with
-/// one odd coordinate. The foreground lies to the left of the way round (i to the right, j up).
+/// A closed ring on a plane in half pixels: a pixel centre (i, j) is (2i, 2j), and every corner stands for the side
+/// between two pixels, one in the foreground, that the outline passes between: a whole number with one odd coordinate.
+/// The foreground lies to the left of the way round (i to the right, j up).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HalfRing(pub Vec<[i64; 2]>);
 
@@ -31,9 +30,10 @@ impl HalfRing {
         inside
     }
 
-    /// Corners as continuous pixel indices.
-    pub fn to_points(&self) -> Vec<Point> {
-        self.0.iter().map(|p| [p[0] as f64 / 2.0, p[1] as f64 / 2.0]).collect()
+    /// The sides that its corners lie on, each with the next: those that one square joins.
+    pub fn pairs(&self) -> impl Iterator<Item = [[i64; 2]; 2]> + '_ {
+        let next = self.0.iter().cycle().skip(1);
+        self.0.iter().zip(next).map(|(a, b)| [*a, *b])
     }
 }
 
@@ -62,8 +62,7 @@ fn exit(corners: u8, entry: Side) -> Side {
     }
 }
 
-/// All rings of one plane of `cols` x `rows` pixels (row after row); beyond its border is background. Corners are only
-/// where the direction changes.
+/// All rings of one plane of `cols` x `rows` pixels (row after row); beyond its border is background.
 pub fn trace(pixels: &[bool], cols: usize, rows: usize) -> Vec<HalfRing> {
     let at = |i: i64, j: i64| {
         (0..cols as i64).contains(&i) && (0..rows as i64).contains(&j) && pixels[j as usize * cols + i as usize]
@@ -71,15 +70,27 @@ pub fn trace(pixels: &[bool], cols: usize, rows: usize) -> Vec<HalfRing> {
     // Every ring goes down between a background pixel and a foreground pixel to its right at least once.
     let mut seen = vec![false; pixels.len()];
     let mut rings = Vec::new();
-    for j in 0..rows as i64 {
-        for i in 0..cols as i64 {
-            if at(i, j) && !at(i - 1, j) && !seen[j as usize * cols + i as usize] {
-                rings.push(walk(at, cols, i, j, &mut seen));
+    for (j, row) in pixels.chunks_exact(cols).enumerate() {
+        let mut before = false;
+        for (block, start) in row.chunks(BLOCK).zip((0..).step_by(BLOCK)) {
+            // Most blocks are all one; folds without a branch let the processor look at many pixels at once.
+            let (any, all) = block.iter().fold((false, true), |(any, all), v| (any | v, all & v));
+            if any && !(all && before) {
+                for (i, inside) in (start..).zip(block) {
+                    if *inside && !before && !seen[j * cols + i] {
+                        rings.push(walk(at, cols, i as i64, j as i64, &mut seen));
+                    }
+                    before = *inside;
+                }
             }
+            before = block.last().copied().unwrap_or(before);
         }
     }
     rings
 }
+
+/// Pixels of a row that are looked at together.
+const BLOCK: usize = 32;
 
 /// Follows one ring from the border between the background pixel (i - 1, j) and the foreground pixel (i, j).
 fn walk(at: impl Fn(i64, i64) -> bool, cols: usize, i: i64, j: i64, seen: &mut [bool]) -> HalfRing {
@@ -99,11 +110,6 @@ fn walk(at: impl Fn(i64, i64) -> bool, cols: usize, i: i64, j: i64, seen: &mut [
             Side::Top => [2 * x + 1, 2 * y + 2],
             Side::Left => [2 * x, 2 * y + 1],
         };
-        if let [.., a, b] = points[..]
-            && cross([b[0] - a[0], b[1] - a[1]], [point[0] - b[0], point[1] - b[1]]) == 0
-        {
-            points.pop();
-        }
         if point == start {
             break;
         }
@@ -127,12 +133,6 @@ fn walk(at: impl Fn(i64, i64) -> bool, cols: usize, i: i64, j: i64, seen: &mut [
                 Side::Right
             }
         };
-    }
-    // The start itself may lie on a straight run.
-    if let [a, b, .., z] = points[..]
-        && cross([a[0] - z[0], a[1] - z[1]], [b[0] - a[0], b[1] - a[1]]) == 0
-    {
-        points.remove(0);
     }
     HalfRing(points)
 }

@@ -26,6 +26,90 @@ impl BitRows {
         Self { size, words, data }
     }
 
+    /// What of a mask lies in a box of its grid that is grown by `pad` voxels on every side, beyond the grid as well,
+    /// where nothing is inside.
+    pub fn padded(mask: &Mask, extent: Extent, pad: usize) -> Self {
+        let inner = extent.size();
+        let size = inner.map(|n| n + 2 * pad);
+        let words = size[0].div_ceil(64);
+        let mut data = vec![0; words * size[1] * size[2]];
+        data.par_chunks_exact_mut(words).enumerate().for_each_init(
+            || vec![false; size[0]],
+            |voxels, (row, out)| {
+                let (j, k) = ((row % size[1]).wrapping_sub(pad), (row / size[1]).wrapping_sub(pad));
+                if j < inner[1] && k < inner[2] {
+                    let start = mask.offset(extent.lo[0], extent.lo[1] + j, extent.lo[2] + k);
+                    voxels[pad..pad + inner[0]].copy_from_slice(&mask.data()[start..start + inner[0]]);
+                    out.iter_mut().zip(voxels.chunks(64)).for_each(|(word, voxels)| *word = pack(voxels));
+                }
+            },
+        );
+        Self { size, words, data }
+    }
+
+    /// Each voxel joined by `join` with those from `behind` steps before to `ahead` steps after it along every axis; beyond
+    /// the box is 0.
+    pub fn joined(&self, behind: usize, ahead: usize, join: impl Fn(u64, u64) -> u64 + Sync) -> Self {
+        let (words, [_, h, d]) = (self.words, self.size);
+        let mut data = self.data.clone();
+        data.par_chunks_exact_mut(words).zip(self.data.par_chunks_exact(words)).for_each(|(out, row)| {
+            for (n, word) in out.iter_mut().enumerate() {
+                let before = if n == 0 { 0 } else { row[n - 1] };
+                let after = if n + 1 == words { 0 } else { row[n + 1] };
+                (1..=behind).for_each(|step| *word = join(*word, row[n] << step | before >> (64 - step)));
+                (1..=ahead).for_each(|step| *word = join(*word, row[n] >> step | after << (64 - step)));
+            }
+        });
+        for (stride, extent) in [(1, h), (h, d)] {
+            let from = data.clone();
+            data.par_chunks_exact_mut(words).enumerate().for_each(|(row, out)| {
+                let place = row / stride % extent;
+                let nothing = vec![0; words];
+                let mut add = |other: Option<usize>| {
+                    let other = other.map_or(&nothing[..], |row| &from[row * words..(row + 1) * words]);
+                    out.iter_mut().zip(other).for_each(|(word, other)| *word = join(*word, *other));
+                };
+                (1..=behind).for_each(|step| add((place >= step).then(|| row - step * stride)));
+                (1..=ahead).for_each(|step| add((place + step < extent).then_some(row + step * stride)));
+            });
+        }
+        Self { data, ..*self }
+    }
+
+    /// First and last voxel of the run of equal ones along i that holds voxel (i, j, k), counted from the box.
+    pub fn run_around(&self, [i, j, k]: [usize; 3]) -> (usize, usize) {
+        let words = self.row(k * self.size[1] + j);
+        let same = if self.at([i, j, k]) { u64::MAX } else { 0 };
+        let last = next(words, i, same).map_or(self.size[0] - 1, |n| n - 1);
+        (previous(words, i, same).map_or(0, |n| n + 1), last.min(self.size[0] - 1))
+    }
+
+    /// What is not in another box of the same size.
+    pub fn without(&self, other: &Self) -> Self {
+        Self { data: self.data.iter().zip(&other.data).map(|(a, b)| a & !b).collect(), ..*self }
+    }
+
+    /// Every voxel inside, counted from the box.
+    pub fn voxels(&self) -> impl Iterator<Item = [usize; 3]> + '_ {
+        let h = self.size[1];
+        let row = move |row: usize| {
+            let along = self.runs(row).flat_map(|(first, last)| first..=last);
+            along.map(move |i| [i, row % h, row / h])
+        };
+        (0..self.data.len() / self.words).flat_map(row)
+    }
+
+    /// Number of voxels inside.
+    pub fn count(&self) -> usize {
+        self.data.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// Voxels along i, j and k.
+    #[inline]
+    pub fn size(&self) -> [usize; 3] {
+        self.size
+    }
+
     /// Whether voxel (i, j, k), counted from the box, is inside. Indices are the caller's promise: inside the box.
     #[inline]
     pub fn at(&self, [i, j, k]: [usize; 3]) -> bool {
@@ -33,6 +117,7 @@ impl BitRows {
     }
 
     /// Words of row `row`, which counts j first, then k.
+    #[inline]
     pub fn row(&self, row: usize) -> &[u64] {
         &self.data[row * self.words..(row + 1) * self.words]
     }
@@ -157,6 +242,17 @@ fn next(words: &[u64], mut at: usize, from: u64) -> Option<usize> {
     None
 }
 
+/// As [`next`], going back from `at`.
+fn previous(words: &[u64], mut at: usize, from: u64) -> Option<usize> {
+    loop {
+        let rest = (words[at / 64] ^ from) << (63 - at % 64);
+        if rest != 0 {
+            return Some(at - rest.leading_zeros() as usize);
+        }
+        at = (at / 64 * 64).checked_sub(1)?;
+    }
+}
+
 /// Widens `reached`, a part of `open`, to the whole of every run of `open` that it lies in.
 fn spread(open: &[u64], reached: &mut [u64]) {
     let mut carry = false;
@@ -251,6 +347,12 @@ mod tests {
                 }
                 let start = m.offset(e.lo[0], e.lo[1] + row % h, e.lo[2] + row / h);
                 prop_assert_eq!(&plain[..], &m.data()[start..start + w]);
+                for at in 0..w {
+                    let (first, last) = bits.run_around([at, row % h, row / h]);
+                    prop_assert!(first <= at && at <= last && plain[first..=last].iter().all(|v| *v == plain[at]));
+                    prop_assert!(first == 0 || plain[first - 1] != plain[at]);
+                    prop_assert!(last + 1 == w || plain[last + 1] != plain[at]);
+                }
             }
         }
     }

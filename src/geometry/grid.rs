@@ -135,6 +135,7 @@ impl Grid {
     }
 
     /// Columns, rows, slices.
+    #[inline]
     pub fn shape(&self) -> Shape {
         self.shape
     }
@@ -145,11 +146,13 @@ impl Grid {
     }
 
     /// Unit vectors of growing i, j, k.
+    #[inline]
     pub fn axes(&self) -> [Vec3; 3] {
         self.axes
     }
 
     /// Millimetres between voxel centres along i, j, k.
+    #[inline]
     pub fn spacing(&self) -> [f64; 3] {
         self.spacing
     }

@@ -1,4 +1,5 @@
-//! Where things are: patient space, voxel grids, volumes and masks bound to a grid, resampling, the working grid.
+//! Where things are: patient space, voxel grids, volumes and masks bound to a grid, resampling, structures as
+//! smooth fields, the working grid.
 //!
 //! Patient space is DICOM LPS in millimetres: +x to the patient's left, +y posterior, +z superior (PS3.3 C.7.6.2.1.1).
 //! A voxel index (i, j, k) counts columns, rows and slices; an integer index is the CENTRE of a voxel. Storage order is
@@ -8,9 +9,12 @@ mod bits;
 mod components;
 mod distance;
 mod downsample;
+mod field;
 mod grid;
 mod point;
 mod resample;
+#[cfg(test)]
+pub(crate) mod testgrid;
 mod volume;
 mod working;
 
@@ -18,9 +22,10 @@ pub(crate) use bits::BitRows;
 pub use components::{Component, Components, Connectivity, components};
 pub use distance::squared_distances;
 pub use downsample::downsample_filter;
+pub use field::{Field, LogOdds, OnGrid};
 pub use grid::{Grid, GridId, Shape};
 pub use point::{Index, Lps, Vec3};
-pub use resample::{resample_linear, resample_mask};
+pub use resample::resample_linear;
 pub use volume::{Extent, Mask, Volume};
 pub(crate) use working::quantile;
 pub use working::{IntensityRule, WorkingSpec, working_grid_for, working_volume};

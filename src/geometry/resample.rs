@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Extent, Grid, Index, Mask, Volume};
+use super::{Grid, Index, Volume};
 
 /// How a target index moves through the source grid: index = start + i*di + j*dj + k*dk, in source voxels.
-struct Walk {
+pub(super) struct Walk {
     start: [f64; 3],
-    step: [[f64; 3]; 3],
+    pub step: [[f64; 3]; 3],
 }
 
 impl Walk {
-    fn new(from: &Grid, to: &Grid) -> Self {
+    pub fn new(from: &Grid, to: &Grid) -> Self {
         let at = |i: f64, j: f64, k: f64| {
             let p = from.to_index(to.to_lps(Index::new(i, j, k)));
             [p.i, p.j, p.k]
@@ -24,8 +24,15 @@ impl Walk {
         Self { start, step }
     }
 
-    fn row(&self, j: usize, k: usize) -> [f64; 3] {
-        std::array::from_fn(|a| self.start[a] + self.step[1][a] * j as f64 + self.step[2][a] * k as f64)
+    /// The same with source voxels counted from another one.
+    pub fn counted_from(self, first: [f64; 3]) -> Self {
+        Self { start: std::array::from_fn(|a| self.start[a] - first[a]), ..self }
+    }
+
+    /// The source index of a target index.
+    pub fn place(&self, [i, j, k]: [f64; 3]) -> [f64; 3] {
+        let [di, dj, dk] = self.step;
+        std::array::from_fn(|a| self.start[a] + di[a] * i + dj[a] * j + dk[a] * k)
     }
 }
 
@@ -71,7 +78,7 @@ pub fn resample_linear(source: &Volume<f32>, target: &Arc<Grid>, outside: f32) -
     let t = target.shape();
     let mut out = Volume::filled(Arc::clone(target), outside);
     out.data_mut().par_chunks_exact_mut(t.cols).enumerate().for_each(|(row, values)| {
-        let start = walk.row(row % t.rows, row / t.rows);
+        let start = walk.place([0.0, (row % t.rows) as f64, (row / t.rows) as f64]);
         for (i, value) in values.iter_mut().enumerate() {
             let at = std::array::from_fn(|a| start[a] + walk.step[0][a] * i as f64);
             if let Some(v) = sample(source.data(), extent, at) {
@@ -80,75 +87,6 @@ pub fn resample_linear(source: &Volume<f32>, target: &Arc<Grid>, outside: f32) -
         }
     });
     out
-}
-
-/// A structure carried to another grid: inside where the linearly interpolated 0/1 mask is at least one half.
-/// Only the part of the target that the structure can reach is looked at.
-pub fn resample_mask(source: &Mask, target: &Arc<Grid>) -> Mask {
-    let mut out = Mask::empty(Arc::clone(target));
-    let Some(extent) = source.extent() else { return out };
-    let Some([cols, rows, slices]) = reachable(source.grid(), extent, target) else { return out };
-    let s = source.grid().shape();
-    let size = [s.cols, s.rows, s.slices];
-    let walk = Walk::new(source.grid(), target);
-    let data = source.data();
-    let t = target.shape();
-    let slab = t.cols * t.rows;
-    let part = &mut out.data_mut()[slices.start * slab..slices.end * slab];
-    part.par_chunks_exact_mut(t.cols).enumerate().for_each(|(row, values)| {
-        let (j, k) = (row % t.rows, row / t.rows + slices.start);
-        if rows.contains(&j) {
-            let start = walk.row(j, k);
-            for i in cols.clone() {
-                let at: [f64; 3] = std::array::from_fn(|a| start[a] + walk.step[0][a] * i as f64);
-                values[i] = sample_mask(data, size, at) >= 0.5;
-            }
-        }
-    });
-    out
-}
-
-/// The ranges of columns, rows and slices of `target` within one source voxel of a box of `source`; `None` if it lies
-/// beside the target.
-fn reachable(source: &Grid, extent: Extent, target: &Grid) -> Option<[std::ops::Range<usize>; 3]> {
-    let corners: [[f64; 3]; 8] = std::array::from_fn(|n| {
-        let side = |a: usize| if n >> a & 1 == 0 { extent.lo[a] as f64 - 1.0 } else { extent.hi[a] as f64 + 1.0 };
-        let at = target.to_index(source.to_lps(Index::new(side(0), side(1), side(2))));
-        [at.i, at.j, at.k]
-    });
-    let t = target.shape();
-    let ranges = [t.cols, t.rows, t.slices].into_iter().enumerate().map(|(a, n)| {
-        let low = corners.iter().map(|c| c[a]).fold(f64::INFINITY, f64::min).floor().clamp(0.0, n as f64);
-        let high = corners.iter().map(|c| c[a]).fold(f64::NEG_INFINITY, f64::max).ceil().clamp(-1.0, n as f64 - 1.0);
-        low as usize..(high + 1.0) as usize
-    });
-    let found: Vec<std::ops::Range<usize>> = ranges.filter(|r| !r.is_empty()).collect();
-    found.try_into().ok()
-}
-
-/// As [`sample`], for a mask, 0 outside.
-#[inline]
-fn sample_mask(data: &[bool], extent: [usize; 3], at: [f64; 3]) -> f32 {
-    let (mut sum, lo) = (0.0f32, at.map(f64::floor));
-    for corner in 0..8usize {
-        let mut weight = 1.0f64;
-        let mut offset = 0usize;
-        let mut stride = 1usize;
-        let mut inside = true;
-        for a in 0..3 {
-            let up = corner >> a & 1;
-            let fraction = at[a] - lo[a];
-            weight *= if up == 1 { fraction } else { 1.0 - fraction };
-            let v = lo[a] + up as f64;
-            inside &= v >= 0.0 && v < extent[a] as f64;
-            offset += (v.max(0.0) as usize) * stride;
-            stride *= extent[a];
-        }
-        if inside && weight > 0.0 && data[offset] {
-            sum += weight as f32;
-        }
-    }
-    sum
 }
 
 #[cfg(test)]
@@ -203,24 +141,5 @@ mod tests {
         let source = Volume::filled(aligned(), 5.0f32);
         let far = Grid::axis_aligned(frame(), Shape::new(2, 2, 2), Lps::new(500.0, 0.0, 0.0), [1.0; 3]).unwrap();
         assert!(resample_linear(&source, &Arc::new(far), -1.0).data().iter().all(|v| *v == -1.0));
-    }
-
-    #[test]
-    fn a_mask_keeps_its_place_and_volume() {
-        let grid = oblique();
-        let centre = grid.centre(14, 21, 10);
-        let mut mask = Mask::empty(Arc::clone(&grid));
-        for offset in 0..mask.data().len() {
-            let [i, j, k] = mask.voxel(offset);
-            mask.data_mut()[offset] = grid.centre(i, j, k).distance(centre) < 8.0;
-        }
-        let fine = Arc::new(
-            Grid::axis_aligned(frame(), Shape::new(60, 60, 60), centre - Vec3::new(14.0, 13.0, 15.0), [0.5; 3])
-                .unwrap(),
-        );
-        let moved = resample_mask(&mask, &fine);
-        assert!((moved.cc() / mask.cc() - 1.0).abs() < 0.02, "{} {}", moved.cc(), mask.cc());
-        assert!(moved.barycentre().unwrap().distance(mask.barycentre().unwrap()) < 0.1);
-        assert_eq!(resample_mask(&mask, mask.grid()).data(), mask.data());
     }
 }

@@ -204,13 +204,17 @@ impl Mask {
 /// Voxels that are looked at together.
 const BLOCK: usize = 32;
 
-/// Whether any voxel of a block is inside; without a branch, so that the processor looks at many at once.
+/// Whether any voxel of some is inside; without a branch, so that the processor looks at many at once.
+#[inline]
 fn any(block: &[bool]) -> bool {
     block.iter().fold(false, |any, inside| any | inside)
 }
 
 /// First and last voxel of a row that are inside. Looks at whole blocks: most of a row is empty.
 fn ends(row: &[bool]) -> Option<(usize, usize)> {
+    if !any(row) {
+        return None;
+    }
     let from = row.chunks(BLOCK).position(any)? * BLOCK;
     let to = row.chunks(BLOCK).rposition(any)? * BLOCK;
     let first = from + row[from..].iter().position(|v| *v)?;

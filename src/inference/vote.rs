@@ -1,6 +1,6 @@
 //! The vote of the three orientations (thesis section 4.2.2), with the probabilities behind it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::Plane;
 use crate::anatomy::Class;
@@ -25,6 +25,14 @@ pub struct Vote {
 type Brick = [[u8; SIDE * SIDE * SIDE]; 3];
 
 const SIDE: usize = 8;
+/// The log odds of the middle of every step.
+static LOG_ODDS: LazyLock<[f32; 256]> = LazyLock::new(|| {
+    std::array::from_fn(|step| {
+        let p = value(step as u16);
+        (p / (1.0 - p)).ln()
+    })
+});
+
 /// The first step above one half.
 const FOUND: u8 = 128;
 /// Probabilities below this are not told from none: where all three networks stay below it nothing is stored.
@@ -66,11 +74,26 @@ impl Vote {
     }
 
     /// The median of the three networks' probabilities of a class at a position in storage order, 0 to 1: above one half
-    /// exactly where the majority found the class. Its isoline of one half is the outline of the vote.
+    /// exactly where the majority found the class.
     #[inline]
     pub fn median(&self, class: Class, offset: usize) -> f32 {
         let [a, b, c] = self.steps(class, offset);
         value(u16::from(a.min(b).max(a.max(b).min(c))))
+    }
+
+    /// The log odds of that median for voxels in a row, from (i, j, k) along i: positive exactly where the majority found
+    /// the class.
+    pub fn log_odds(&self, class: Class, [i, j, k]: [usize; 3], out: &mut [f32]) {
+        let (table, bricks) = (&*LOG_ODDS, &self.classes[class.index()]);
+        let row = (k / SIDE * self.bricks[1] + j / SIDE) * self.bricks[0];
+        let start = (k % SIDE * SIDE + j % SIDE) * SIDE;
+        for (i, odds) in (i..).zip(out) {
+            let step = bricks[row + i / SIDE].as_ref().map_or(0, |b| {
+                let [a, b, c] = [0, 1, 2].map(|network| b[network][start + i % SIDE]);
+                a.min(b).max(a.max(b).min(c))
+            });
+            *odds = table[usize::from(step)];
+        }
     }
 
     /// The mean of the three networks' probabilities of a class at a position in storage order, 0 to 1.
@@ -202,6 +225,9 @@ mod tests {
                     }
                     let majority = [a, b, c].iter().filter(|v| **v > 0.0).count() >= 2;
                     assert_eq!(vote.median(Class::Pituitary, 0) > 0.5, majority, "{a} {b} {c}");
+                    let mut odds = [0.0];
+                    vote.log_odds(Class::Pituitary, [0; 3], &mut odds);
+                    assert_eq!(odds[0] > 0.0, majority, "{a} {b} {c}");
                     assert_eq!(vote.labels().data()[0] != 0, majority);
                     assert_eq!(vote.count(Class::Pituitary, 0) >= 2, majority);
                 }
@@ -220,6 +246,12 @@ mod tests {
         }
         for offset in 0..shape.voxels() {
             assert!((vote.median(Class::Eye, offset) - p(offset)).abs() < 1.0 / 256.0);
+        }
+        let mut row = [0.0; 11];
+        vote.log_odds(Class::Eye, [5, 7, 14], &mut row);
+        for (n, odds) in row.into_iter().enumerate() {
+            let p = vote.median(Class::Eye, (14 * 9 + 7) * 19 + 5 + n);
+            assert!((odds - (p / (1.0 - p)).ln()).abs() < 1e-5);
         }
         let labels = vote.labels();
         assert!(labels.data().iter().enumerate().all(|(n, v)| (*v == Class::Eye.bit()) == (p(n) > 0.5)));

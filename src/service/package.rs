@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::recipe::{Order, Recipe, Wanted};
@@ -116,14 +117,14 @@ impl<'a> Drawing<'a> {
         } else {
             (Cow::Borrowed(self.series), Vec::new())
         };
-        let mut organs = Vec::new();
-        for structure in Structure::ALL {
-            let Some(finding) = self.found.get(&structure) else {
+        let organ = |structure: &Structure| {
+            let Some(finding) = self.found.get(structure) else {
                 return Err(SegmentError::Bug(format!("the rules said nothing of {}", structure.name())));
             };
-            let (contours, report) = on_planes(structure, finding, &planes, self.vote, &outlines)?;
-            organs.push((report, contours));
-        }
+            let (contours, report) = on_planes(*structure, finding, &planes, self.vote, &outlines)?;
+            Ok((report, contours))
+        };
+        let organs = Structure::ALL.par_iter().map(organ).collect::<Result<_, _>>()?;
         let mut extras = Vec::new();
         for config in &self.recipe.derived {
             let Some(made) = derive(config, self.found)? else { continue };
@@ -209,8 +210,8 @@ fn segmentation(drawn: &Drawn, meta: &StructureSetMeta, profile: &Profile) -> Re
 /// Polygons with bridges to their holes, read back, must enclose at least this much the same pixels as were outlined.
 const MIN_READ_BACK_DICE: f64 = 0.999;
 
-/// Whether what was read back is what was outlined: pixel for pixel where no polygon has a bridge, since no outline comes
-/// nearer to a pixel centre than a twentieth of a pixel and coordinates are rounded to micrometres.
+/// Whether what was read back is what was outlined: pixel for pixel where no polygon has a bridge, since outlines keep
+/// further away from pixel centres than the micrometres that coordinates are rounded to.
 fn alike(read: &Mask, outlined: &Mask, holes: Holes) -> Result<bool, GeometryError> {
     Ok(match holes {
         Holes::Fill => read.data() == outlined.data(),

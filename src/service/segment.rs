@@ -1,11 +1,10 @@
 //! One series to one RT Structure Set: the order of the stages, as a function of the images and the recipe alone.
 //!
-//! Series -> working grid -> three networks -> vote -> rules -> masks on the delivered planes -> contours -> RT
+//! Series -> working grid -> three networks -> vote -> rules -> contours on the delivered planes -> RT
 //! Structure Set, read back and checked. No database, no network; the command line and the daemon call the same code.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -14,10 +13,10 @@ use super::package::{DerivedReport, Drawing, Package};
 use super::recipe::{Order, Recipe};
 use crate::anatomy::Structure;
 use crate::anatomy::rules::{self, Finding, Flag, RuleEffect};
-use crate::contour::{ContourConfig, ContourError, PlaneContour, outline};
+use crate::contour::{ContourConfig, ContourError, Outlines, PlaneContour, outline_on};
 use crate::dicom::data::{DataError, Refusal, RefusalCode, Refusals, Series};
 use crate::domain::{Verdict, judge};
-use crate::geometry::{GeometryError, Mask, resample_mask, working_volume};
+use crate::geometry::{Field, GeometryError, LogOdds, working_volume};
 use crate::inference::{InferenceError, Vote};
 
 /// The stages, for progress and timing.
@@ -30,7 +29,7 @@ pub enum Stage {
     Networks,
     /// Anatomical consistency.
     Rules,
-    /// Masks on the delivered planes and their outlines.
+    /// Outlines on the delivered planes.
     Contours,
     /// The RT Structure Set, written, read back and checked.
     Write,
@@ -248,13 +247,15 @@ pub(super) fn on_planes(
     vote: Option<&Vote>,
     config: &ContourConfig,
 ) -> Result<(Vec<PlaneContour>, StructureReport), SegmentError> {
-    let mask = resample_mask(&finding.mask, planes.volume.grid());
-    let (outlines, fault) = match outline(&mask, config) {
+    let odds = vote.map(|vote| move |voxel, row: &mut [f32]| vote.log_odds(structure.class(), voxel, row));
+    let field = Field::new(&finding.mask, odds.as_ref().map(|odds| odds as &LogOdds));
+    let drawn = field.map(|field| outline_on(&field, planes.volume.grid(), config)).transpose();
+    let (outlines, fault) = match drawn {
         // One outline that cannot be written does not keep the other eleven from the planner.
         Err(e @ (ContourError::TooManyPoints { .. } | ContourError::Changed { .. })) => {
-            (outline(&Mask::empty(Arc::clone(mask.grid())), config)?, Some(e.to_string()))
+            (Outlines::default(), Some(e.to_string()))
         }
-        drawn => (drawn?, None),
+        drawn => (drawn?.unwrap_or_default(), None),
     };
     let lost = outlines.contours.is_empty() && !finding.mask.is_empty();
     let too_small = || "what was found is too small to hold a pixel centre of the delivered planes".to_owned();
@@ -262,7 +263,7 @@ pub(super) fn on_planes(
     let report = StructureReport {
         structure,
         found: !outlines.contours.is_empty(),
-        volume_cc: outlines.mask.cc(),
+        volume_cc: outlines.pixels as f64 * planes.volume.grid().voxel_cc(),
         agreement: vote.and_then(|v| v.agreement(structure.class(), &finding.mask)),
         contours: outlines.contours.len(),
         voxels_filled: outlines.voxels_filled,

@@ -314,19 +314,25 @@ fn ghosts(image: &Volume<f32>, rng: &mut Rng) -> Volume<f32> {
     out
 }
 
-/// The head moved while it was scanned: the mean of its positions, with the edges of each.
+/// The head moved while it was scanned, about where it is: the mean of its positions, with the edges of each.
 fn motion(image: &Volume<f32>, rng: &mut Rng) -> Volume<f32> {
     let far = rng.within(7.0, 14.0);
-    let places: Vec<(Vec3, f64, f32)> = (0..5)
+    let mut places: Vec<(Vec3, f64, f32)> = (0..5)
         .map(|_| {
             let by = Vec3::new(rng.within(-0.5, 0.5) * far, rng.within(-1.0, 1.0) * far, rng.within(-1.0, 1.0) * far);
             (by, rng.within(-1.0, 1.0) * far, rng.within(0.5, 1.0) as f32)
         })
         .collect();
+    let total: f32 = places.iter().map(|p| p.2).sum();
+    let none = (Vec3::new(0.0, 0.0, 0.0), 0.0);
+    let mean = places.iter().fold(none, |(by, turn), p| {
+        let share = f64::from(p.2 / total);
+        (by + p.0 * share, turn + p.1 * share)
+    });
+    places.iter_mut().for_each(|p| (p.0, p.1) = (p.0 - mean.0, p.1 - mean.1));
     let grid = image.grid();
     let s = grid.shape();
     let middle = grid.to_lps(Index::new(s.cols as f64 / 2.0, s.rows as f64 / 2.0, s.slices as f64 / 2.0));
-    let total: f32 = places.iter().map(|p| p.2).sum();
     let mut out = Volume::filled(Arc::clone(grid), 0.0f32);
     for (by, degrees, weight) in places {
         let (sin, cos) = degrees.to_radians().sin_cos();

@@ -8,10 +8,8 @@ use std::sync::Arc;
 
 use contourd::anatomy::rules::{self, NerveConfig, NervePath, Rule, RulesConfig};
 use contourd::anatomy::{Class, Structure};
-use contourd::contour::{ContourConfig, outline, rasterise};
-use contourd::geometry::{
-    Connectivity, Grid, Lps, Mask, Shape, Vec3, Volume, components, resample_linear, resample_mask,
-};
+use contourd::contour::{ContourConfig, outline_on, rasterise};
+use contourd::geometry::{Connectivity, Field, Grid, Lps, Mask, Shape, Vec3, Volume, components, resample_linear};
 use contourd::ids::FrameOfReferenceUid;
 use contourd::phantom::{Head, HeadOptions, Spread, class_labels};
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -63,14 +61,16 @@ fn stages(c: &mut Criterion) {
     let (working, acquired) = grids();
     let image: Volume<f32> = organ(&acquired).map(|inside| if *inside { 700.0 } else { 0.0 });
     let found = organ(&working);
-    let on_planes = resample_mask(&found, &acquired);
+    let field = Field::new(&found, None).expect("an organ");
     let config = ContourConfig::default();
-    let contours = outline(&on_planes, &config).expect("contours").contours;
+    let contours = outline_on(&field, &acquired, &config).expect("contours").contours;
 
     c.bench_function("image to working grid", |b| b.iter(|| resample_linear(black_box(&image), &working, 0.0)));
     c.bench_function("components", |b| b.iter(|| components(black_box(&found), Connectivity::Faces).list.len()));
-    c.bench_function("mask to acquired planes", |b| b.iter(|| resample_mask(black_box(&found), &acquired)));
-    c.bench_function("outline", |b| b.iter(|| outline(black_box(&on_planes), &config).map(|o| o.contours.len())));
+    c.bench_function("field of a mask", |b| b.iter(|| Field::new(black_box(&found), None).is_some()));
+    c.bench_function("outline on acquired planes", |b| {
+        b.iter(|| outline_on(black_box(&field), &acquired, &config).map(|o| o.contours.len()))
+    });
     let whole = labels(&working, 0.0, 10.0);
     let head = whole.map(|_| 300.0f32);
     for (name, path) in [("rules", NervePath::OwnAxis), ("rules without the nerves' paths", NervePath::Off)] {

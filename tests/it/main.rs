@@ -21,6 +21,7 @@ mod house;
 mod http;
 mod nerve;
 mod net;
+mod outlines;
 mod outputs;
 mod sides;
 mod store;

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use contourd::anatomy::Structure;
 use contourd::anatomy::rules::Finding;
-use contourd::contour::outline;
+use contourd::contour::rasterise;
 use contourd::dicom::data::Series;
 use contourd::evaluation::dice;
-use contourd::geometry::{Grid, Mask, resample_mask};
+use contourd::geometry::{Grid, Mask};
 use contourd::service::Segmentation;
 
-use crate::support::{files_in, recipe, run};
+use crate::support::{files_in, run};
 
 /// Everything dciodvfy says of a file as Error or Warning; it must also end with status 0.
 pub fn dciodvfy(file: &Path) -> Vec<String> {
@@ -107,6 +107,29 @@ fn write_out(result: &Segmentation, source: &Path) -> Delivered {
     Delivered { folder, structure_set, images }
 }
 
+/// Pixels inside further than a voxel from the voxels of a finding, and pixels outside further than a voxel within it.
+fn departures(pixels: &Mask, finding: &Mask) -> [usize; 2] {
+    let s = finding.grid().shape();
+    let voxel = |v: [i64; 3]| {
+        let on_grid = v.into_iter().zip([s.cols, s.rows, s.slices]).all(|(v, n)| (0..n as i64).contains(&v));
+        on_grid && finding.at(v[0] as usize, v[1] as usize, v[2] as usize)
+    };
+    let mut found = [0; 2];
+    for (offset, inside) in pixels.data().iter().enumerate() {
+        let [i, j, k] = pixels.voxel(offset);
+        let at = finding.grid().to_index(pixels.grid().centre(i, j, k));
+        let nearest = [at.i, at.j, at.k].map(|v| v.round() as i64);
+        if voxel(nearest) == *inside {
+            continue;
+        }
+        let mut beside = (0..27).map(|n| [n % 3, n / 3 % 3, n / 9].map(|step| step - 1));
+        if !beside.any(|step| voxel(std::array::from_fn(|a| nearest[a] + step[a])) == *inside) {
+            found[usize::from(!inside)] += 1;
+        }
+    }
+    found
+}
+
 /// The checks that hold for every result. Returns what plastimatch read.
 pub fn judge(
     result: &Segmentation,
@@ -133,9 +156,12 @@ pub fn judge(
         let theirs = read.remove(name);
         assert_eq!(theirs.is_some(), report.found, "{name}: plastimatch has it: {}", theirs.is_some());
         let Some(theirs) = theirs else { continue };
-        // The mask on the delivered planes, less the specks and with the holes filled that are reported as such.
-        let ours = outline(&resample_mask(&found[&report.structure].mask, planes.volume.grid()), &recipe().contours);
-        let ours = ours.unwrap().mask;
+        // The structure on the delivered planes is what its contours enclose.
+        let ours = rasterise(&result.contours[&report.structure], planes.volume.grid());
+        assert!((ours.cc() - report.volume_cc).abs() < 1e-9, "{name}: {} and {} cm3", ours.cc(), report.volume_cc);
+        let [beyond, missing] = departures(&ours, &found[&report.structure].mask);
+        assert!(beyond <= report.voxels_filled, "{name}: {beyond} pixels are not near the structure");
+        assert!(missing <= report.voxels_dropped, "{name}: {missing} pixels within the structure are missing");
         let likeness = dice(&ours, &theirs).unwrap().unwrap();
         assert!(likeness >= 0.99, "{name}: Dice {likeness:.4} between our mask and plastimatch's reading");
         by_structure.insert(report.structure, theirs);

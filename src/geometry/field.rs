@@ -1,0 +1,365 @@
+//! A structure as a smooth field: what outlines are drawn from, finer than its voxels.
+
+mod smooth;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use self::smooth::smoothed;
+use super::bits::BitRows;
+use super::resample::Walk;
+use super::{Extent, Grid, Index, Mask};
+
+/// A field over the box of a structure, positive inside. Its sign at every voxel centre is the mask's, and so it is
+/// everywhere in a cell (the cube between eight voxel centres) whose corners have one sign: what is drawn from it departs
+/// from the mask by less than a voxel. Where corners differ the field is interpolated by cubic splines (Catmull-Rom),
+/// which follow a curved surface where a linear one would cut into it: a ball of 3 mm keeps its volume.
+pub struct Field {
+    grid: Arc<Grid>,
+    /// The voxel of the grid that is the box's first; negative beyond the grid.
+    lo: [f64; 3],
+    size: [usize; 3],
+    /// One value a voxel of the box; only those that an interpolation can ask for are set.
+    values: Vec<f32>,
+    /// Cells (named by their first corner) with a corner inside, and those with all of them inside.
+    some: BitRows,
+    every: BitRows,
+    /// The same of blocks of cells: what lies between the surfaces is passed over.
+    blocks: Vec<Cells>,
+}
+
+/// For a voxel of the grid (i, j, k): how probable a structure is there and at those after it along i, in log odds.
+pub type LogOdds<'a> = dyn Fn([usize; 3], &mut [f32]) + Sync + 'a;
+
+/// The corners of a cell, or of a block of cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cells {
+    Outside,
+    Inside,
+    Mixed,
+}
+
+impl Cells {
+    /// What stands for the field where there is no surface.
+    const fn value(self) -> f32 {
+        if matches!(self, Cells::Inside) { f32::INFINITY } else { f32::NEG_INFINITY }
+    }
+}
+
+/// What an interpolation between the outermost voxels inside asks for beyond them.
+const PAD: usize = 2;
+/// Cells along the edge of a block.
+const BLOCK: usize = 8;
+/// Further from one half than this (in log odds) a probability says nothing of where the surface is.
+const MOST: f32 = 4.0;
+/// The least value at a voxel centre: far above rounding, far below what moves the surface.
+const LEAST: f32 = 0.01;
+/// About so many places are looked at to find the level that keeps a structure's volume.
+const LEVEL_SAMPLES: usize = 8_000;
+
+impl Field {
+    /// The field of a structure; `None` for an empty one. Where `log_odds` agrees with
+    /// the mask the surface lies where the structure is as likely as not. Elsewhere, and without it, the surface is that of the smoothed mask (binomial, standard deviation one voxel) at the level at
+    /// which it encloses the mask's volume: at one half, a lens would lose a tenth of its own.
+    pub fn new(mask: &Mask, log_odds: Option<&LogOdds>) -> Option<Self> {
+        let extent = mask.extent()?;
+        let voxels = BitRows::padded(mask, extent, PAD);
+        let (some, every) = (voxels.joined(0, 1, |a, b| a | b), voxels.joined(0, 1, |a, b| a & b));
+        let mixed = some.without(&every);
+        let asked = mixed.joined(PAD, 1, |a, b| a | b);
+        let mut field = Self {
+            grid: Arc::clone(mask.grid()),
+            lo: extent.lo.map(|v| v as f64 - PAD as f64),
+            size: voxels.size(),
+            values: smoothed(&voxels, &asked),
+            blocks: blocks(&some, &every),
+            some,
+            every,
+        };
+        let level = field.level(&mixed, voxels.count());
+        field.settle(mask, extent, [&voxels, &asked], level, log_odds);
+        Some(field)
+    }
+
+    /// The level of the smoothed mask at which it encloses `voxels` voxels: that many of the cells' volumes lie inside.
+    fn level(&self, mixed: &BitRows, voxels: usize) -> f32 {
+        let cells = mixed.count();
+        let every_nth = cells.div_ceil(LEVEL_SAMPLES);
+        let each = (LEVEL_SAMPLES / cells.max(1)).clamp(1, 27);
+        let chosen = mixed.voxels().step_by(every_nth.max(1)).enumerate();
+        let mut samples: Vec<f32> = chosen
+            .flat_map(|(n, cell)| (0..each).map(move |m| (n * each + m, cell)))
+            .map(|(n, cell)| {
+                // Places that fill the cells evenly (the additive recurrence of Roberts' plastic number).
+                let at = [0.819_172_513, 0.671_043_607, 0.549_700_478].map(|step: f64| (n as f64 * step).fract());
+                self.cubic(cell, at)
+            })
+            .collect();
+        let share = (voxels - self.every.count()) as f64 / cells.max(1) as f64;
+        let rank = ((1.0 - share).clamp(0.0, 1.0) * samples.len() as f64) as usize;
+        let last = samples.len().saturating_sub(1);
+        if samples.is_empty() { 0.5 } else { *samples.select_nth_unstable_by(rank.min(last), f32::total_cmp).1 }
+    }
+
+    /// Puts the values of the field in the place of the smoothed mask's, wherever an interpolation can ask for them.
+    fn settle(
+        &mut self,
+        mask: &Mask,
+        extent: Extent,
+        [voxels, asked]: [&BitRows; 2],
+        level: f32,
+        log_odds: Option<&LogOdds>,
+    ) {
+        let [w, h, _] = self.size;
+        let shape = mask.grid().shape();
+        // A voxel below the grid wraps around and is beyond it, too.
+        let on_grid = |at: usize, a: usize| (at + extent.lo[a]).wrapping_sub(PAD);
+        self.values.par_chunks_exact_mut(w).enumerate().for_each_init(
+            || vec![0.0f32; w],
+            |odds, (row, values)| {
+                let (at_j, at_k) = (row % h, row / h);
+                let (j, k) = (on_grid(at_j, 1), on_grid(at_k, 2));
+                let said = log_odds.filter(|_| j < shape.rows && k < shape.slices);
+                for (first, last) in asked.runs(row) {
+                    // Of the run, what lies on the grid.
+                    let from = first.max(PAD.saturating_sub(extent.lo[0]));
+                    let to = (last + 1).min(shape.cols + PAD - extent.lo[0]);
+                    let known = if from < to { from..to } else { 0..0 };
+                    if let Some(said) = said.filter(|_| from < to) {
+                        said([on_grid(from, 0), j, k], &mut odds[known.clone()]);
+                    }
+                    for i in first..=last {
+                        let inside = voxels.at([i, at_j, at_k]);
+                        let odds = said.filter(|_| known.contains(&i)).map(|_| odds[i]);
+                        // From one end to the other the smoothed mask counts as much as probabilities do.
+                        let agreed = odds.filter(|odds| (*odds > 0.0) == inside).map(|odds| odds.clamp(-MOST, MOST));
+                        let value = agreed.unwrap_or((values[i] - level) * 2.0 * MOST);
+                        values[i] = if inside { value.max(LEAST) } else { value.min(-LEAST) };
+                    }
+                }
+            },
+        );
+    }
+
+    /// The field as the pixels of another grid see it; `None` where it reaches none of them.
+    pub fn on<'a>(&'a self, target: &Grid) -> Option<OnGrid<'a>> {
+        let walk = Walk::new(&self.grid, target).counted_from(self.lo);
+        let size = self.size;
+        let corners: [[f64; 3]; 8] = std::array::from_fn(|n| {
+            let at: [f64; 3] =
+                std::array::from_fn(|a| self.lo[a] + if n >> a & 1 == 0 { 1.0 } else { size[a] as f64 - 2.0 });
+            let at = target.to_index(self.grid.to_lps(Index::new(at[0], at[1], at[2])));
+            [at.i, at.j, at.k]
+        });
+        let t = target.shape();
+        let ranges = [t.cols, t.rows, t.slices].into_iter().enumerate().map(|(a, n)| {
+            let low = corners.iter().map(|c| c[a]).fold(f64::INFINITY, f64::min).floor().clamp(0.0, n as f64);
+            let high =
+                corners.iter().map(|c| c[a]).fold(f64::NEG_INFINITY, f64::max).ceil().clamp(-1.0, n as f64 - 1.0);
+            low as usize..(high + 1.0) as usize
+        });
+        let ranges: Vec<Range<usize>> = ranges.filter(|range| !range.is_empty()).collect();
+        Some(OnGrid { field: self, walk, ranges: ranges.try_into().ok()? })
+    }
+
+    /// A cell of the box, and the place in it, of a place in voxels of the box; `None` beyond it.
+    #[inline]
+    fn cell(&self, [x, y, z]: [f64; 3]) -> Option<([usize; 3], [f64; 3])> {
+        // The outermost cells are outside as a whole, and their corners have no neighbours to interpolate with.
+        let within = |v: f64, size: usize| v >= 1.0 && v < size as f64 - 2.0;
+        if within(x, self.size[0]) && within(y, self.size[1]) && within(z, self.size[2]) {
+            let cell = [x as usize, y as usize, z as usize];
+            return Some((cell, [x - cell[0] as f64, y - cell[1] as f64, z - cell[2] as f64]));
+        }
+        None
+    }
+
+    #[inline]
+    fn cells(&self, cell: [usize; 3]) -> Cells {
+        match (self.some.at(cell), self.every.at(cell)) {
+            (false, _) => Cells::Outside,
+            (true, true) => Cells::Inside,
+            (true, false) => Cells::Mixed,
+        }
+    }
+
+    /// The value at a place in voxels of the box; infinite where there is no surface near.
+    fn value(&self, at: [f64; 3]) -> f32 {
+        let Some((cell, within)) = self.cell(at) else { return Cells::Outside.value() };
+        match self.cells(cell) {
+            Cells::Mixed => self.cubic(cell, within),
+            whole => whole.value(),
+        }
+    }
+
+    /// The cubic interpolation within a cell, of the voxels around it.
+    #[inline]
+    fn cubic(&self, cell: [usize; 3], within: [f64; 3]) -> f32 {
+        let [w, h, _] = self.size;
+        let [x, y, z] = [weights(within[0] as f32), weights(within[1] as f32), weights(within[2] as f32)];
+        let first = ((cell[2] - 1) * h + cell[1] - 1) * w + cell[0] - 1;
+        let mut sum = 0.0;
+        for (k, z) in z.into_iter().enumerate() {
+            let mut lines = [0.0f32; 4];
+            for (j, y) in y.into_iter().enumerate() {
+                let start = first + (k * h + j) * w;
+                for (line, value) in lines.iter_mut().zip(&self.values[start..start + 4]) {
+                    *line += y * value;
+                }
+            }
+            sum += z * (x[0] * lines[0] + x[1] * lines[1] + x[2] * lines[2] + x[3] * lines[3]);
+        }
+        sum
+    }
+}
+
+/// The weights of four values in a row, for a place between the second and the third.
+#[inline]
+fn weights(t: f32) -> [f32; 4] {
+    let u = 1.0 - t;
+    [-0.5 * t * u * u, 1.0 + t * t * (1.5 * t - 2.5), 1.0 + u * u * (1.5 * u - 2.5), -0.5 * u * t * t]
+}
+
+/// A field as the pixels of a grid see it.
+pub struct OnGrid<'a> {
+    field: &'a Field,
+    walk: Walk,
+    ranges: [Range<usize>; 3],
+}
+
+impl OnGrid<'_> {
+    /// Columns, rows and slices of the grid that the structure can reach.
+    pub fn extent(&self) -> Extent {
+        Extent { lo: self.ranges.clone().map(|r| r.start), hi: self.ranges.clone().map(|r| r.end - 1) }
+    }
+
+    /// The value at a place of the grid; infinite where no surface is near.
+    pub fn at(&self, place: [f64; 3]) -> f32 {
+        self.field.value(self.walk.place(place))
+    }
+
+    /// The values at the pixels of one row, from the first column of the extent on. Says which of them are inside: from
+    /// the first to the last.
+    pub fn row(&self, j: usize, k: usize, values: &mut [f32]) -> Option<(usize, usize)> {
+        values.fill(Cells::Outside.value());
+        let field = self.field;
+        let ray = Ray {
+            start: self.walk.place([self.ranges[0].start as f64, j as f64, k as f64]),
+            step: self.walk.step[0],
+            pace: self.walk.step[0].map(|step| 1.0 / step.abs()),
+            steps: values.len(),
+        };
+        let mut found: Option<(usize, usize)> = None;
+        let mut n = ray.enters(field)?;
+        while n < values.len() {
+            let at = ray.at(n);
+            let Some((cell, within)) = field.cell(at) else { break };
+            let cells = field.cells(cell);
+            let (value, end) = match cells {
+                Cells::Mixed => (field.cubic(cell, within), n + 1),
+                whole => (whole.value(), n + ray.leaves_whole(field, at, cell, whole)),
+            };
+            let end = end.min(values.len());
+            if value > 0.0 {
+                found = Some((found.map_or(n, |(first, _)| first), end - 1));
+            }
+            if cells != Cells::Outside {
+                values[n..end].fill(value);
+            }
+            n = end;
+        }
+        found
+    }
+}
+
+/// A row of pixels through the box of a field.
+struct Ray {
+    start: [f64; 3],
+    /// From pixel to pixel, and its inverse without sign.
+    step: [f64; 3],
+    pace: [f64; 3],
+    steps: usize,
+}
+
+impl Ray {
+    #[inline]
+    fn at(&self, n: usize) -> [f64; 3] {
+        let ([x, y, z], [dx, dy, dz], n) = (self.start, self.step, n as f64);
+        [x + dx * n, y + dy * n, z + dz * n]
+    }
+
+    /// The first pixel in the box.
+    fn enters(&self, field: &Field) -> Option<usize> {
+        let ways = (0..3).map(|a| {
+            let (at, lo, hi) = (self.start[a], 1.0, field.size[a] as f64 - 2.0);
+            match self.step[a] {
+                _ if (lo..hi).contains(&at) => 0.0,
+                step if step > 0.0 && at < lo => (lo - at) / step,
+                step if step < 0.0 && at >= hi => (hi - at) / step,
+                _ => f64::INFINITY,
+            }
+        });
+        let first = ways.fold(0.0, f64::max);
+        if first > self.steps as f64 {
+            return None;
+        }
+        // Rounding may see the border a pixel too early or too late: begin where the box says so itself.
+        let near = first as usize;
+        (near.saturating_sub(1)..near + 3).find(|n| field.cell(self.at(*n)).is_some())
+    }
+
+    /// Pixels until the row leaves what is as whole as a cell: the run of cells along i, or their block if all of it is.
+    fn leaves_whole(&self, field: &Field, at: [f64; 3], cell: [usize; 3], whole: Cells) -> usize {
+        let bits = if whole == Cells::Inside { &field.every } else { &field.some };
+        let (first, last) = bits.run_around(cell);
+        let run = self.leaves(at, [first, cell[1], cell[2]], [last + 1, cell[1] + 1, cell[2] + 1]);
+        let [bi, bj, bk] = [cell[0] / BLOCK, cell[1] / BLOCK, cell[2] / BLOCK];
+        let [across, down] = [field.size[0].div_ceil(BLOCK), field.size[1].div_ceil(BLOCK)];
+        if field.blocks[(bk * down + bj) * across + bi] == Cells::Mixed {
+            return run;
+        }
+        let lo = [bi * BLOCK, bj * BLOCK, bk * BLOCK];
+        run.max(self.leaves(at, lo, [lo[0] + BLOCK, lo[1] + BLOCK, lo[2] + BLOCK]))
+    }
+
+    /// Pixels until the row leaves a box of cells that it is in; at least one, where rounding sees it at the border.
+    #[inline]
+    fn leaves(&self, at: [f64; 3], lo: [usize; 3], hi: [usize; 3]) -> usize {
+        let mut way = self.steps as f64;
+        for a in 0..3 {
+            let left = if self.step[a] >= 0.0 { hi[a] as f64 - at[a] } else { at[a] - lo[a] as f64 };
+            way = way.min(left * self.pace[a]);
+        }
+        let whole = way as usize;
+        (whole + usize::from((whole as f64) < way)).max(1)
+    }
+}
+
+/// What all the cells of each block have in common.
+fn blocks(some: &BitRows, every: &BitRows) -> Vec<Cells> {
+    let [w, h, d] = some.size();
+    let [bw, bh, bd] = [w, h, d].map(|n| n.div_ceil(BLOCK));
+    (0..bd * bh)
+        .into_par_iter()
+        .flat_map_iter(|n| {
+            let (j0, k0) = (n % bh * BLOCK, n / bh * BLOCK);
+            let rows = (k0..(k0 + BLOCK).min(d)).flat_map(move |k| (j0..(j0 + BLOCK).min(h)).map(move |j| k * h + j));
+            (0..bw).map(move |block| {
+                // A block is a byte of each row's words.
+                let byte = |bits: &BitRows, row: usize| (bits.row(row)[block / 8] >> (block % 8 * 8)) as u8;
+                let any = rows.clone().fold(0, |all, row| all | byte(some, row));
+                let all = rows.clone().fold(u8::MAX, |all, row| all & byte(every, row));
+                match (any, all) {
+                    (0, _) => Cells::Outside,
+                    (_, u8::MAX) => Cells::Inside,
+                    _ => Cells::Mixed,
+                }
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
