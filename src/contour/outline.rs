@@ -128,9 +128,9 @@ fn outline_plane(
 ) -> Result<Plane, ContourError> {
     let shape = plane.grid().shape();
     let mut rings = trace(plane.data(), shape.cols, shape.rows);
-    let (mut voxels_filled, mut voxels_dropped) = (0, 0);
+    let (pixels, mut voxels_filled, mut voxels_dropped) = (plane.count(), 0, 0);
     // One ring is one island without holes.
-    if rings.len() != 1 || plane.count() < cfg.min_island_voxels {
+    if rings.len() != 1 || pixels < cfg.min_island_voxels {
         voxels_filled = if cfg.holes == Holes::Fill { fill_holes(&mut plane) } else { 0 };
         let islands = components(&plane, Connectivity::Corners);
         voxels_dropped = islands.retain(&mut plane, |c| c.voxels >= cfg.min_island_voxels);
@@ -143,7 +143,7 @@ fn outline_plane(
         PlaneContour { slice: lo[2], points }
     };
     let polygons = polygons(&plane, rings, lo[2], isoline, cfg)?.into_iter().map(placed).collect();
-    Ok(Plane { pixels: plane.count(), polygons, voxels_dropped, voxels_filled })
+    Ok(Plane { pixels: pixels + voxels_filled - voxels_dropped, polygons, voxels_dropped, voxels_filled })
 }
 
 /// Fills what no way through background, corners included, joins to the border of the plane; returns the voxels.

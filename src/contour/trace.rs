@@ -62,6 +62,9 @@ fn exit(corners: u8, entry: Side) -> Side {
     }
 }
 
+/// Pixels of a row that are looked at together.
+const BLOCK: usize = 32;
+
 /// All rings of one plane of `cols` x `rows` pixels (row after row); beyond its border is background.
 pub fn trace(pixels: &[bool], cols: usize, rows: usize) -> Vec<HalfRing> {
     let at = |i: i64, j: i64| {
@@ -88,9 +91,6 @@ pub fn trace(pixels: &[bool], cols: usize, rows: usize) -> Vec<HalfRing> {
     }
     rings
 }
-
-/// Pixels of a row that are looked at together.
-const BLOCK: usize = 32;
 
 /// Follows one ring from the border between the background pixel (i - 1, j) and the foreground pixel (i, j).
 fn walk(at: impl Fn(i64, i64) -> bool, cols: usize, i: i64, j: i64, seen: &mut [bool]) -> HalfRing {

@@ -15,15 +15,7 @@ pub(crate) struct BitRows {
 impl BitRows {
     /// What of a mask lies in a box of its grid.
     pub fn of(mask: &Mask, extent: Extent) -> Self {
-        let size = extent.size();
-        let words = size[0].div_ceil(64);
-        let mut data = vec![0; words * size[1] * size[2]];
-        data.par_chunks_exact_mut(words).enumerate().for_each(|(row, out)| {
-            let start = mask.offset(extent.lo[0], extent.lo[1] + row % size[1], extent.lo[2] + row / size[1]);
-            let voxels = &mask.data()[start..start + size[0]];
-            out.iter_mut().zip(voxels.chunks(64)).for_each(|(word, voxels)| *word = pack(voxels));
-        });
-        Self { size, words, data }
+        Self::padded(mask, extent, 0)
     }
 
     /// What of a mask lies in a box of its grid that is grown by `pad` voxels on every side, beyond the grid as well,
@@ -64,10 +56,10 @@ impl BitRows {
             let from = data.clone();
             data.par_chunks_exact_mut(words).enumerate().for_each(|(row, out)| {
                 let place = row / stride % extent;
-                let nothing = vec![0; words];
                 let mut add = |other: Option<usize>| {
-                    let other = other.map_or(&nothing[..], |row| &from[row * words..(row + 1) * words]);
-                    out.iter_mut().zip(other).for_each(|(word, other)| *word = join(*word, *other));
+                    let other = other.map(|row| &from[row * words..(row + 1) * words]);
+                    let words = out.iter_mut().enumerate();
+                    words.for_each(|(n, word)| *word = join(*word, other.map_or(0, |other| other[n])));
                 };
                 (1..=behind).for_each(|step| add((place >= step).then(|| row - step * stride)));
                 (1..=ahead).for_each(|step| add((place + step < extent).then_some(row + step * stride)));

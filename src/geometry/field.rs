@@ -60,9 +60,10 @@ const LEAST: f32 = 0.01;
 const LEVEL_SAMPLES: usize = 8_000;
 
 impl Field {
-    /// The field of a structure; `None` for an empty one. Where `log_odds` agrees with
-    /// the mask the surface lies where the structure is as likely as not. Elsewhere, and without it, the surface is that of the smoothed mask (binomial, standard deviation one voxel) at the level at
-    /// which it encloses the mask's volume: at one half, a lens would lose a tenth of its own.
+    /// The field of a structure; `None` for an empty one. Where `log_odds` agrees with the mask the surface lies where the
+    /// structure is as likely as not. Elsewhere, and without it, the surface is that of the smoothed mask (binomial,
+    /// standard deviation one voxel) at the level at which it encloses the mask's volume: at one half, a lens would lose
+    /// a tenth of its own.
     pub fn new(mask: &Mask, log_odds: Option<&LogOdds>) -> Option<Self> {
         let extent = mask.extent()?;
         let voxels = BitRows::padded(mask, extent, PAD);
@@ -126,13 +127,13 @@ impl Field {
                     // Of the run, what lies on the grid.
                     let from = first.max(PAD.saturating_sub(extent.lo[0]));
                     let to = (last + 1).min(shape.cols + PAD - extent.lo[0]);
-                    let known = if from < to { from..to } else { 0..0 };
-                    if let Some(said) = said.filter(|_| from < to) {
-                        said([on_grid(from, 0), j, k], &mut odds[known.clone()]);
+                    let told = said.filter(|_| from < to);
+                    if let Some(told) = told {
+                        told([on_grid(from, 0), j, k], &mut odds[from..to]);
                     }
                     for i in first..=last {
                         let inside = voxels.at([i, at_j, at_k]);
-                        let odds = said.filter(|_| known.contains(&i)).map(|_| odds[i]);
+                        let odds = told.filter(|_| (from..to).contains(&i)).map(|_| odds[i]);
                         // From one end to the other the smoothed mask counts as much as probabilities do.
                         let agreed = odds.filter(|odds| (*odds > 0.0) == inside).map(|odds| odds.clamp(-MOST, MOST));
                         let value = agreed.unwrap_or((values[i] - level) * 2.0 * MOST);

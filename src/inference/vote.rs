@@ -77,8 +77,7 @@ impl Vote {
     /// exactly where the majority found the class.
     #[inline]
     pub fn median(&self, class: Class, offset: usize) -> f32 {
-        let [a, b, c] = self.steps(class, offset);
-        value(u16::from(a.min(b).max(a.max(b).min(c))))
+        value(u16::from(middle(self.steps(class, offset))))
     }
 
     /// The log odds of that median for voxels in a row, from (i, j, k) along i: positive exactly where the majority found
@@ -88,11 +87,9 @@ impl Vote {
         let row = (k / SIDE * self.bricks[1] + j / SIDE) * self.bricks[0];
         let start = (k % SIDE * SIDE + j % SIDE) * SIDE;
         for (i, odds) in (i..).zip(out) {
-            let step = bricks[row + i / SIDE].as_ref().map_or(0, |b| {
-                let [a, b, c] = [0, 1, 2].map(|network| b[network][start + i % SIDE]);
-                a.min(b).max(a.max(b).min(c))
-            });
-            *odds = table[usize::from(step)];
+            let brick = bricks[row + i / SIDE].as_ref();
+            let steps = brick.map_or([0; 3], |b| [0, 1, 2].map(|network| b[network][start + i % SIDE]));
+            *odds = table[usize::from(middle(steps))];
         }
     }
 
@@ -155,6 +152,12 @@ fn step(log_odds: f32) -> u8 {
     let step = (256.0 / (1.0 + (-log_odds).exp())) as u8; // towards zero; a cast of 256 saturates
     // Log odds so small that the quotient rounds to the other side of one half.
     if log_odds > 0.0 { step.max(FOUND) } else { step.min(FOUND - 1) }
+}
+
+/// The median of three steps.
+#[inline]
+fn middle([a, b, c]: [u8; 3]) -> u8 {
+    a.min(b).max(a.max(b).min(c))
 }
 
 /// The middle of a step.

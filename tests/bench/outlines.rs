@@ -66,10 +66,7 @@ fn vote(head: &Head, masks: &BTreeMap<Structure, Mask>, grid: &Arc<Grid>) -> Vot
         });
         for (offset, odds) in odds.collect::<Vec<_>>() {
             for plane in [Plane::Axial, Plane::Coronal, Plane::Sagittal] {
-                // Both sides of a pair are one class; what is nearer to its own side says more.
-                if odds > -4.1 {
-                    vote.add(structure.class(), plane, offset, odds as f32);
-                }
+                vote.add(structure.class(), plane, offset, odds as f32);
             }
         }
     }

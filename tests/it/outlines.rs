@@ -81,11 +81,11 @@ fn frame() -> FrameOfReferenceUid {
     FrameOfReferenceUid::derive(&["outlines"])
 }
 
-/// A working grid about the origin.
+/// A working grid about the origin, which lies off its middle.
 fn working(reach: f64) -> Arc<Grid> {
     let [cols, rows, slices] = VOXEL.map(|v| (2.0 * reach / v) as usize + 1);
-    let start = Lps::new(-reach, -reach, -reach);
-    Arc::new(Grid::axis_aligned(frame(), Shape::new(cols, rows, slices), start, VOXEL).unwrap())
+    let start = Lps::new(-reach - 0.3, -reach - 4.5, -reach - 2.0);
+    Arc::new(Grid::axis_aligned(frame(), Shape::new(cols + 1, rows + 7, slices + 3), start, VOXEL).unwrap())
 }
 
 /// Planes of any orientation about the origin.
@@ -129,7 +129,7 @@ impl Errors {
     }
 }
 
-/// Errors of outlines from a vote and from its mask, of the mask's pixels on the planes, and of the voxel count.
+/// Errors of outlines from a vote and from its mask, and of the mask's voxels counted.
 struct Study {
     vote: Errors,
     mask: Errors,
