@@ -1,5 +1,6 @@
 //! A structure as a smooth field: what outlines are drawn from, finer than its voxels.
 
+mod rows;
 mod smooth;
 
 use std::ops::Range;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+pub use self::rows::OnGrid;
 use self::smooth::smoothed;
 use super::bits::BitRows;
 use super::resample::Walk;
@@ -74,13 +76,17 @@ impl Field {
             grid: Arc::clone(mask.grid()),
             lo: extent.lo.map(|v| v as f64 - PAD as f64),
             size: voxels.size(),
-            values: smoothed(&voxels, &asked),
+            values: vec![0.0; voxels.size().iter().product()],
             blocks: blocks(&some, &every),
             some,
             every,
         };
-        let level = field.level(&mixed, voxels.count());
-        field.settle(mask, extent, [&voxels, &asked], level, log_odds);
+        let bits = [&voxels, &asked];
+        if !field.settle(mask, extent, bits, None, log_odds) {
+            field.values = smoothed(&voxels, &asked);
+            let level = field.level(&mixed, voxels.count());
+            field.settle(mask, extent, bits, Some(level), log_odds);
+        }
         Some(field)
     }
 
@@ -104,20 +110,21 @@ impl Field {
         if samples.is_empty() { 0.5 } else { *samples.select_nth_unstable_by(rank.min(last), f32::total_cmp).1 }
     }
 
-    /// Puts the values of the field in the place of the smoothed mask's, wherever an interpolation can ask for them.
+    /// Puts the values of the field in the place of the smoothed mask's, wherever an interpolation can ask for them. Without
+    /// a `level`, where the mask was not smoothed, it ends with `false` at a voxel of which the log odds do not say enough.
     fn settle(
         &mut self,
         mask: &Mask,
         extent: Extent,
         [voxels, asked]: [&BitRows; 2],
-        level: f32,
+        level: Option<f32>,
         log_odds: Option<&LogOdds>,
-    ) {
+    ) -> bool {
         let [w, h, _] = self.size;
         let shape = mask.grid().shape();
         // A voxel below the grid wraps around and is beyond it, too.
         let on_grid = |at: usize, a: usize| (at + extent.lo[a]).wrapping_sub(PAD);
-        self.values.par_chunks_exact_mut(w).enumerate().for_each_init(
+        let settled = self.values.par_chunks_exact_mut(w).enumerate().try_for_each_init(
             || vec![0.0f32; w],
             |odds, (row, values)| {
                 let (at_j, at_k) = (row % h, row / h);
@@ -136,12 +143,14 @@ impl Field {
                         let odds = told.filter(|_| (from..to).contains(&i)).map(|_| odds[i]);
                         // From one end to the other the smoothed mask counts as much as probabilities do.
                         let agreed = odds.filter(|odds| (*odds > 0.0) == inside).map(|odds| odds.clamp(-MOST, MOST));
-                        let value = agreed.unwrap_or((values[i] - level) * 2.0 * MOST);
+                        let value = agreed.or_else(|| Some((values[i] - level?) * 2.0 * MOST))?;
                         values[i] = if inside { value.max(LEAST) } else { value.min(-LEAST) };
                     }
                 }
+                Some(())
             },
         );
+        settled.is_some()
     }
 
     /// The field as the pixels of another grid see it; `None` where it reaches none of them.
@@ -221,121 +230,6 @@ impl Field {
 fn weights(t: f32) -> [f32; 4] {
     let u = 1.0 - t;
     [-0.5 * t * u * u, 1.0 + t * t * (1.5 * t - 2.5), 1.0 + u * u * (1.5 * u - 2.5), -0.5 * u * t * t]
-}
-
-/// A field as the pixels of a grid see it.
-pub struct OnGrid<'a> {
-    field: &'a Field,
-    walk: Walk,
-    ranges: [Range<usize>; 3],
-}
-
-impl OnGrid<'_> {
-    /// Columns, rows and slices of the grid that the structure can reach.
-    pub fn extent(&self) -> Extent {
-        Extent { lo: self.ranges.clone().map(|r| r.start), hi: self.ranges.clone().map(|r| r.end - 1) }
-    }
-
-    /// The value at a place of the grid; infinite where no surface is near.
-    pub fn at(&self, place: [f64; 3]) -> f32 {
-        self.field.value(self.walk.place(place))
-    }
-
-    /// The values at the pixels of one row, from the first column of the extent on. Says which of them are inside: from
-    /// the first to the last.
-    pub fn row(&self, j: usize, k: usize, values: &mut [f32]) -> Option<(usize, usize)> {
-        values.fill(Cells::Outside.value());
-        let field = self.field;
-        let ray = Ray {
-            start: self.walk.place([self.ranges[0].start as f64, j as f64, k as f64]),
-            step: self.walk.step[0],
-            pace: self.walk.step[0].map(|step| 1.0 / step.abs()),
-            steps: values.len(),
-        };
-        let mut found: Option<(usize, usize)> = None;
-        let mut n = ray.enters(field)?;
-        while n < values.len() {
-            let at = ray.at(n);
-            let Some((cell, within)) = field.cell(at) else { break };
-            let cells = field.cells(cell);
-            let (value, end) = match cells {
-                Cells::Mixed => (field.cubic(cell, within), n + 1),
-                whole => (whole.value(), n + ray.leaves_whole(field, at, cell, whole)),
-            };
-            let end = end.min(values.len());
-            if value > 0.0 {
-                found = Some((found.map_or(n, |(first, _)| first), end - 1));
-            }
-            if cells != Cells::Outside {
-                values[n..end].fill(value);
-            }
-            n = end;
-        }
-        found
-    }
-}
-
-/// A row of pixels through the box of a field.
-struct Ray {
-    start: [f64; 3],
-    /// From pixel to pixel, and its inverse without sign.
-    step: [f64; 3],
-    pace: [f64; 3],
-    steps: usize,
-}
-
-impl Ray {
-    #[inline]
-    fn at(&self, n: usize) -> [f64; 3] {
-        let ([x, y, z], [dx, dy, dz], n) = (self.start, self.step, n as f64);
-        [x + dx * n, y + dy * n, z + dz * n]
-    }
-
-    /// The first pixel in the box.
-    fn enters(&self, field: &Field) -> Option<usize> {
-        let ways = (0..3).map(|a| {
-            let (at, lo, hi) = (self.start[a], 1.0, field.size[a] as f64 - 2.0);
-            match self.step[a] {
-                _ if (lo..hi).contains(&at) => 0.0,
-                step if step > 0.0 && at < lo => (lo - at) / step,
-                step if step < 0.0 && at >= hi => (hi - at) / step,
-                _ => f64::INFINITY,
-            }
-        });
-        let first = ways.fold(0.0, f64::max);
-        if first > self.steps as f64 {
-            return None;
-        }
-        // Rounding may see the border a pixel too early or too late: begin where the box says so itself.
-        let near = first as usize;
-        (near.saturating_sub(1)..near + 3).find(|n| field.cell(self.at(*n)).is_some())
-    }
-
-    /// Pixels until the row leaves what is as whole as a cell: the run of cells along i, or their block if all of it is.
-    fn leaves_whole(&self, field: &Field, at: [f64; 3], cell: [usize; 3], whole: Cells) -> usize {
-        let bits = if whole == Cells::Inside { &field.every } else { &field.some };
-        let (first, last) = bits.run_around(cell);
-        let run = self.leaves(at, [first, cell[1], cell[2]], [last + 1, cell[1] + 1, cell[2] + 1]);
-        let [bi, bj, bk] = [cell[0] / BLOCK, cell[1] / BLOCK, cell[2] / BLOCK];
-        let [across, down] = [field.size[0].div_ceil(BLOCK), field.size[1].div_ceil(BLOCK)];
-        if field.blocks[(bk * down + bj) * across + bi] == Cells::Mixed {
-            return run;
-        }
-        let lo = [bi * BLOCK, bj * BLOCK, bk * BLOCK];
-        run.max(self.leaves(at, lo, [lo[0] + BLOCK, lo[1] + BLOCK, lo[2] + BLOCK]))
-    }
-
-    /// Pixels until the row leaves a box of cells that it is in; at least one, where rounding sees it at the border.
-    #[inline]
-    fn leaves(&self, at: [f64; 3], lo: [usize; 3], hi: [usize; 3]) -> usize {
-        let mut way = self.steps as f64;
-        for a in 0..3 {
-            let left = if self.step[a] >= 0.0 { hi[a] as f64 - at[a] } else { at[a] - lo[a] as f64 };
-            way = way.min(left * self.pace[a]);
-        }
-        let whole = way as usize;
-        (whole + usize::from((whole as f64) < way)).max(1)
-    }
 }
 
 /// What all the cells of each block have in common.
