@@ -6,6 +6,7 @@ mod derived;
 mod margin;
 mod morphology;
 mod part;
+pub mod quality;
 pub mod rules;
 #[cfg(test)]
 mod testhead;

@@ -11,6 +11,7 @@ use super::Failure;
 use super::files::{fresh_folder, write_file, write_series};
 use super::say::{aside, say};
 use crate::anatomy::Structure;
+use crate::anatomy::quality::Light;
 use crate::config::Config;
 use crate::contour::picture::contact_sheet;
 use crate::dicom::data::{BUILT_IN, Profile, assemble, is_own_object, read_folder, read_header};
@@ -195,18 +196,19 @@ fn write_results(args: &SegmentArgs, result: &Segmentation) -> Result<(), Failur
 }
 
 fn print_table(report: &Report) -> Result<(), Failure> {
-    say!("{:<15} {:>10} {:>10}  status", "structure", "cm3", "agreement")?;
+    say!("{:<15} {:>10} {:>10}  {:<10} status", "structure", "cm3", "agreement", "light")?;
     for s in &report.structures {
         let status = if s.found { "found" } else { "NOT FOUND" };
-        let flags: Vec<String> = s.flags.iter().map(ToString::to_string).collect();
+        let remarks: Vec<String> = s.remarks().collect();
+        let light = s.light.map_or("not judged", Light::name);
         let agreement = s.agreement.map_or("-".into(), |a| format!("{:.0} %", a * 100.0));
-        let words = if flags.is_empty() { String::new() } else { format!(": {}", flags.join("; ")) };
-        say!("{:<15} {:>10.2} {:>10}  {status}{words}", s.structure.name(), s.volume_cc, agreement)?;
+        let words = if remarks.is_empty() { String::new() } else { format!(": {}", remarks.join("; ")) };
+        say!("{:<15} {:>10.2} {:>10}  {light:<10} {status}{words}", s.structure.name(), s.volume_cc, agreement)?;
     }
     for d in &report.derived {
         let status = if d.made { "made" } else { "NOT MADE" };
         let words: Vec<&str> = std::iter::once(&d.recipe).chain(&d.remarks).map(String::as_str).collect();
-        say!("{:<16} {:>9.2} {:>10}  {status}: {}", d.name, d.volume_cc, "-", words.join("; "))?;
+        say!("{:<16} {:>9.2} {:>10}  {:<10} {status}: {}", d.name, d.volume_cc, "-", "-", words.join("; "))?;
     }
     say!("{}", report.notice)
 }

@@ -24,7 +24,7 @@ pub struct Limit {
 impl Limit {
     /// Least and greatest value that lets an image pass with this slack.
     pub(super) fn allowed(&self, slack: f64) -> [f64; 2] {
-        std::array::from_fn(|end| self.usual[end] + slack * (self.pass[end] - self.usual[end]))
+        std::array::from_fn(|end| self.usual[end] * (1.0 - slack) + self.pass[end] * slack)
     }
 
     /// What is said of a value; `None` when it is allowed.
@@ -47,10 +47,10 @@ const fn limit(measure: Measure, usual: [f64; 2], pass: [f64; 2], low: &'static 
 }
 
 /// In the order of [`Measure::ALL`].
-pub const LIMITS: [Limit; 15] = [
+pub const LIMITS: [Limit; 17] = [
     limit(
         Measure::Top,
-        [0.14, 0.36],
+        [0.14, 0.37],
         [0.02, 0.45],
         "the body begins in a point at the top: this is no vault of a skull",
         "the body is cut at the top: the head is upside down, its top is missing, or this is another part of the body",
@@ -64,14 +64,14 @@ pub const LIMITS: [Limit; 15] = [
     ),
     limit(
         Measure::Width,
-        [154.0, 175.0],
+        [150.0, 182.0],
         [120.0, 205.0],
         "the body is narrower than a head: half of it is missing, or this is another part of the body",
         "the body is wider than a head",
     ),
     limit(
         Measure::Length,
-        [186.0, 216.0],
+        [183.0, 220.0],
         [145.0, 245.0],
         "the body is shorter from front to back than a head: half of it is missing, or this is another part of the body",
         "the body is longer from front to back than a head: ghosts, wrap-around, or another part of the body",
@@ -79,16 +79,23 @@ pub const LIMITS: [Limit; 15] = [
     limit(
         Measure::Elongation,
         [1.09, 1.37],
-        [1.00, 1.50],
+        [1.0, 1.5],
         "the head is not longer from front to back than wide: its axes may be exchanged",
         "the head is too long for its width: its axes may be exchanged, a side missing or folded over",
     ),
     limit(
         Measure::Symmetry,
-        [0.92, 1.0],
-        [0.90, 1.1],
+        [0.9, 1.0],
+        [0.88, 1.1],
         "left and right are not alike: the head lies on its side, or a part is missing or folded over",
         "",
+    ),
+    limit(
+        Measure::Flat,
+        [0.15, 0.33],
+        [-1.0, 0.4],
+        "",
+        "the head ends flat: it is cut by the field of view, or a part of it was wrapped around",
     ),
     limit(
         Measure::Beside,
@@ -97,52 +104,53 @@ pub const LIMITS: [Limit; 15] = [
         "",
         "something lies beside the head: wrap-around, or two bodies",
     ),
-    limit(Measure::Air, [0.01, 0.07], [-1.0, 0.10], "", "the air around the head is not dark: ghosts or heavy noise"),
+    limit(Measure::Air, [0.01, 0.08], [-1.0, 0.1], "", "the air around the head is not dark: ghosts or heavy noise"),
+    limit(Measure::Edge, [1.6, 2.4], [-1.0, 3.0], "", "the surface of the head is smeared: it moved"),
     limit(
         Measure::Skull,
-        [0.27, 0.41],
-        [0.05, 0.50],
+        [0.17, 0.36],
+        [0.05, 0.43],
         "the layer of bone is darker than air",
         "no dark bone lies around the brain: the skull is missing (brain-extracted), the head moved, or this is no MR",
     ),
     limit(
         Measure::Shell,
-        [0.7, 1.05],
-        [0.2, 1.30],
+        [0.38, 2.06],
+        [0.2, 2.6],
         "there is no brain below the skull",
-        "bone is brighter than brain: this looks like CT",
+        "bone is far brighter than brain: this looks like CT",
     ),
     limit(
         Measure::Dark,
-        [0.36, 0.52],
+        [0.2, 0.57],
         [0.12, 0.68],
         "the interior has holes: this is no brain",
         "no fluid in the brain is dark: this is no T1 (perhaps T2 or CT)",
     ),
     limit(
         Measure::Bright,
-        [1.12, 1.34],
-        [1.03, 1.80],
+        [1.1, 1.42],
+        [1.03, 1.8],
         "the interior is uniform: this is no brain",
         "fluid is brighter than brain: this looks like T2",
     ),
     limit(
         Measure::Cortex,
-        [0.78, 0.93],
-        [0.55, 1.00],
+        [0.73, 0.99],
+        [0.55, 1.02],
         "there is no cortex below the skull",
         "grey matter is brighter than white matter: this looks like FLAIR or T2",
     ),
     limit(
         Measure::Texture,
-        [0.07, 0.11],
+        [0.06, 0.13],
         [0.045, 0.19],
         "there are no folds below the skull: heavy motion, or this is no brain",
         "there is too much texture below the skull: heavy noise, or this is no T1",
     ),
     limit(
         Measure::Spaces,
-        [-52.0, 5.0],
+        [-71.0, 12.0],
         [-90.0, 20.0],
         "the dark spaces of the face lie too far in front",
         "the dark spaces of the face lie at the back: the head is back to front, or its axes are exchanged",

@@ -21,11 +21,16 @@ pub enum Measure {
     Elongation,
     /// Overlap (Dice) of the outline with its mirror image, left for right, plane by plane.
     Symmetry,
+    /// Cross-section of the vault 4 mm within its ends to the left, right, front and back, over the largest one along that
+    /// axis, the greatest of the four: a head ends round, what is cut by the field of view ends flat.
+    Flat,
     /// Tissue beside the body, as a share of the body.
     Beside,
     /// Brightness of the air around the body (90 % quantile).
     Air,
-    /// Brightness of the darkest that rays meet 3 to 20 mm below the surface of the vault: the skull.
+    /// Distance over which brightness rises at the surface of the vault, mm: what moved has no sharp edge.
+    Edge,
+    /// Brightness of the darkest that rays meet 3 to 20 mm below the surface of the vault, of four in five rays: the skull.
     Skull,
     /// Brightness of the brightest that they meet 6 to 20 mm below it: bone and brain.
     Shell,
@@ -43,15 +48,17 @@ pub enum Measure {
 
 impl Measure {
     /// Every measure.
-    pub const ALL: [Measure; 15] = [
+    pub const ALL: [Measure; 17] = [
         Measure::Top,
         Measure::Height,
         Measure::Width,
         Measure::Length,
         Measure::Elongation,
         Measure::Symmetry,
+        Measure::Flat,
         Measure::Beside,
         Measure::Air,
+        Measure::Edge,
         Measure::Skull,
         Measure::Shell,
         Measure::Dark,
@@ -68,8 +75,8 @@ const VAULT: (f64, f64) = (15.0, 80.0);
 const DEEP: f32 = 26.0;
 
 /// All measures of a look, in the order of [`Measure::ALL`]; one that cannot be taken is not a number.
-pub(super) fn measures(look: &Look) -> [f64; 15] {
-    let Some((bottom, top)) = look.span else { return [f64::NAN; 15] };
+pub(super) fn measures(look: &Look) -> [f64; 17] {
+    let Some((bottom, top)) = look.span else { return [f64::NAN; 17] };
     let v = look.image.data();
     let area = |below: f64| look.area[top.saturating_sub((below / SPACING) as usize).max(bottom)];
     let widest = (0..45).map(|n| area(20.0 + 2.0 * f64::from(n))).fold(0.0, f64::max);
@@ -77,7 +84,7 @@ pub(super) fn measures(look: &Look) -> [f64; 15] {
     let interior =
         |share| share_of(look.below_top(VAULT.0, 90.0).filter(|n| look.depth[*n] >= DEEP).map(|n| v[n]), share);
     let core = interior(0.5);
-    let shell = shell(look);
+    let shell = shell(look, core);
     let (cortex, texture) = cortex(look, shell.depth);
     [
         area(8.0) / widest,
@@ -86,8 +93,10 @@ pub(super) fn measures(look: &Look) -> [f64; 15] {
         length,
         length / width,
         symmetry(look),
+        flat(look),
         look.beside,
         air(look, bottom, top) / core,
+        shell.edge,
         shell.darkest / core,
         shell.brightest / core,
         interior(0.03) / core,
@@ -135,6 +144,28 @@ fn symmetry(look: &Look) -> f64 {
     shared as f64 / all as f64
 }
 
+/// How flat the vault ends.
+fn flat(look: &Look) -> f64 {
+    let shape = look.image.grid().shape();
+    let mut areas = [vec![0usize; shape.cols], vec![0usize; shape.rows]];
+    for n in look.below_top(VAULT.0, VAULT.1) {
+        let [i, j, _] = look.image.voxel(n);
+        areas[0][i] += 1;
+        areas[1][j] += 1;
+    }
+    let of = |areas: &Vec<usize>| {
+        let most = areas.iter().copied().max().unwrap_or(0) as f64;
+        let enough = |a: &usize| *a as f64 >= 0.01 * most;
+        let ends = areas.iter().position(enough).zip(areas.iter().rposition(enough));
+        let within = (4.0 / SPACING) as usize;
+        ends.map_or(f64::NAN, |(first, last)| {
+            let at = |n: usize| areas.get(n).map_or(0.0, |a| *a as f64);
+            at(first + within).max(at(last.saturating_sub(within))) / most
+        })
+    };
+    areas.iter().map(of).fold(0.0, f64::max)
+}
+
 fn air(look: &Look, bottom: usize, top: usize) -> f64 {
     let shape = look.image.grid().shape();
     let plane = shape.cols * shape.rows;
@@ -146,22 +177,25 @@ fn air(look: &Look, bottom: usize, top: usize) -> f64 {
 
 /// What rays from the middle of the vault meet just below its surface.
 struct Shell {
-    /// Median of the darkest values of the rays between 3 and 20 mm below the surface.
+    /// The darkest value of a ray between 3 and 20 mm below the surface: what four in five rays are darker than. Furrows
+    /// of a brain without skull are as dark, but not everywhere.
     darkest: f64,
     /// Median depth of those, mm.
     depth: f32,
     /// Median of the brightest values between 6 and 20 mm.
     brightest: f64,
+    /// Mean distance over which the surface rises, mm.
+    edge: f64,
 }
 
 /// Rays upwards and sideways, every few degrees: a layer is met by each of them wherever it lies, however thick the scalp.
-fn shell(look: &Look) -> Shell {
+fn shell(look: &Look, core: f64) -> Shell {
     let vault: Vec<usize> = look.below_top(30.0, 75.0).collect();
     let middle =
         |axis: usize| vault.iter().map(|n| look.image.voxel(*n)[axis] as f64).sum::<f64>() / vault.len() as f64;
     let top = look.span.map_or(0, |(_, top)| top) as f64;
     let centre = [middle(0), middle(1), top - 70.0 / SPACING];
-    let (mut darkest, mut depths, mut brightest) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut darkest, mut depths, mut brightest, mut edges) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (elevation, turn) in (1..=8).flat_map(|e| (0..60).map(move |t| (f64::from(10 * e), f64::from(6 * t)))) {
         let ((z, flat), (y, x)) = (elevation.to_radians().sin_cos(), turn.to_radians().sin_cos());
         let ray = Ray { look, centre, direction: [flat * x, flat * y, z] };
@@ -171,11 +205,13 @@ fn shell(look: &Look) -> Shell {
             darkest.push(value);
             depths.push(depth);
         }
+        edges.extend(ray.edge(surface, core));
         brightest.extend(below(6).map(|(value, _)| value).max_by(f32::total_cmp));
     }
     let median = |values: Vec<f32>| quantile(values.into_iter(), 0.5);
-    let (darkest, brightest) = (f64::from(median(darkest)), f64::from(median(brightest)));
-    Shell { darkest, depth: median(depths), brightest }
+    let edge = edges.iter().sum::<f64>() / edges.len() as f64;
+    let darkest = f64::from(quantile(darkest.into_iter(), 0.8));
+    Shell { darkest, depth: median(depths), brightest: f64::from(median(brightest)), edge }
 }
 
 /// A line from a place in the look, counted in voxels.
@@ -186,14 +222,32 @@ struct Ray<'a> {
 }
 
 impl Ray<'_> {
+    /// From the last faint value outside to the first that is bright, mm; `None` where nothing is.
+    fn edge(&self, surface: f64, core: f64) -> Option<f64> {
+        let inside = (0..12).filter_map(|mm| self.value(surface - f64::from(mm)));
+        let bright = f64::from(inside.fold(0.0, f32::max)).min(core);
+        let at =
+            |mm: i32, share: f64| self.value(surface + f64::from(mm)).is_some_and(|v| f64::from(v) >= share * bright);
+        let outer = (0..20).take_while(|mm| at(*mm, 0.12)).last().unwrap_or(0);
+        let inner = (-12..=outer).rev().find(|mm| at(*mm, 0.6))?;
+        Some(f64::from(outer - inner))
+    }
+
     /// The value of the body at a distance in mm; `None` outside it.
     fn at(&self, mm: f64) -> Option<f32> {
+        self.place(mm).filter(|[i, j, k]| self.look.body.at(*i, *j, *k)).map(|[i, j, k]| self.look.image.at(i, j, k))
+    }
+
+    fn value(&self, mm: f64) -> Option<f32> {
+        self.place(mm).map(|[i, j, k]| self.look.image.at(i, j, k))
+    }
+
+    fn place(&self, mm: f64) -> Option<[usize; 3]> {
         let shape = self.look.image.grid().shape();
         let extent = [shape.cols, shape.rows, shape.slices];
         let place = |a: usize| (self.centre[a] + self.direction[a] * mm / SPACING).round();
         let inside = (0..3).all(|a| place(a) >= 0.0 && place(a) < extent[a] as f64);
-        let [i, j, k] = [0, 1, 2].map(|a| place(a) as usize);
-        (inside && self.look.body.at(i, j, k)).then(|| self.look.image.at(i, j, k))
+        inside.then(|| [0, 1, 2].map(|a| place(a) as usize))
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{InferenceError, Plane};
 use crate::anatomy::Class;
+use crate::anatomy::quality::Limits;
 use crate::geometry::WorkingSpec;
 use crate::ids::sha256_hex;
 
@@ -70,6 +71,9 @@ pub struct Card {
     /// Measured figures on held-out heads, at most one entry a class.
     #[serde(default)]
     pub validation: Vec<Validation>,
+    /// What is usual for its structures. Without it no structure gets a green light.
+    #[serde(default)]
+    pub quality: Option<Limits>,
 }
 
 /// Dice of one class over held-out heads, after the vote and before the rules; both sides of an organ together.
@@ -176,6 +180,9 @@ impl Card {
         }
         if w.spacing.iter().any(|s| !(0.1..=10.0).contains(s)) {
             return Err(format!("working.spacing {:?}: each must lie between 0.1 and 10 mm", w.spacing));
+        }
+        if let Some(fault) = self.quality.as_ref().and_then(|limits| limits.fault(&self.classes)) {
+            return Err(fault);
         }
         let scaled = w.intensity_scale.is_finite() && w.intensity_scale > 0.0;
         if !(scaled && (0.0..=50.0).contains(&w.margin_top)) {

@@ -4,6 +4,7 @@
 //! for each plane. The provider that runs them is the one that was configured or none: there is no silent fallback.
 
 mod card;
+mod evidence;
 mod model;
 mod plane;
 mod runtime;
@@ -12,6 +13,7 @@ mod vote;
 use std::path::PathBuf;
 
 pub use card::{Card, NetworkEntry, Padding, Validation};
+pub use evidence::evidence;
 pub use model::Model;
 pub use plane::Plane;
 pub use runtime::{Execution, InferenceConfig, Runtime};

@@ -73,6 +73,12 @@ impl Vote {
         self.steps(class, offset).iter().map(|s| u8::from(*s >= FOUND)).sum()
     }
 
+    /// The three networks' own probabilities of a class at a position in storage order, in the order of [`Plane`].
+    #[inline]
+    pub fn probabilities(&self, class: Class, offset: usize) -> [f32; 3] {
+        self.steps(class, offset).map(|s| value(u16::from(s)))
+    }
+
     /// The median of the three networks' probabilities of a class at a position in storage order, 0 to 1: above one half
     /// exactly where the majority found the class.
     #[inline]
@@ -211,6 +217,8 @@ mod tests {
             vote.add(Class::Lens, plane, 4, log_odds(p));
         }
         assert!((vote.median(Class::Lens, 4) - 0.6).abs() < 1.0 / 256.0);
+        let each = vote.probabilities(Class::Lens, 4);
+        assert!(each.iter().zip([0.9, 0.2, 0.6]).all(|(p, given)| (p - given).abs() < 1.0 / 256.0), "{each:?}");
         assert!((vote.mean(Class::Lens, 4) - 1.7 / 3.0).abs() < 1.0 / 256.0);
         assert!(vote.median(Class::Lens, 3) < LEAST && vote.mean(Class::Eye, 4) < LEAST);
     }

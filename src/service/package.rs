@@ -8,9 +8,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::recipe::{Order, Recipe, Wanted};
-use super::segment::{SegmentError, StructureReport, describe, description, on_planes};
+use super::segment::{Known, SegmentError, StructureReport, describe, description, judge_all, on_planes};
 use crate::anatomy::rules::Finding;
-use crate::anatomy::{DerivedConfig, Structure, derive};
+use crate::anatomy::{Class, DerivedConfig, Structure, derive};
 use crate::contour::{ContourConfig, Holes, PlaneContour, rasterise};
 use crate::dicom::data::{
     DerivedSeriesMeta, EncodedInstance, Profile, RoiContours, RoiIdentity, Segment, Series, StructureSetMeta,
@@ -77,7 +77,9 @@ impl Drawn<'_> {
 pub(super) struct Drawing<'a> {
     pub series: &'a Series,
     pub found: &'a BTreeMap<Structure, Finding>,
+    /// Where there was one, outlines are drawn from its probabilities.
     pub vote: Option<&'a Vote>,
+    pub known: &'a Known,
     pub recipe: &'a Recipe,
     pub order: &'a Order,
 }
@@ -124,7 +126,12 @@ impl<'a> Drawing<'a> {
             let (contours, report) = on_planes(*structure, finding, &planes, self.vote, &outlines)?;
             Ok((report, contours))
         };
-        let organs = Structure::ALL.par_iter().map(organ).collect::<Result<_, _>>()?;
+        let mut organs = Structure::ALL.par_iter().map(organ).collect::<Result<Vec<_>, _>>()?;
+        let eye_found = |structure: Structure| {
+            let eye = Structure::of(Class::Eye, structure.side()).and_then(|eye| self.found.get(&eye));
+            eye.is_none_or(|eye| !eye.mask.is_empty())
+        };
+        judge_all(&mut organs, self.known, eye_found, self.recipe.model.card());
         let mut extras = Vec::new();
         for config in &self.recipe.derived {
             let Some(made) = derive(config, self.found)? else { continue };

@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 use super::package::{DerivedReport, Drawing, Package};
 use super::recipe::{Order, Recipe};
 use crate::anatomy::Structure;
+use crate::anatomy::quality::{Evidence, Light, Measure, Subject, judge as lights};
 use crate::anatomy::rules::{self, Finding, Flag, RuleEffect};
 use crate::contour::{ContourConfig, ContourError, Outlines, PlaneContour, outline_on};
 use crate::dicom::data::{DataError, Refusal, RefusalCode, Refusals, Series};
 use crate::domain::{Verdict, judge};
 use crate::geometry::{Field, GeometryError, LogOdds, working_volume};
-use crate::inference::{InferenceError, Vote};
+use crate::inference::{Card, InferenceError, Vote, evidence};
 
 /// The stages, for progress and timing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,6 +154,23 @@ pub struct StructureReport {
     pub effects: Vec<RuleEffect>,
     /// What a reviewer should know.
     pub flags: Vec<Flag>,
+    /// How much to doubt it. Absent in reports of versions that did not judge: that is no green.
+    #[serde(default)]
+    pub light: Option<Light>,
+    /// Why the light is not green, in words.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+    /// The numbers that were judged.
+    #[serde(default)]
+    pub evidence: Evidence,
+}
+
+impl StructureReport {
+    /// Why it is to be looked at, and everything else that a reader should know, each said once.
+    pub fn remarks(&self) -> impl Iterator<Item = String> + '_ {
+        let flags = self.flags.iter().map(ToString::to_string);
+        self.reasons.iter().cloned().chain(flags.filter(|words| !self.reasons.contains(words)))
+    }
 }
 
 impl Report {
@@ -177,12 +195,15 @@ pub fn segment_series(
     let vote = clock.time(Stage::Networks, |tell| recipe.model.run(&working, tell))?;
     let found = clock.time(Stage::Rules, |_| {
         let fat_suppressed = series.attributes.acquisition.fat_suppressed();
-        rules::apply_to(&rules::Case { labels: &vote.labels(), image: &working, fat_suppressed }, &recipe.rules)
+        let acquired = Some(series.volume.grid().as_ref());
+        let case = rules::Case { labels: &vote.labels(), image: &working, fat_suppressed, acquired };
+        rules::apply_to(&case, &recipe.rules)
     })?;
     let brain = found.structures.get(&Structure::Brain).map_or(0.0, |finding| finding.mask.cc());
     let domain = recipe.domain.enabled.then(|| judge(&working, Some(brain), &recipe.domain)).transpose()?;
     drop(working);
-    let mut done = finish(series, &found.structures, Some(&vote), recipe, order, clock)?;
+    let known = clock.time(Stage::Rules, |_| evidence(&vote, &found));
+    let mut done = finish(series, &found.structures, Some(&vote), &known, recipe, order, clock)?;
     done.report.domain = domain;
     Ok(done)
 }
@@ -197,19 +218,20 @@ pub fn deliver_findings(
     recipe: &Recipe,
     order: &Order,
 ) -> Result<Segmentation, SegmentError> {
-    finish(series, found, None, recipe, order, Clock::new(&|_, _| ()))
+    finish(series, found, None, &Known::default(), recipe, order, Clock::new(&|_, _| ()))
 }
 
 fn finish(
     series: &Series,
     found: &BTreeMap<Structure, Finding>,
     vote: Option<&Vote>,
+    known: &Known,
     recipe: &Recipe,
     order: &Order,
     mut clock: Clock,
 ) -> Result<Segmentation, SegmentError> {
     let card = recipe.model.card();
-    let drawing = Drawing { series, found, vote, recipe, order };
+    let drawing = Drawing { series, found, vote, known, recipe, order };
     let (drawn, of) = clock.time(Stage::Contours, |tell| drawing.draw(tell))?;
     let packages = clock.time(Stage::Write, |_| {
         let each = order.wanted.iter().zip(&of);
@@ -239,7 +261,31 @@ fn finish(
     Ok(Segmentation { packages, derived_series, contours, report })
 }
 
-/// A structure on the delivered planes: its contours, and the report of what they enclose.
+/// Puts in what is known of the structures, and the lights that follow. `eye_found`: whether the eye of its side is there.
+pub(super) fn judge_all(
+    organs: &mut [(StructureReport, Vec<PlaneContour>)],
+    known: &Known,
+    eye_found: impl Fn(Structure) -> bool,
+    card: &Card,
+) {
+    let subjects = organs.iter().map(|(report, _)| Subject {
+        structure: report.structure,
+        evidence: known.get(&report.structure),
+        flags: &report.flags,
+        eye_found: eye_found(report.structure),
+    });
+    let judged = lights(&subjects.collect::<Vec<_>>(), card.quality.as_ref());
+    for ((report, _), judged) in organs.iter_mut().zip(judged) {
+        (report.light, report.reasons) = (Some(judged.light), judged.reasons);
+        report.evidence = known.get(&report.structure).cloned().unwrap_or_default();
+        report.agreement = report.evidence.get(&Measure::Agreement).copied();
+    }
+}
+
+/// What is known of each structure found besides its mask.
+pub(super) type Known = BTreeMap<Structure, Evidence>;
+
+/// A structure on the delivered planes: its contours, and the report of what they enclose, not judged yet.
 pub(super) fn on_planes(
     structure: Structure,
     finding: &Finding,
@@ -264,21 +310,29 @@ pub(super) fn on_planes(
         structure,
         found: !outlines.contours.is_empty(),
         volume_cc: outlines.pixels as f64 * planes.volume.grid().voxel_cc(),
-        agreement: vote.and_then(|v| v.agreement(structure.class(), &finding.mask)),
+        agreement: None,
         contours: outlines.contours.len(),
         voxels_filled: outlines.voxels_filled,
         voxels_dropped: outlines.voxels_dropped,
         effects: finding.effects.clone(),
         flags: finding.flags.iter().cloned().chain(not_drawn).collect(),
+        light: None,
+        reasons: Vec::new(),
+        evidence: Evidence::new(),
     };
     Ok((outlines.contours, report))
 }
 
-/// The words that go into the ROI's description: agreement and flags.
+/// The words that go into the ROI's description: the light and its reasons, agreement, other flags.
 pub(super) fn describe(report: &StructureReport) -> String {
     let agreement = report.agreement.map(|a| format!("networks agree on {:.0} % of its voxels", a * 100.0));
-    let words = agreement.into_iter().chain(report.flags.iter().map(ToString::to_string));
-    description(words)
+    let mut remarks = report.remarks();
+    let first = match (report.light, report.reasons.is_empty()) {
+        (Some(light), false) => remarks.next().map(|reason| format!("{}: {reason}", light.name())),
+        (light, _) => light.map(|light| light.name().to_owned()),
+    };
+    let reasons: Vec<String> = remarks.by_ref().take(report.reasons.len().saturating_sub(1)).collect();
+    description(first.into_iter().chain(reasons).chain(agreement).chain(remarks))
 }
 
 /// Words as one description. ROI Description and Segment Description hold 1024 characters, a mark of 31 and more among

@@ -8,7 +8,7 @@ mod cases;
 
 use std::collections::BTreeMap;
 
-use cases::{Patient, Wrong, judged, ordinary};
+use cases::{Patient, Wrong, judged, scans::ordinary};
 use contourd::domain::{LIMITS, Verdict};
 
 fn main() {
@@ -25,7 +25,7 @@ fn main() {
         }
     }
     for seed in seed..seed + many {
-        usual.push(judged(&ordinary(seed)));
+        usual.push(judged(&ordinary(seed).1));
     }
     println!("| image | held | reason given most often |\n|---|---|---|");
     for (kind, verdicts) in &wrong {

@@ -4,14 +4,17 @@
 
 #[path = "domain_bodies.rs"]
 mod bodies;
+#[path = "scans.rs"]
+pub mod scans;
 
 use std::sync::Arc;
 
-use contourd::anatomy::{Side, Structure};
+use contourd::anatomy::Structure;
 use contourd::domain::{DomainConfig, Verdict, judge};
-use contourd::geometry::{Grid, Index, Vec3, Volume, WorkingSpec, resample_linear, working_volume};
+use contourd::geometry::{Grid, Vec3, Volume, WorkingSpec, working_volume};
 use contourd::ids::FrameOfReferenceUid;
-use contourd::phantom::{Acquisition, Contrast, Head, HeadOptions, ImageOptions, Rng, Signal, Tissue, images, scan};
+use contourd::phantom::{Acquisition, Contrast, Head, HeadOptions, ImageOptions, Rng, Signal, Tissue, images};
+use scans::{ghosts, motion, rolled};
 
 /// What is wrong with an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,14 +48,6 @@ impl Wrong {
         Wrong::Motion,
         Wrong::WrappedAround,
     ];
-}
-
-/// An ordinary case: a head of a seed, one in seven with one eye, scanned as training scans it.
-pub fn ordinary(seed: u64) -> Volume<f32> {
-    let mut rng = Rng::new(seed, "ordinary case");
-    let missing_eye = rng.chance(0.15).then(|| if rng.chance(0.5) { Side::Left } else { Side::Right });
-    let head = Head::new(seed, &HeadOptions { missing_eye, ..HeadOptions::default() });
-    scan(&head, seed, &mut rng).expect("a grid")
 }
 
 /// What the check says of an image, without any networks; what is refused as no head at all is held, too.
@@ -120,8 +115,8 @@ impl Patient {
                 turned(&self.t1, all[self.seed as usize % all.len()])
             }
             Wrong::HalfHead => half(&self.t1, self.seed, rng),
-            Wrong::Ghosts => ghosts(&self.t1, rng),
-            Wrong::Motion => motion(&self.t1, rng),
+            Wrong::Ghosts => ghosts(&self.t1, rng, [0.18, 0.45]),
+            Wrong::Motion => motion(&self.t1, rng, [7.0, 14.0]),
             Wrong::WrappedAround => wrapped(&self.t1, rng),
         }
     }
@@ -278,70 +273,6 @@ fn half(image: &Volume<f32>, seed: u64, rng: &mut Rng) -> Volume<f32> {
         if !kept {
             out.data_mut()[n] = 0.0;
         }
-    }
-    out
-}
-
-/// The value at a place shifted by whole voxels, round the corner as Fourier images do.
-fn rolled(image: &Volume<f32>, shift: [i64; 3]) -> impl Fn(usize) -> f32 + '_ {
-    let s = image.grid().shape();
-    let extent = [s.cols, s.rows, s.slices];
-    move |n| {
-        let v = image.voxel(n);
-        let at: [usize; 3] = std::array::from_fn(|a| (v[a] as i64 + shift[a]).rem_euclid(extent[a] as i64) as usize);
-        image.at(at[0], at[1], at[2])
-    }
-}
-
-/// Copies of the head over the whole phase direction, as pulsation and periodic motion make them.
-fn ghosts(image: &Volume<f32>, rng: &mut Rng) -> Volume<f32> {
-    let axis = if rng.chance(0.5) { 0 } else { 1 };
-    let s = image.grid().shape();
-    let extent = [s.cols, s.rows][axis] as f64;
-    let copies = 2.0 + (rng.unit() * 3.0).floor();
-    let strength = rng.within(0.18, 0.45) as f32;
-    let shift = |n: f64| {
-        let mut shift = [0i64; 3];
-        shift[axis] = (extent * n / copies) as i64;
-        shift
-    };
-    let sources: Vec<_> = (1..copies as usize).map(|n| rolled(image, shift(n as f64))).collect();
-    let mut out = image.clone();
-    for n in 0..out.data().len() {
-        let ghost: f32 = sources.iter().map(|s| s(n)).sum::<f32>() / sources.len() as f32;
-        out.data_mut()[n] = (image.data()[n] * (1.0 - 0.5 * strength) + strength * ghost).max(0.0);
-    }
-    out
-}
-
-/// The head moved while it was scanned, about where it is: the mean of its positions, with the edges of each.
-fn motion(image: &Volume<f32>, rng: &mut Rng) -> Volume<f32> {
-    let far = rng.within(7.0, 14.0);
-    let mut places: Vec<(Vec3, f64, f32)> = (0..5)
-        .map(|_| {
-            let by = Vec3::new(rng.within(-0.5, 0.5) * far, rng.within(-1.0, 1.0) * far, rng.within(-1.0, 1.0) * far);
-            (by, rng.within(-1.0, 1.0) * far, rng.within(0.5, 1.0) as f32)
-        })
-        .collect();
-    let total: f32 = places.iter().map(|p| p.2).sum();
-    let none = (Vec3::new(0.0, 0.0, 0.0), 0.0);
-    let mean = places.iter().fold(none, |(by, turn), p| {
-        let share = f64::from(p.2 / total);
-        (by + p.0 * share, turn + p.1 * share)
-    });
-    places.iter_mut().for_each(|p| (p.0, p.1) = (p.0 - mean.0, p.1 - mean.1));
-    let grid = image.grid();
-    let s = grid.shape();
-    let middle = grid.to_lps(Index::new(s.cols as f64 / 2.0, s.rows as f64 / 2.0, s.slices as f64 / 2.0));
-    let mut out = Volume::filled(Arc::clone(grid), 0.0f32);
-    for (by, degrees, weight) in places {
-        let (sin, cos) = degrees.to_radians().sin_cos();
-        let turn = |v: Vec3| Vec3::new(v.x, v.y * cos - v.z * sin, v.y * sin + v.z * cos);
-        let origin = middle + turn(grid.origin() - middle) + by;
-        let moved = Grid::new(grid.frame().clone(), s, origin, grid.axes().map(turn), grid.spacing()).expect("a grid");
-        let moved = Volume::new(Arc::new(moved), image.data().to_vec()).expect("as many voxels");
-        let seen = resample_linear(&moved, grid, 0.0);
-        out.data_mut().iter_mut().zip(seen.data()).for_each(|(o, v)| *o += v * weight / total);
     }
     out
 }

@@ -25,6 +25,24 @@ fn every_class_was_found_on_enough_held_out_heads() {
     }
 }
 
+/// On heads left out of the fit, and on others that nothing was chosen on.
+#[test]
+fn lights_catch_bad_structures_and_leave_good_ones_green() {
+    let card = recipe().model.card();
+    let quality = card.quality.as_ref().expect("the card says what is usual");
+    for [first, last] in &quality.other_seeds {
+        let apart = quality.fit_seeds.iter().all(|[from, to]| to < first || last < from);
+        assert!(apart && first <= last, "{:?} and {:?} overlap", quality.fit_seeds, quality.other_seeds);
+    }
+    for figures in [quality.fit, quality.other] {
+        let share = |n: u32, of: u32| f64::from(n) / f64::from(of);
+        assert!(figures.bad >= 50 && figures.good >= 150, "measured on too few: {figures:?}");
+        assert!(share(figures.caught, figures.bad) >= 0.95, "bad structures are green: {figures:?}");
+        assert!(share(figures.green, figures.good) >= 0.85, "good structures are not green: {figures:?}");
+    }
+    assert!(quality.command.starts_with("cargo bench --bench quality -- "), "{}", quality.command);
+}
+
 #[test]
 fn the_card_says_what_the_model_is_for_and_how_it_came_about() {
     let card = recipe().model.card();
@@ -69,7 +87,9 @@ fn the_commands_of_the_card_are_those_that_make_the_model_again() {
         path
     };
     stub("target/release/contourd");
-    run(std::process::Command::new(home.path().join(&script)).env("PYTHON", stub("python")));
+    run(std::process::Command::new(home.path().join(&script))
+        .env("PYTHON", stub("python"))
+        .env("CARGO", stub("cargo")));
     let noted = std::fs::read_to_string(home.path().join("target").join(&card.name).join("commands")).unwrap();
 
     // How many threads a plane gets is the machine's business.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use contourd::anatomy::Structure;
+use contourd::anatomy::quality::Light;
 use contourd::anatomy::rules::{self, Flag, RuleEffect};
 use contourd::contour::rasterise;
 use contourd::dicom::data::{assemble, read_folder, read_header, read_rtstruct};
@@ -180,7 +181,13 @@ fn the_report_says_what_was_found_and_what_was_done() {
     let recipe = recipe_of(&config);
     let working = working_volume(&series.volume, &recipe.model.card().working).unwrap();
     let vote = recipe.model.run(&working, &|_| ()).unwrap();
-    let found = rules::apply(&vote.labels(), &working, &recipe.rules).unwrap().structures;
+    let case = rules::Case {
+        labels: &vote.labels(),
+        image: &working,
+        fat_suppressed: false,
+        acquired: Some(series.volume.grid().as_ref()),
+    };
+    let found = rules::apply_to(&case, &recipe.rules).unwrap().structures;
 
     let names: Vec<Structure> = report.structures.iter().map(|s| s.structure).collect();
     assert_eq!(names, Structure::ALL, "every structure is named once, found or not");
@@ -191,6 +198,16 @@ fn the_report_says_what_was_found_and_what_was_done() {
         assert_eq!(roi.is_some(), entry.found, "{name}");
         let not_found = entry.flags.iter().any(|flag| matches!(flag, Flag::NotFound { .. }));
         assert_eq!(not_found, finding.mask.is_empty(), "{name}: {:?}", entry.flags);
+        // The light and each of its reasons: in the table, and first in the description of the region.
+        let light = entry.light.expect(name).name();
+        assert!(line.contains(&format!(" {light} ")), "{light} is missing from: {line}");
+        assert_eq!(entry.light == Some(Light::Green), entry.reasons.is_empty(), "{name}: {:?}", entry.reasons);
+        assert!(entry.reasons.iter().all(|reason| line.contains(reason)), "{:?}: {line}", entry.reasons);
+        assert!(entry.found || entry.light != Some(Light::Green), "{name}: not found, and green");
+        if let Some(roi) = roi {
+            let begins = entry.reasons.first().map_or(light.to_owned(), |reason| format!("{light}: {reason}"));
+            assert!(roi.description.contains(&begins), "{begins} is missing from {}", roi.description);
+        }
         for flag in &entry.flags {
             assert!(line.contains(&flag.to_string()), "{flag} is missing from: {line}");
         }

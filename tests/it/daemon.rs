@@ -118,6 +118,9 @@ impl Segmenter for Threshold {
             voxels_dropped: 0,
             effects: Vec::new(),
             flags: Vec::new(),
+            light: None,
+            reasons: Vec::new(),
+            evidence: Default::default(),
         });
         let report = Report {
             notice: "Research use only, not reviewed".into(),

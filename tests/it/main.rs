@@ -3,6 +3,8 @@
 // A test, and what helps it, fails by panicking; clippy's own exception covers only functions marked as tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../bench/domain_cases.rs"]
+mod domain_cases;
 #[path = "../bench/nerve_damage.rs"]
 mod nerve_damage;
 
@@ -14,6 +16,7 @@ mod corruption;
 mod daemon;
 mod delivery;
 mod doctor;
+mod domain;
 mod durability;
 mod evaluate;
 mod faults;

@@ -182,6 +182,10 @@ async fn contours_lie_on_the_images_that_are_shown() {
     assert_eq!(found(&list, "Eye_R")["status"], "not found");
     assert_eq!(found(&list, "Eye_R")["volume_cc"], Value::Null);
     assert_eq!(found(&list, "Eye_L")["flags"][0]["severity"], "red");
+    let light = |name| found(&list, name)["light"].clone();
+    assert_eq!([light("Eye_L"), light("Lens_L"), light("Brain")], ["red", "amber", "green"]);
+    assert_eq!(light("Eye_R"), Value::Null, "what was not judged has no light");
+    assert!(found(&list, "Lens_L")["reasons"][0].as_str().unwrap().contains("disagree on 46 %"));
     assert_eq!(found(&list, "Brain")["effects"][0]["removed"], 31);
     let one = site.get(&format!("/api/cases/{case}")).await.json();
     assert_eq!(one["state"], "delivering");
@@ -495,6 +499,21 @@ async fn a_person_reviews_a_case_in_the_browser() {
     browser.click("tr[data-structure='Eye_L'] .name").await;
     browser.until("document.querySelector('canvas').dataset.slice === '9'").await;
     browser.screenshot("review-case").await;
+    // The light of each structure: a dot with its word, and its reasons as text, each said once.
+    let lights = "['Brain', 'Lens_L', 'Eye_L', 'Eye_R'].map((s) => { const l = \
+                  document.querySelector(`tr[data-structure='${s}'] .light`); \
+                  return [l.innerText, l.querySelector('.dot').className]; })";
+    let expected =
+        json!([["green", "dot green"], ["amber", "dot amber"], ["red", "dot red"], ["not judged", "dot none"]]);
+    assert_eq!(browser.eval(lights).await, expected);
+    let said = "[...document.querySelectorAll('.light-words li, .notice.flagged.red')].map((p) => p.innerText)";
+    assert_eq!(browser.eval(said).await, json!(["side uncertain: decided by 3.2 mm only"]));
+    browser.click("tr[data-structure='Lens_L'] .name").await;
+    browser
+        .until("document.querySelector('.light-words.amber li')?.innerText.includes('46 % of its voxels <b>')")
+        .await;
+    browser.click("tr[data-structure='Eye_L'] .name").await;
+    browser.until("document.querySelector('canvas').dataset.slice === '9'").await;
     // What is odd about the images stands above them, as text.
     let odd = "[...document.querySelectorAll('.notice.warning')].map((p) => p.innerText)";
     assert_eq!(browser.eval(odd).await, json!([ODD]));

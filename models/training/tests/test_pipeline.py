@@ -131,6 +131,11 @@ def test_from_store_to_card(recipe_file, store_folder, tmp_path, capsys):
     assert tree["training"]["notes"] == ["a note"] and tree["training"]["commands"] == ["first --with \"quotes\"", "second"]
     assert tree["training"]["recipe"]["optimiser"]["window"] == 6 and tree["training"]["trained"][1]["iterations"] == 30
     assert {row["class"]: row["n"] for row in tree["validation"]} == {c: v["n"] for c, v in vote.items()}
+    # What was usual for earlier networks goes with them.
+    with (model / "card.toml").open("a") as text:
+        text.write('\n[quality]\ncommand = "of earlier networks"\n')
+    card.main(words)
+    assert tomllib.loads((model / "card.toml").read_text()) == tree and "quality" not in tree
     # Figures of other networks, or on heads that were trained on, do not get into a card.
     stale = {**result, "networks": {**result["networks"], "axial": "0" * 64}}
     (tmp_path / "stale.json").write_text(json.dumps(stale))

@@ -6,7 +6,7 @@ use super::report::{Face, Flag, Rule, RuleEffect};
 use super::{Finding, Structure};
 use crate::anatomy::morphology::fill_plane_holes;
 use crate::anatomy::part::Part;
-use crate::geometry::{Component, Components, Connectivity, GeometryError, Grid, components};
+use crate::geometry::{Component, Components, Connectivity, Extent, GeometryError, Grid, Lps, components};
 
 /// A structure with what the rules did to it so far.
 #[derive(Debug, Clone)]
@@ -90,8 +90,8 @@ impl Draft {
         &self.flags
     }
 
-    /// The finding on the whole grid; flags what every structure is flagged for.
-    pub fn finish(mut self, grid: &Arc<Grid>) -> Finding {
+    /// The finding on the whole grid; flags what every structure is flagged for. `acquired` is the grid of the images.
+    pub fn finish(mut self, grid: &Arc<Grid>, acquired: Option<&Grid>) -> Finding {
         match self.part.extent() {
             // What was said about a structure that is not there any more says nothing.
             None => {
@@ -110,6 +110,9 @@ impl Draft {
                 if !faces.is_empty() {
                     self.flag(Flag::Truncated { faces });
                 }
+                if acquired.is_some_and(|acquired| cut_by(acquired, &self.part, extent)) {
+                    self.flag(Flag::CutByView);
+                }
                 let parts = components(self.part.mask(), Connectivity::Corners).list.len();
                 if parts > 1 {
                     self.flag(Flag::SeveralParts { parts });
@@ -119,4 +122,22 @@ impl Draft {
         let mask = self.part.on_grid(grid);
         Finding { mask, predicted: self.predicted, effects: self.effects, flags: self.flags }
     }
+}
+
+/// A structure that comes this near to the end of the acquired images, mm, may go on beyond it: about what a network leaves
+/// out where the image ends.
+const END_MM: f64 = 3.0;
+
+/// Whether a structure reaches the end of the acquired images.
+fn cut_by(acquired: &Grid, part: &Part, extent: Extent) -> bool {
+    let (s, spacing) = (acquired.shape(), acquired.spacing());
+    let last = [s.cols, s.rows, s.slices].map(|n| n as f64 - 1.0);
+    let at_end = |p: Lps| {
+        let at = acquired.to_index(p);
+        let at = [at.i, at.j, at.k];
+        (0..3).any(|a| at[a].min(last[a] - at[a]) * spacing[a] < END_MM)
+    };
+    // The images fill a box: where no corner of the structure's own box is at its end, nothing in between is.
+    let corner = |n: usize| std::array::from_fn(|a| if n >> a & 1 == 0 { extent.lo[a] } else { extent.hi[a] });
+    (0..8).any(|n| at_end(part.centre(corner(n)))) && part.voxels().any(|v| at_end(part.centre(v)))
 }

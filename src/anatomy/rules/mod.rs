@@ -27,7 +27,7 @@ use super::axes::SidePlane;
 use super::morphology::touches;
 use super::part::Part;
 use super::{Class, Side, Structure};
-use crate::geometry::{GeometryError, Mask, Volume};
+use crate::geometry::{GeometryError, Grid, Mask, Volume};
 use draft::Draft;
 use plane::Decided;
 use sides::Pair;
@@ -62,7 +62,7 @@ pub struct Consistent {
 /// [`GeometryError::GridMismatch`] where image and labels lie on different grids; otherwise none for a grid that could
 /// be made, passed on from the making of boxes within it.
 pub fn apply(labels: &Volume<u8>, image: &Volume<f32>, cfg: &RulesConfig) -> Result<Consistent, GeometryError> {
-    apply_to(&Case { labels, image, fat_suppressed: false }, cfg)
+    apply_to(&Case { labels, image, fat_suppressed: false, acquired: None }, cfg)
 }
 
 /// What the rules look at.
@@ -74,6 +74,8 @@ pub struct Case<'a> {
     pub image: &'a Volume<f32>,
     /// The acquisition says that it suppressed fat. Where it says nothing, the intensities decide.
     pub fat_suppressed: bool,
+    /// The grid of the acquired images, which may end within the working grid.
+    pub acquired: Option<&'a Grid>,
 }
 
 /// As [`apply`], with what is known of the acquisition.
@@ -81,7 +83,7 @@ pub struct Case<'a> {
 /// # Errors
 /// As [`apply`].
 pub fn apply_to(case: &Case, cfg: &RulesConfig) -> Result<Consistent, GeometryError> {
-    let Case { labels, image, fat_suppressed } = *case;
+    let Case { labels, image, fat_suppressed, acquired } = *case;
     labels.same_grid(image)?;
     let grid = labels.grid();
     let parts = Part::of_labels(labels)?;
@@ -154,7 +156,7 @@ pub fn apply_to(case: &Case, cfg: &RulesConfig) -> Result<Consistent, GeometryEr
     if *cfg == cfg.clone().without_rules() {
         drafts.iter_mut().for_each(|draft| draft.flag(Flag::RulesOff));
     }
-    let structures = drafts.into_par_iter().map(|draft| (draft.structure, draft.finish(grid))).collect();
+    let structures = drafts.into_par_iter().map(|draft| (draft.structure, draft.finish(grid, acquired))).collect();
     Ok(Consistent { structures, plane })
 }
 

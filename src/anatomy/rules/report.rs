@@ -119,6 +119,8 @@ pub enum Flag {
         /// The faces it touches.
         faces: Vec<Face>,
     },
+    /// The structure reaches the end of the acquired images, so that a part may be missing.
+    CutByView,
     /// The side was decided by less than the configured distance.
     SideUncertain {
         /// Distance of what decided from the plane between the sides, mm.
@@ -208,6 +210,7 @@ impl Flag {
             Flag::RulesOff
             | Flag::NotFound { .. }
             | Flag::Truncated { .. }
+            | Flag::CutByView
             | Flag::EyesAgainstBrain { .. }
             | Flag::BrainMissing
             | Flag::NerveNotTraced { .. }
@@ -236,6 +239,7 @@ impl fmt::Display for Flag {
                 let names: Vec<&str> = faces.iter().map(|face| face.name()).collect();
                 write!(f, "touches the {} border of the working grid: a part may be missing", names.join(" and "))
             }
+            Flag::CutByView => write!(f, "reaches the end of the acquired images: a part may be missing"),
             Flag::SideUncertain { distance_mm } => {
                 write!(f, "side uncertain: decided by {distance_mm:.1} mm only")
             }

@@ -94,6 +94,15 @@ fn image_type(object: &InMemDicomObject) -> Result<Vec<String>, Refusal> {
             values.join("\\")
         ));
     }
+    // Siemens says ND, DIS2D or DIS3D; other makers say it in private tags only, which are not read.
+    if of(&["ND"]) {
+        remarks.push(format!(
+            "{} is {:?}: the scanner's distortion was not corrected (ND), and contours follow the distorted images; \
+             send the corrected ones (DIS3D)",
+            tag_name(tag),
+            values.join("\\")
+        ));
+    }
     Ok(remarks)
 }
 

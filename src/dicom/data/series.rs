@@ -16,6 +16,8 @@ use crate::ids::{FrameOfReferenceUid, InstanceUid, SeriesUid};
 const FEW_SLICES: usize = 20;
 /// mm along the normal that a scan of a head covers, in any orientation.
 const HEAD_EXTENT: f64 = 100.0;
+/// Slices further apart than this, mm, hold a lens or a chiasm on one or two of them. A rounded 3 mm is not further.
+const THICK: f64 = 3.01;
 
 /// Values of a series that are carried into the objects made from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,6 +173,12 @@ fn parts_of_a_head(stack: &Stack) -> Vec<String> {
         warnings.push(format!(
             "the slices cover {extent:.0} mm only, where a head has at least {HEAD_EXTENT:.0} mm; structures beyond them \
              are missing or cut"
+        ));
+    }
+    if stack.spacing > THICK {
+        warnings.push(format!(
+            "the slices are {:.1} mm apart; above 3 mm contours of small structures are guesses between few slices",
+            stack.spacing
         ));
     }
     let announced = stack.slices.iter().filter_map(|i| i.announced).max().unwrap_or(0);

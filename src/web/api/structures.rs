@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{Path, case_of};
 use crate::anatomy::Structure;
+use crate::anatomy::quality::Light;
 use crate::anatomy::rules::{Flag, RuleEffect, Severity};
 use crate::store::{Review, StructureRow};
 use crate::web::WebState;
@@ -26,6 +27,10 @@ struct StructureJson {
     volume_cc: Option<f64>,
     /// Share of the voxels on which all three networks agree, 0 to 1.
     agreement: Option<f64>,
+    /// `green`, `amber` or `red`; null where a version that did not judge wrote the report.
+    light: Option<Light>,
+    /// Why it is not green, in words.
+    reasons: Vec<String>,
     flags: Vec<FlagJson>,
     effects: Vec<RuleEffect>,
     /// The latest of each reviewer, oldest first.
@@ -47,6 +52,10 @@ struct Report {
     flags: Vec<Flag>,
     #[serde(default)]
     effects: Vec<RuleEffect>,
+    #[serde(default)]
+    light: Option<Light>,
+    #[serde(default)]
+    reasons: Vec<String>,
 }
 
 fn structure_json(structure: Structure, row: StructureRow, reviews: &[Review]) -> Result<StructureJson, ApiError> {
@@ -69,6 +78,8 @@ fn structure_json(structure: Structure, row: StructureRow, reviews: &[Review]) -
         status: if row.found { "found" } else { "not found" },
         volume_cc: row.volume_cc,
         agreement: row.agreement,
+        light: report.light,
+        reasons: report.reasons,
         flags,
         effects: report.effects,
         latest_reviews: reviews.iter().filter(|r| r.structure == structure.name()).cloned().collect(),
@@ -111,6 +122,8 @@ mod tests {
         let report = serde_json::json!({
             "flags": [Flag::NotFound { predicted: 7 }],
             "effects": [RuleEffect { rule: Rule::LeastVolume, added: 0, removed: 7 }],
+            "light": Light::Amber,
+            "reasons": ["not found: the rules removed all of the 7 voxels that the networks marked"],
             "anything else": 1,
         });
         let json = serde_json::to_value(structure_json(Structure::Eye_L, row(report), &[]).unwrap()).unwrap();
@@ -118,7 +131,16 @@ mod tests {
         assert_eq!(json["flags"][0]["kind"], "not_found");
         assert_eq!(json["flags"][0]["severity"], "warning");
         assert!(json["flags"][0]["text"].as_str().unwrap().contains("7 voxels"));
+        assert_eq!(json["light"], "amber");
+        assert!(json["reasons"][0].as_str().unwrap().contains("not found"));
         assert_eq!(json["effects"][0], serde_json::json!({"rule": "least_volume", "added": 0, "removed": 7}));
+    }
+
+    #[test]
+    fn a_report_without_a_light_has_none() {
+        let report = serde_json::json!({"flags": [], "effects": []});
+        let json = serde_json::to_value(structure_json(Structure::Eye_L, row(report), &[]).unwrap()).unwrap();
+        assert_eq!((&json["light"], &json["reasons"]), (&serde_json::Value::Null, &serde_json::json!([])));
     }
 
     #[test]

@@ -10,11 +10,22 @@ const spaced = (name) => name.replaceAll("_", " ");
 /** What a reviewer should know of a structure: its flags in full, and what each rule did. */
 function details(structure) {
   const changed = structure.effects.filter((e) => e.added || e.removed);
+  const said = new Set(structure.reasons);
   return [
-    structure.flags.map((f) => el("p", { class: `notice flagged ${f.severity}` }, f.text)),
+    el("p", { class: `notice light-words ${structure.light ?? "none"}` }, light(structure), structure.reasons.length
+      ? el("ul", {}, structure.reasons.map((reason) => el("li", {}, reason)))
+      : structure.light === "green" ? " Nothing odd was measured; look at it all the same." : null),
+    structure.flags.filter((f) => !said.has(f.text)).map((f) => el("p", { class: `notice flagged ${f.severity}` }, f.text)),
     changed.length ? el("p", { class: "effects" }, "Rules, in voxels of the working grid: ",
       changed.map((e) => `${spaced(e.rule)} +${e.added} −${e.removed}`).join(", ")) : null,
   ];
+}
+
+/** The traffic light: a dot, and its word beside it, for nobody reads colours alone. */
+function light(structure) {
+  const word = structure.light ?? "not judged";
+  return el("span", { class: "light", title: structure.reasons.join("\n") || null },
+    el("span", { class: `dot ${structure.light ?? "none"}`, "aria-hidden": "true" }), word);
 }
 
 function delivery(d) {
@@ -80,6 +91,7 @@ function structureRow(s, onToggle, onSelect) {
   return el("tr", { "data-structure": s.name, class: s.found ? "" : "absent" },
     el("td", {}, el("span", { class: "swatch", style: { "background-color": css(s.colour) } }), box),
     el("td", {}, name),
+    el("td", {}, light(s)),
     el("td", { class: "number" }, s.found ? `${s.volume_cc.toFixed(s.volume_cc < 10 ? 2 : 1)} cm³` : "not found"),
     el("td", { class: "number" }, s.found && s.agreement !== null ? `${Math.round(s.agreement * 100)} %` : ""),
     el("td", { class: "flags" }, s.flags.filter((f) => f.kind !== "not_found").map((f) => el("span", { class: `flag ${f.severity}`, title: f.text }, spaced(f.kind)))),
@@ -110,7 +122,9 @@ export async function caseView(node, id) {
   const left = el("section", { class: "picture" }, el("p", { class: "muted" }, "Reading the images…"));
   const rows = el("tbody");
   const table = el("table", { class: "list structures" },
-    el("thead", {}, el("tr", {}, el("th"), el("th", {}, "Structure"), el("th", { class: "number" }, "Volume"),
+    el("thead", {}, el("tr", {}, el("th"), el("th", {}, "Structure"),
+      el("th", { title: "How much to doubt it: green (nothing odd was measured), amber (look with care), red (decide before it is used)" }, "Light"),
+      el("th", { class: "number" }, "Volume"),
       el("th", { class: "number", title: "Mean agreement of the three networks inside the structure" }, "Agreement"),
       el("th", {}, "Flags"), el("th", {}, "Reviews"))),
     rows);

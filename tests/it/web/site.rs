@@ -236,6 +236,12 @@ pub fn structures() -> Vec<NewStructure> {
             agreement: Some(0.93),
             report: json!({
                 "effects": [RuleEffect { rule: Rule::LargestComponent, added: 0, removed: 31 }],
+                "light": match structure { Structure::Eye_L => "red", Structure::Lens_L => "amber", _ => "green" },
+                "reasons": match structure {
+                    Structure::Eye_L => vec![Flag::SideUncertain { distance_mm: 3.2 }.to_string()],
+                    Structure::Lens_L => vec!["networks disagree on 46 % of its voxels <b>".to_owned()],
+                    _ => vec![],
+                },
                 "flags": if structure == Structure::Eye_L { vec![Flag::SideUncertain { distance_mm: 3.2 }] } else { vec![] },
             }),
             contours: serde_json::to_value(contours_of(mask, &ContourConfig::default()).unwrap()).unwrap(),

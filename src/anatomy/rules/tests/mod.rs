@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::*;
 use crate::anatomy::PlaneSource;
 use crate::anatomy::testhead::{Surgery, TestHead, add_ball, grid, labels_of, truth_mask};
-use crate::geometry::Lps;
+use crate::geometry::{Lps, Shape, Vec3};
 
 const SPACING: [f64; 3] = [1.8, 2.0, 2.2];
 
@@ -277,6 +277,29 @@ fn a_structure_at_the_border_of_the_grid_is_flagged() {
     assert!(result.structures[&Structure::Brain].flags.contains(&Flag::Truncated { faces }));
 }
 
+/// The images end within the working grid, between the eyes and beside them, on turned and coarse voxels.
+#[test]
+fn a_structure_at_the_end_of_the_images_is_flagged() {
+    let head = turned();
+    let labels = labels(&head);
+    let image = labels.map(|_| 300.0);
+    let cut = |from: Lps, cols: usize| {
+        let axes = [Vec3::new(0.8, 0.6, 0.0), Vec3::new(0.0, 0.0, -1.0), Vec3::new(-0.6, 0.8, 0.0)];
+        let frame = labels.grid().frame().clone();
+        let acquired = Grid::new(frame, Shape::new(cols, 70, 60), from, axes, [1.5, 4.0, 5.0]).unwrap();
+        let case = Case { labels: &labels, image: &image, fat_suppressed: false, acquired: Some(&acquired) };
+        let found = apply_to(&case, &RulesConfig::default()).unwrap().structures;
+        let flagged = found.into_iter().filter(|(_, finding)| finding.flags.contains(&Flag::CutByView));
+        flagged.map(|(structure, _)| structure).collect::<Vec<_>>()
+    };
+    // Everything lies well inside; then the first column passes through the left eye.
+    let (eye, axis) = (head.place([32.0, -80.0, -37.0]), Vec3::new(0.8, 0.6, 0.0));
+    let down = Vec3::new(0.0, 0.0, 1.0) * 140.0 + Vec3::new(0.6, -0.8, 0.0) * 100.0;
+    assert_eq!(cut(eye + down + axis * -190.0, 250), []);
+    let flagged = cut(eye + down, 250);
+    assert!(flagged.contains(&Structure::Eye_L) && !flagged.contains(&Structure::Hippocampus_L), "{flagged:?}");
+}
+
 #[test]
 fn nothing_predicted_is_twelve_structures_not_found() {
     let empty = Volume::filled(grid(SPACING), 0u8);
@@ -296,6 +319,7 @@ fn effects_and_flags_survive_the_report() {
         Flag::Truncated { faces: vec![Face::Left, Face::Superior] },
         Flag::SideUncertain { distance_mm: 1.5 },
         Flag::AxesUncertain { symmetry: 0.5 },
+        Flag::CutByView,
         Flag::BrainMissing,
     ];
     let text = serde_json::to_string(&flags).unwrap();

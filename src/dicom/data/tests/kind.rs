@@ -13,7 +13,12 @@ use crate::geometry::{Grid, Lps, Shape};
 
 /// 26 slices of 4 mm: enough for a head.
 fn head() -> Vec<Vec<u8>> {
-    let grid = Grid::axis_aligned(frame(), Shape::new(4, 5, 26), Lps::new(3.0, -7.0, -40.0), [1.0, 1.5, 4.0]).unwrap();
+    stack(35, 3.0)
+}
+
+fn stack(slices: usize, apart: f64) -> Vec<Vec<u8>> {
+    let (shape, origin) = (Shape::new(4, 5, slices), Lps::new(3.0, -7.0, -40.0));
+    let grid = Grid::axis_aligned(frame(), shape, origin, [1.0, 1.5, apart]).unwrap();
     encoded(Arc::new(grid)).into_iter().map(|o| o.bytes).collect()
 }
 
@@ -62,7 +67,7 @@ fn ordinary_t1_series_pass_without_a_word() {
         ]
     };
     for (image_type, description, times) in [
-        ("ORIGINAL\\PRIMARY\\M\\ND\\NORM", "t1_mprage_sag_p2_iso", times("GR\\IR", "2300", "2.98", "900")),
+        ("ORIGINAL\\PRIMARY\\M\\NORM\\DIS2D", "t1_mprage_sag_p2_iso", times("GR\\IR", "2300", "2.98", "900")),
         ("ORIGINAL\\PRIMARY\\M_FFE\\M\\FFE", "sT1W_3D_TFE", times("GR", "8.1", "3.7", "")),
         ("ORIGINAL\\PRIMARY\\OTHER", "Ax 3D BRAVO +C", times("RM", "8.5", "3.2", "450")),
         ("ORIGINAL\\PRIMARY\\M_SE\\M\\SE", "T1W_SE_gd", times("SE", "550", "15", "")),
@@ -92,6 +97,11 @@ fn what_is_hardly_t1_is_said_with_tag_and_value() {
             "(0008,0008) ImageType",
             "computed from others",
         ),
+        (
+            vec![(tags::IMAGE_TYPE, VR::CS, "ORIGINAL\\PRIMARY\\M\\ND\\NORM")],
+            "(0008,0008) ImageType",
+            "distortion was not corrected (ND)",
+        ),
         (vec![(tags::ECHO_TIME, VR::DS, "96")], "(0018,0081) EchoTime", "\"96\""),
         (
             vec![(tags::SCANNING_SEQUENCE, VR::CS, "GR"), (tags::ECHO_TIME, VR::DS, "20")],
@@ -120,7 +130,7 @@ fn what_is_hardly_t1_is_said_with_tag_and_value() {
     }
     let mut files = head();
     files[7] = with(&files[7], tags::ECHO_TIME, VR::DS, "96");
-    assert!(series(&files).warnings[0].ends_with("(1 of 26 images)"), "{:?}", series(&files).warnings);
+    assert!(series(&files).warnings[0].ends_with("(1 of 35 images)"), "{:?}", series(&files).warnings);
 }
 
 #[test]
@@ -140,15 +150,23 @@ fn a_part_of_a_head_is_taken_and_said_to_be_one() {
     assert_eq!(said.len(), 2, "{said:?}");
     assert!(said[0].starts_with("11 slices are few for a head"), "{said:?}");
     assert!(said[1].starts_with("the slices cover 28 mm only, where a head has at least 100 mm"), "{said:?}");
-    // 24 slices of 4 mm are not few, but cover less than a head; 25 cover as much.
-    let less = series(&head()[1..25]).warnings;
-    assert!(less.len() == 1 && less[0].starts_with("the slices cover 96 mm only"), "{less:?}");
-    assert_eq!(series(&head()[1..26]).warnings, Vec::<String>::new());
+    // 33 slices of 3 mm are not few, but cover less than a head; 34 cover as much.
+    let less = series(&head()[1..34]).warnings;
+    assert!(less.len() == 1 && less[0].starts_with("the slices cover 99 mm only"), "{less:?}");
+    assert_eq!(series(&head()[1..35]).warnings, Vec::<String>::new());
+}
+
+#[test]
+fn slices_further_apart_than_3_mm_are_said() {
+    let said = series(&stack(30, 3.5)).warnings;
+    assert!(said.len() == 1 && said[0].starts_with("the slices are 3.5 mm apart; above 3 mm"), "{said:?}");
+    // What a scanner wrote as 3 mm is no more than that.
+    assert_eq!(series(&stack(34, 3.000001)).warnings, Vec::<String>::new());
 }
 
 #[test]
 fn images_that_the_acquisition_has_and_the_series_has_not_are_counted() {
-    assert_eq!(warnings(&[(tags::IMAGES_IN_ACQUISITION, VR::IS, "26")]), Vec::<String>::new());
+    assert_eq!(warnings(&[(tags::IMAGES_IN_ACQUISITION, VR::IS, "35")]), Vec::<String>::new());
     let said = warnings(&[(tags::IMAGES_IN_ACQUISITION, VR::IS, "40")]);
-    assert_eq!(said, ["26 of the 40 images of the acquisition are here [attribute (0020,1002) ImagesInAcquisition]"]);
+    assert_eq!(said, ["35 of the 40 images of the acquisition are here [attribute (0020,1002) ImagesInAcquisition]"]);
 }

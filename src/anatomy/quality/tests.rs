@@ -1,0 +1,284 @@
+//! Lopsided, made-up evidence to lights.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::anatomy::rules::Flag;
+use crate::anatomy::{Class, Structure};
+
+/// Limits of the lens, a nerve and the eye in which every measure has another range and another weight. Nothing odd is a
+/// doubt of 0.018; 0.1 is amber, 0.5 red: 1.8 and 4 more in log odds.
+fn limits() -> Limits {
+    let class = |class, usual: &[(Measure, [f64; 3])]| ClassLimits {
+        class,
+        dice: 0.77,
+        start: -4.0,
+        usual: usual.iter().copied().collect(),
+    };
+    let networks = [(Measure::Agreement, [0.7, 0.8, 0.9]), (Measure::Expected, [0.6, 0.7, 0.75])];
+    let with = |own: &[(Measure, [f64; 3])]| [&networks[..], own].concat();
+    let volume = |least, middle, most| (Measure::Volume, [least, middle, most]);
+    let (apart, dropped) = ((Measure::Apart, [7.0, 9.0, 12.0]), (Measure::Dropped, [0.0, 0.02, 0.12]));
+    Limits {
+        command: "made up".into(),
+        created: "2026-01-01".into(),
+        fit_seeds: vec![[1, 7], [31, 32]],
+        other_seeds: vec![[11, 13]],
+        amber: 0.1,
+        red: 0.5,
+        others: 0.95,
+        fit: Figures { bad: 5, caught: 4, good: 19, green: 17 },
+        other: Figures { bad: 3, caught: 3, good: 11, green: 10 },
+        weight: BTreeMap::from([
+            (Measure::Agreement, [1.0, 0.0]),
+            (Measure::Expected, [0.3, 0.0]),
+            (Measure::Volume, [1.0, 2.0]),
+            (Measure::Dropped, [0.0, 1.5]),
+            (Measure::Apart, [1.0, 1.2]),
+            (Measure::Gap, [0.0, 0.7]),
+        ]),
+        class: vec![
+            class(Class::Lens, &with(&[volume(0.14, 0.17, 0.22), dropped, apart])),
+            class(Class::OpticNerve, &with(&[volume(0.5, 0.6, 0.8), dropped, apart, (Measure::Gap, [-1.0, 0.0, 3.0])])),
+            class(Class::Eye, &with(&[volume(5.0, 7.0, 8.0), dropped, apart])),
+        ],
+    }
+}
+
+fn lens() -> Evidence {
+    Evidence::from([
+        (Measure::Agreement, 0.81),
+        (Measure::Expected, 0.72),
+        (Measure::Volume, 0.17),
+        (Measure::Dropped, 0.02),
+        (Measure::Apart, 9.0),
+    ])
+}
+
+/// A structure by itself.
+fn one(
+    structure: Structure,
+    evidence: Option<&Evidence>,
+    flags: &[Flag],
+    eye_found: bool,
+    limits: Option<&Limits>,
+) -> Judgement {
+    judge(&[Subject { structure, evidence, flags, eye_found }], limits).remove(0)
+}
+
+fn judged(evidence: &Evidence, flags: &[Flag]) -> Judgement {
+    one(Structure::Lens_R, Some(evidence), flags, true, Some(&limits()))
+}
+
+#[test]
+fn what_is_usual_is_green_and_what_is_odd_is_amber_or_red_with_the_number() {
+    assert_eq!(judged(&lens(), &[]), Judgement { light: Light::Green, reasons: Vec::new() });
+    for (measure, value, light, words) in [
+        // 1 for each 0.1 below 0.8: amber below 0.62, red below 0.4.
+        (Measure::Agreement, 0.63, Light::Green, ""),
+        (Measure::Agreement, 0.54, Light::Amber, "networks disagree on 46 % of its voxels (usual: at most 30 %)"),
+        (Measure::Agreement, 0.35, Light::Red, "networks disagree on 65 % of its voxels (usual: at most 30 %)"),
+        // Nothing is wrong with much agreement, nor with little that was dropped.
+        (Measure::Agreement, 1.0, Light::Green, ""),
+        (Measure::Dropped, 0.0, Light::Green, ""),
+        // 1 for each 0.03 below 0.17, and 2 for each 0.05 above.
+        (Measure::Volume, 0.12, Light::Green, ""),
+        (Measure::Volume, 0.11, Light::Amber, "volume 0.11 cm3 (usual: 0.14 to 0.22)"),
+        (Measure::Volume, 0.26, Light::Amber, "volume 0.26 cm3 (usual: 0.14 to 0.22)"),
+        (Measure::Dropped, 0.31, Light::Red, "the rules took away 31 % of what was marked of its kind"),
+        (Measure::Apart, 14.5, Light::Amber, "its middle lies 14.5 mm from that of Eye_R (usual: 7.0 to 12.0)"),
+        (Measure::Apart, 4.9, Light::Amber, "its middle lies 4.9 mm"),
+        // No number, and none that is compared with one, is as odd as can be.
+        (Measure::Agreement, f64::NAN, Light::Red, "networks disagree on NaN"),
+        (Measure::Dropped, f64::INFINITY, Light::Red, "the rules took away inf"),
+    ] {
+        let mut evidence = lens();
+        evidence.insert(measure, value);
+        let judged = judged(&evidence, &[]);
+        assert_eq!(judged.light, light, "{measure:?} {value}: {:?}", judged.reasons);
+        assert_eq!(judged.reasons.len(), usize::from(light != Light::Green), "{:?}", judged.reasons);
+        assert!(judged.reasons.iter().all(|reason| reason.contains(words)), "{:?}", judged.reasons);
+    }
+}
+
+#[test]
+fn several_small_oddities_add_up_and_the_weightiest_reason_comes_first() {
+    let mut evidence = lens();
+    evidence.extend([(Measure::Volume, 0.20), (Measure::Agreement, 0.73)]);
+    let both = judged(&evidence, &[]);
+    assert_eq!(both.light, Light::Amber);
+    let begins = ["volume 0.20", "networks disagree on 27 %"];
+    assert!(both.reasons.iter().zip(begins).all(|(r, b)| r.starts_with(b)), "{:?}", both.reasons);
+    assert_eq!(both.reasons.len(), 2);
+    evidence.insert(Measure::Volume, 0.17);
+    assert_eq!(judged(&evidence, &[]).light, Light::Green);
+    // What is sure comes before what is weighed, unless that is worse; a flag that is weighed is no reason.
+    evidence.insert(Measure::Agreement, 0.2);
+    let flags = [Flag::LensSmall { share: 0.4 }, Flag::SeveralParts { parts: 2 }];
+    let judged = judged(&evidence, &flags);
+    assert_eq!(judged.light, Light::Red);
+    let begins = ["networks disagree on 80 %", "in 2 separate parts"];
+    assert_eq!(judged.reasons.len(), begins.len(), "{:?}", judged.reasons);
+    assert!(judged.reasons.iter().zip(begins).all(|(r, b)| r.starts_with(b)), "{:?}", judged.reasons);
+}
+
+/// Where the class itself is often wrong, or the others speak against the image, there is a reason, too.
+#[test]
+fn no_amber_is_without_a_reason() {
+    let mut limits = limits();
+    limits.class[0].start = -1.0;
+    let judged = one(Structure::Lens_R, Some(&lens()), &[], true, Some(&limits));
+    assert_eq!(
+        (judged.light, judged.reasons),
+        (Light::Amber, vec!["structures of its kind are too often wrong".into()])
+    );
+}
+
+#[test]
+fn flags_colour_the_light_by_their_severity() {
+    let light = |flag: Flag| judged(&lens(), &[flag]).light;
+    assert_eq!(light(Flag::SeveralParts { parts: 3 }), Light::Amber);
+    assert_eq!(light(Flag::CutByView), Light::Amber);
+    assert_eq!(light(Flag::LensSmall { share: 0.3 }), Light::Green);
+    assert_eq!(light(Flag::HippocampusLong { length_mm: 61.0 }), Light::Amber);
+    assert_eq!(light(Flag::RulesOff), Light::Amber);
+    assert_eq!(light(Flag::SideUncertain { distance_mm: 1.5 }), Light::Red);
+    assert_eq!(light(Flag::NotDrawn { reason: "it crosses itself".into() }), Light::Red);
+}
+
+/// What looks well among much that is odd is amber; an eye that was removed with lens and nerve is not odd.
+#[test]
+fn many_odd_structures_speak_against_the_image() {
+    let limits = limits();
+    let (good, bad) = (lens(), Evidence::from([(Measure::Agreement, 0.8), (Measure::Expected, 0.3)]));
+    let gone = [Flag::NotFound { predicted: 0 }];
+    let judged = |odd: usize, missing: usize, eye_found: bool| {
+        let of = |evidence, flags| Subject { structure: Structure::Lens_R, evidence, flags, eye_found };
+        let all = [
+            vec![of(Some(&good), &[][..]); 5 - odd],
+            vec![of(Some(&bad), &[][..]); odd],
+            vec![of(None, &gone[..]); missing],
+        ];
+        (judge(&all.concat(), Some(&limits)), signs(&all.concat(), &limits))
+    };
+    // Each odd one of the four others counts as much as an other can: 3 of 4 make 2.25.
+    let (lights, seen) = judged(3, 0, true);
+    assert_eq!(seen[0].others, 2.25);
+    assert_eq!(lights[0].light, Light::Amber);
+    assert_eq!(lights[0].reasons, ["the networks are unsure of the other structures, too: the image may be poor"]);
+    assert_eq!(judged(2, 0, true).0[0].light, Light::Green);
+    // Two that were not found make four odd ones of six; where their eye is missing, too, they do not count.
+    assert_eq!(judged(2, 2, true).1[0].others, 2.0);
+    assert_eq!(judged(2, 2, true).0[0].light, Light::Amber);
+    assert_eq!(judged(2, 2, false).1[0].others, 1.5);
+    assert_eq!(judged(2, 2, false).0[0].light, Light::Green);
+    // A head that is one structure has no others.
+    let alone = [Subject { structure: Structure::Lens_L, evidence: Some(&good), flags: &[], eye_found: true }];
+    assert_eq!(signs(&alone, &limits)[0].others, 0.0);
+}
+
+/// A bridged nerve: by how long a bridge is usual, not by the flag.
+#[test]
+fn a_bridge_is_judged_by_its_length() {
+    let light = |gap_mm: f64| {
+        let evidence = Evidence::from([(Measure::Agreement, 0.8), (Measure::Expected, 0.7), (Measure::Gap, gap_mm)]);
+        one(Structure::OpticNrv_R, Some(&evidence), &[Flag::NerveBridged { gap_mm }], true, Some(&limits())).light
+    };
+    assert_eq!([4.0, 7.6, 9.1, 18.0].map(light), [Light::Green, Light::Green, Light::Amber, Light::Red]);
+}
+
+#[test]
+fn what_was_not_found_is_never_green() {
+    let gone = [Flag::NotFound { predicted: 0 }];
+    let light = |structure, eye_found| one(structure, None, &gone, eye_found, Some(&limits()));
+    for structure in Structure::ALL {
+        assert_eq!(light(structure, true).light, Light::Red, "{structure:?}");
+        let orbit = matches!(structure.class(), Class::Eye | Class::Lens | Class::OpticNerve);
+        let expected = if orbit { Light::Amber } else { Light::Red };
+        assert_eq!(light(structure, false).light, expected, "{structure:?}");
+        assert_eq!(light(structure, false).reasons, ["not found: the networks marked nothing"]);
+    }
+}
+
+/// Neither a card without limits nor a result without votes may look safe.
+#[test]
+fn what_cannot_be_judged_is_amber() {
+    for (structure, evidence, limits) in [
+        (Structure::Lens_L, Some(lens()), None),
+        (Structure::Lens_L, None, Some(limits())),
+        // What the networks said is missing; the class is not in the card.
+        (Structure::Lens_L, Some(Evidence::from([(Measure::Volume, 0.17)])), Some(limits())),
+        (Structure::Brainstem, Some(Evidence::from([(Measure::Agreement, 0.9)])), Some(limits())),
+    ] {
+        let judged = one(structure, evidence.as_ref(), &[], true, limits.as_ref());
+        assert_eq!(judged.light, Light::Amber, "{structure:?} {evidence:?}");
+        assert!(judged.reasons[0].starts_with("not judged"), "{:?}", judged.reasons);
+    }
+}
+
+#[test]
+fn a_volume_that_no_adult_has_is_named_with_its_source() {
+    let mut limits = limits();
+    limits.weight.remove(&Measure::Volume);
+    let light = |cc: f64| {
+        let mut evidence = lens();
+        evidence.insert(Measure::Volume, cc);
+        one(Structure::OpticNrv_L, Some(&evidence), &[], true, Some(&limits))
+    };
+    // Contours of one organ differ by up to a quarter.
+    assert_eq!([0.15, 0.17, 1.36, 1.39].map(|cc| light(cc).light == Light::Green), [false, true, true, false]);
+    let words = &light(1.39).reasons[0];
+    assert!(words.contains("1.39 cm3; adults have 0.2 to 1.1 (diameters of Karim"), "{words}");
+    for class in Class::ALL {
+        let [least, most] = reference(class).cc;
+        assert!(0.0 < least && least < most && reference(class).source.len() > 10);
+    }
+}
+
+#[test]
+fn every_measure_can_be_said() {
+    let usual = [0.1, 0.15, 0.2];
+    for measure in Measure::ALL {
+        let words = measure.words(Structure::OpticChiasm, 0.345, usual);
+        assert!(words.len() > 15 && words.contains("usual"), "{measure:?}: {words}");
+        assert_eq!(measure.oddness(0.15, usual), [0.0; 2]);
+        let far = |value| measure.oddness(value, usual);
+        let expected = measure.wrong().map(|wrong| if wrong { 1.0 } else { 0.0 });
+        for (seen, expected) in [far(0.1)[0], far(0.2)[1]].iter().zip(expected) {
+            assert!((seen - expected).abs() < 1e-9, "{measure:?}: {seen}");
+        }
+        assert!(far(99.0)[1] == MOST_ODD * expected[1] && far(-99.0)[0] == MOST_ODD * expected[0], "{measure:?}");
+    }
+}
+
+#[test]
+fn limits_are_checked() {
+    let classes = [Class::Lens, Class::OpticNerve, Class::Eye];
+    assert_eq!(limits().fault(&classes), None);
+    let broken = |change: &dyn Fn(&mut Limits), words: &str| {
+        let mut limits = limits();
+        change(&mut limits);
+        let fault = limits.fault(&classes).unwrap_or_default();
+        assert!(fault.contains(words), "{words:?}: {fault:?}");
+    };
+    broken(&|l| _ = l.class.remove(1), "optic_nerve once");
+    broken(&|l| l.class.push(l.class[0].clone()), "lens once");
+    broken(&|l| l.class[2].dice = 1.2, "eye: dice");
+    broken(&|l| l.class[0].start = f64::NAN, "lens: start");
+    broken(&|l| l.amber = 0.0, "amber = 0");
+    broken(&|l| l.red = 0.05, "red = 0.05");
+    broken(&|l| l.others = -0.1, "weight of -0.1");
+    broken(&|l| _ = l.weight.insert(Measure::Volume, [f64::NAN, 1.0]), "weight of NaN");
+    let silent = |l: &mut Limits| l.weight.extend([Measure::Agreement, Measure::Expected].map(|m| (m, [0.0; 2])));
+    broken(&silent, "no weight of what the networks say");
+    broken(&|l| _ = l.class[2].usual.remove(&Measure::Volume), "eye: nothing says what Volume");
+    broken(&|l| _ = l.class[1].usual.remove(&Measure::Gap), "optic_nerve: nothing says what Gap");
+    broken(&|l| _ = l.class[0].usual.insert(Measure::Volume, [0.3, 0.3, 0.4]), "Volume from 0.3 by 0.3 to 0.4");
+    broken(&|l| _ = l.class[0].usual.insert(Measure::Volume, [f64::NEG_INFINITY, 0.3, 0.4]), "Volume from");
+    broken(&|l| l.fit.caught = 6, "more structures caught");
+    broken(&|l| l.other.green = 12, "more structures caught");
+    // As the card has them.
+    let text = toml::to_string(&limits()).unwrap();
+    assert_eq!(toml::from_str::<Limits>(&text).unwrap(), limits());
+    assert!(toml::from_str::<Limits>(&format!("surprise = 1\n{text}")).is_err());
+}
