@@ -170,7 +170,14 @@ fn why<'a>(
     let mut terms: Vec<(Option<Measure>, f64)> = limits.terms(signs).collect();
     terms.sort_by(|a, b| b.1.total_cmp(&a.1));
     let least = terms.first().map_or(0.0, |(_, most)| most.min(NAMED));
-    let named: Vec<_> = terms.into_iter().filter(|(_, term)| *term > 0.0 && *term >= least).collect();
+    terms.retain(|(_, term)| *term > 0.0 && *term >= least);
+    // What lies within the usual is named only where nothing lies beyond.
+    let beyond = |measure: Option<Measure>| match measure.and_then(|m| signs.odd.get(&m)) {
+        Some([below, above]) => below.max(*above) >= 1.0,
+        None => true,
+    };
+    let (outside, within): (Vec<_>, Vec<_>) = terms.into_iter().partition(|(measure, _)| beyond(*measure));
+    let named = if outside.is_empty() { within } else { outside };
     let of_kind = named.is_empty().then(|| "structures of its kind are too often wrong".to_owned());
     let own = named.into_iter().map(move |(measure, _)| {
         let usual = measure.and_then(|m| limits.of(structure.class())?.usual.get(&m).copied());

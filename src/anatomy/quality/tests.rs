@@ -122,6 +122,20 @@ fn several_small_oddities_add_up_and_the_weightiest_reason_comes_first() {
     assert!(judged.reasons.iter().zip(begins).all(|(r, b)| r.starts_with(b)), "{:?}", judged.reasons);
 }
 
+#[test]
+fn what_lies_within_the_usual_is_named_only_where_nothing_lies_beyond() {
+    let mut limits = limits();
+    limits.class[0].start = -2.6;
+    let mut evidence = lens();
+    evidence.insert(Measure::Agreement, 0.73);
+    let reasons = |evidence: &Evidence| one(Structure::Lens_R, Some(evidence), &[], true, Some(&limits)).reasons;
+    let within = reasons(&evidence);
+    assert!(within.len() == 1 && within[0].starts_with("networks disagree on 27 %"), "{within:?}");
+    evidence.insert(Measure::Volume, 0.23);
+    let beyond = reasons(&evidence);
+    assert!(beyond.len() == 1 && beyond[0].starts_with("volume 0.23"), "{beyond:?}");
+}
+
 /// Where the class itself is often wrong, or the others speak against the image, there is a reason, too.
 #[test]
 fn no_amber_is_without_a_reason() {
