@@ -179,8 +179,8 @@ impl Open<'_> {
             _ => {
                 let (from, to) = (self.ruler.mm(start, v), self.ruler.mm(v, target));
                 let ahead = |d: Vec3| d.dot(self.axis) >= (self.least_cos - 1e-12) * d.norm();
-                let aside = self.ruler.line_distance(v, start, target);
-                ahead(from) && ahead(to) && aside <= self.cfg.corridor_voxels
+                // What is dearest to find is asked last.
+                ahead(from) && ahead(to) && self.ruler.line_distance(v, start, target) <= self.cfg.corridor_voxels
             }
         }
     }
