@@ -27,8 +27,8 @@ pub struct Signs {
     pub sure: bool,
     /// Oddness of what was measured, below and above the middle of the usual.
     pub odd: BTreeMap<Measure, [f64; 2]>,
-    /// Mean over the other structures of the head of how much less than usual the networks' probabilities promise: 0 to
-    /// [`OTHERS_MOST`], which is also that of a structure that is surely not green. A poor image spoils all.
+    /// Mean over the other structures of the head of how much less than usual the networks' probabilities promise: 0 to 3,
+    /// which is also that of a structure that is surely not green. A poor image spoils all.
     pub others: f64,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The evidence is plain numbers ([`Measure`]): what the three networks say of the structure, what the rules changed, its
 //! volume, shape and place. What is usual for a class is in the model's card ([`Limits`]), measured on synthetic heads by
-//! `cargo bench --bench quality`; what no adult has ([`reference`]) comes from the literature. A light says nothing about
+//! `cargo bench --bench quality`; what no adult has ([`reference()`]) comes from the literature. A light says nothing about
 //! a contour that all networks got wrong in the same plausible way.
 
 mod judge;
