@@ -154,16 +154,14 @@ fn flat(look: &Look) -> f64 {
         areas[1][j] += 1;
     }
     let of = |areas: &Vec<usize>| {
-        let most = areas.iter().copied().max().unwrap_or(0) as f64;
+        let most = areas.iter().copied().max().filter(|most| *most > 0)? as f64;
         let enough = |a: &usize| *a as f64 >= 0.01 * most;
-        let ends = areas.iter().position(enough).zip(areas.iter().rposition(enough));
+        let (first, last) = areas.iter().position(enough).zip(areas.iter().rposition(enough))?;
         let within = (4.0 / SPACING) as usize;
-        ends.map_or(f64::NAN, |(first, last)| {
-            let at = |n: usize| areas.get(n).map_or(0.0, |a| *a as f64);
-            at(first + within).max(at(last.saturating_sub(within))) / most
-        })
+        let at = |n: usize| areas.get(n).map_or(0.0, |a| *a as f64);
+        Some(at(first + within).max(at(last.saturating_sub(within))) / most)
     };
-    areas.iter().map(of).fold(0.0, f64::max)
+    of(&areas[0]).zip(of(&areas[1])).map_or(f64::NAN, |(x, y)| x.max(y))
 }
 
 fn air(look: &Look, bottom: usize, top: usize) -> f64 {
@@ -225,7 +223,7 @@ impl Ray<'_> {
     /// From the last faint value outside to the first that is bright, mm; `None` where nothing is.
     fn edge(&self, surface: f64, core: f64) -> Option<f64> {
         let inside = (0..12).filter_map(|mm| self.value(surface - f64::from(mm)));
-        let bright = f64::from(inside.fold(0.0, f32::max)).min(core);
+        let bright = Some(f64::from(inside.fold(0.0, f32::max)).min(core)).filter(|bright| *bright > 0.0)?;
         let at =
             |mm: i32, share: f64| self.value(surface + f64::from(mm)).is_some_and(|v| f64::from(v) >= share * bright);
         let outer = (0..20).take_while(|mm| at(*mm, 0.12)).last().unwrap_or(0);

@@ -112,6 +112,20 @@ impl<T: Copy> Volume<T> {
         self.data[self.offset(i, j, k)]
     }
 
+    /// Whether a voxel has a face at the border of the grid, or one that it shares with a voxel whose value is such.
+    pub fn faces(&self, v: [usize; 3], such: impl Fn(T) -> bool) -> bool {
+        let s = self.grid.shape();
+        let size = [s.cols, s.rows, s.slices];
+        (0..3).any(|a| {
+            let beside = |n: usize| {
+                let mut at = v;
+                at[a] = n;
+                such(self.at(at[0], at[1], at[2]))
+            };
+            v[a] == 0 || v[a] + 1 == size[a] || beside(v[a] - 1) || beside(v[a] + 1)
+        })
+    }
+
     /// Sets the value at voxel (i, j, k).
     #[inline]
     pub fn set(&mut self, i: usize, j: usize, k: usize, value: T) {
@@ -231,6 +245,20 @@ mod tests {
     fn grid() -> Arc<Grid> {
         let frame = FrameOfReferenceUid::parse("1.2.3").unwrap();
         Arc::new(Grid::axis_aligned(frame, Shape::new(4, 3, 5), Lps::new(10.0, -2.0, 7.0), [0.5, 2.0, 3.0]).unwrap())
+    }
+
+    #[test]
+    fn a_voxel_faces_the_border_and_its_six_neighbours_only() {
+        let mut mask = Mask::empty(grid());
+        let faces = |mask: &Mask, v| mask.faces(v, |inside| inside);
+        assert!(
+            faces(&mask, [0, 1, 2]) && faces(&mask, [3, 1, 2]) && faces(&mask, [1, 2, 2]) && faces(&mask, [1, 1, 0])
+        );
+        // Itself and a corner do not count.
+        mask.set(1, 1, 2, true);
+        mask.set(2, 2, 3, true);
+        assert!(!faces(&mask, [1, 1, 2]));
+        assert!(faces(&mask, [2, 1, 2]) && faces(&mask, [1, 1, 1]) && faces(&mask, [1, 1, 3]));
     }
 
     #[test]

@@ -13,6 +13,8 @@ use crate::geometry::{Extent, Mask};
 /// A network's answer counts as being about a structure on it and up to this far beyond its box, mm: further than a
 /// network is usually off, nearer than the next organ of its class.
 const NEAR_MM: f64 = 6.0;
+/// Probabilities up to this say that there is nothing; most voxels around a structure have no more.
+const NOTHING: f32 = 0.02;
 
 /// Everything that is known of each structure found, besides the image. A structure that was not found has no entry.
 pub fn evidence(vote: &Vote, found: &Consistent) -> BTreeMap<Structure, Evidence> {
@@ -40,8 +42,8 @@ struct Seen {
     /// Voxels of the structure; of them, those that two networks voted for.
     voxels: usize,
     voted: usize,
-    /// Share of them on which all three networks agree.
-    agreement: f64,
+    /// Of them, those that all three found.
+    unanimous: usize,
     /// Voxels of its outermost layer.
     outermost: usize,
     /// Sums of the mean probability: over the structure, its outermost layer, everything looked at.
@@ -59,8 +61,8 @@ impl Seen {
         let mask = &found.structures.get(&structure)?.mask;
         let extent = around(mask)?;
         let (grid, class) = (mask.grid(), structure.class());
-        let mut seen = Self { agreement: vote.agreement(class, mask)?, ..Self::default() };
-        for k in extent.lo[2]..=extent.hi[2] {
+        let plane = |k: usize| {
+            let mut seen = Self::default();
             for j in extent.lo[1]..=extent.hi[1] {
                 for i in extent.lo[0]..=extent.hi[0] {
                     let offset = mask.offset(i, j, k);
@@ -68,13 +70,31 @@ impl Seen {
                     let p = vote.probabilities(class, offset);
                     // Both nerves end at the chiasm: what lies on the other side is the other's.
                     let own_side = || structure.side().is_none_or(|s| found.plane.side(grid.centre(i, j, k)) == s);
-                    if inside || (p.iter().any(|p| *p > 0.02) && own_side()) {
-                        seen.add(p.map(f64::from), inside, inside && outermost(mask, [i, j, k]));
+                    if inside || (p.iter().any(|p| *p > NOTHING) && own_side()) {
+                        seen.add(p.map(f64::from), inside, inside && mask.faces([i, j, k], |beside| !beside));
                     }
                 }
             }
+            seen
+        };
+        // Summed in the order of the planes: the same whatever thread looked at which.
+        let planes: Vec<Self> = (extent.lo[2]..=extent.hi[2]).into_par_iter().map(plane).collect();
+        Some(planes.into_iter().fold(Self::default(), Self::plus))
+    }
+
+    fn plus(self, more: Self) -> Self {
+        let each = |a: [usize; 3], b: [usize; 3]| std::array::from_fn(|n| a[n] + b[n]);
+        Self {
+            voxels: self.voxels + more.voxels,
+            voted: self.voted + more.voted,
+            unanimous: self.unanimous + more.unanimous,
+            outermost: self.outermost + more.outermost,
+            inside: self.inside + more.inside,
+            border: self.border + more.border,
+            all: self.all + more.all,
+            own: each(self.own, more.own),
+            both: each(self.both, more.both),
         }
-        Some(seen)
     }
 
     fn add(&mut self, p: [f64; 3], inside: bool, outermost: bool) {
@@ -89,6 +109,7 @@ impl Seen {
         if inside {
             self.voxels += 1;
             self.voted += usize::from(count >= 2);
+            self.unanimous += usize::from(count == 3);
             self.inside += mean;
         }
         if outermost {
@@ -103,7 +124,7 @@ impl Seen {
         let dice = |both: usize, a: usize, b: usize| 2.0 * both as f64 / (a + b).max(1) as f64;
         let pairs: [f64; 3] = std::array::from_fn(|n| dice(self.both[n], self.own[n], self.own[(n + 1) % 3]));
         Evidence::from([
-            (Measure::Agreement, self.agreement),
+            (Measure::Agreement, share(self.unanimous)),
             (Measure::Border, self.border / self.outermost.max(1) as f64),
             (Measure::Pair, pairs.into_iter().fold(0.0, f64::max)),
             (Measure::Expected, 2.0 * self.inside / (voxels + self.all)),
@@ -124,26 +145,12 @@ fn around(mask: &Mask) -> Option<Extent> {
     })
 }
 
-/// Whether a voxel of a mask has a face towards what lies outside, or beyond the grid.
-fn outermost(mask: &Mask, v: [usize; 3]) -> bool {
-    let s = mask.grid().shape();
-    let size = [s.cols, s.rows, s.slices];
-    (0..3).any(|a| {
-        let at = |n: usize| {
-            let mut v = v;
-            v[a] = n;
-            mask.at(v[0], v[1], v[2])
-        };
-        v[a] == 0 || v[a] + 1 == size[a] || !at(v[a] - 1) || !at(v[a] + 1)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::anatomy::rules::{Finding, Flag};
+    use crate::anatomy::rules::{Finding, Flag, Rule, RuleEffect};
     use crate::anatomy::{Class, PlaneSource, SidePlane};
     use crate::geometry::{Grid, Lps, Shape, Vec3};
     use crate::ids::FrameOfReferenceUid;
@@ -161,7 +168,8 @@ mod tests {
         mask
     }
 
-    fn found(masks: [Mask; 2], predicted: [usize; 2], flags: Vec<Flag>) -> Consistent {
+    /// Both nerves, the left one with these flags; followed from eye to chiasm or not.
+    fn found(masks: [Mask; 2], predicted: [usize; 2], flags: Vec<Flag>, followed: bool) -> Consistent {
         let plane = SidePlane {
             normal: Vec3::new(1.0, 0.0, 0.0),
             point: Lps::new(10.0, 0.0, 0.0),
@@ -169,7 +177,9 @@ mod tests {
             symmetry: None,
         };
         let [left, right] = masks;
-        let finding = |mask, predicted, flags| Finding { mask, predicted, effects: Vec::new(), flags };
+        let effect = RuleEffect { rule: Rule::Centreline, added: 0, removed: 0 };
+        let effects = || followed.then_some(effect).into_iter().collect();
+        let finding = |mask, predicted, flags| Finding { mask, predicted, effects: effects(), flags };
         let structures = BTreeMap::from([
             (Structure::OpticNrv_L, finding(left, predicted[0], flags)),
             (Structure::OpticNrv_R, finding(right, predicted[1], Vec::new())),
@@ -199,7 +209,7 @@ mod tests {
         say(14, 20..22, [0.1, 0.6, 0.2]);
         say(9, 10..14, [0.9, 0.9, 0.9]);
         let flags = vec![Flag::NerveBridged { gap_mm: 6.0 }];
-        let known = evidence(&vote, &found([left, right], [8, 8], flags));
+        let known = evidence(&vote, &found([left, right], [8, 8], flags, true));
         let of = |structure: Structure, measure| known[&structure][&measure];
         let near = |measure, wanted: f64| {
             let value = of(Structure::OpticNrv_L, measure);
@@ -231,9 +241,10 @@ mod tests {
         let grid = grid();
         let known = evidence(
             &Vote::none(Arc::clone(&grid)),
-            &found([rod(&grid, 14, 0..0), rod(&grid, 6, 3..7)], [0, 4], Vec::new()),
+            &found([rod(&grid, 14, 0..0), rod(&grid, 6, 3..7)], [0, 4], Vec::new(), false),
         );
         assert_eq!(known.keys().collect::<Vec<_>>(), [&Structure::OpticNrv_R]);
         assert_eq!(known[&Structure::OpticNrv_R][&Measure::Agreement], 0.0);
+        assert!(!known[&Structure::OpticNrv_R].contains_key(&Measure::Gap), "nobody followed it");
     }
 }

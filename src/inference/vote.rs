@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::Plane;
 use crate::anatomy::Class;
-use crate::geometry::{Grid, Mask, Volume};
+use crate::geometry::{Grid, Volume};
 
 /// For each voxel of the working grid and each class, the probability that each of the three networks gave.
 ///
@@ -127,16 +127,6 @@ impl Vote {
         labels
     }
 
-    /// Share of a structure's voxels on which all three networks found its class; `None` for an empty structure.
-    pub fn agreement(&self, class: Class, structure: &Mask) -> Option<f64> {
-        let (mut inside, mut unanimous) = (0usize, 0usize);
-        for (offset, _) in structure.data().iter().enumerate().filter(|(_, v)| **v) {
-            inside += 1;
-            unanimous += usize::from(self.count(class, offset) == 3);
-        }
-        (inside > 0).then(|| unanimous as f64 / inside as f64)
-    }
-
     /// The brick that holds a position in storage order, and the place within it.
     #[inline]
     fn place(&self, offset: usize) -> (usize, usize) {
@@ -189,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn two_of_three_win_and_agreement_is_the_unanimous_share() {
+    fn two_of_three_win() {
         let grid = grid(Shape::new(4, 1, 1));
         for class in Class::ALL {
             let mut vote = Vote::none(Arc::clone(&grid));
@@ -204,9 +194,6 @@ mod tests {
             }
             let won: Vec<bool> = vote.labels().data().iter().map(|v| v & class.bit() != 0).collect();
             assert_eq!(won, [false, false, true, true], "{class:?}");
-            let structure = Mask::new(Arc::clone(&grid), won).unwrap();
-            assert_eq!(vote.agreement(class, &structure), Some(0.5));
-            assert_eq!(vote.agreement(class, &Mask::empty(Arc::clone(&grid))), None);
         }
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::recipe::{Order, Recipe, Wanted};
 use super::segment::{Known, SegmentError, StructureReport, describe, description, judge_all, on_planes};
 use crate::anatomy::rules::Finding;
-use crate::anatomy::{Class, DerivedConfig, Structure, derive};
+use crate::anatomy::{DerivedConfig, Structure, derive};
 use crate::contour::{ContourConfig, Holes, PlaneContour, rasterise};
 use crate::dicom::data::{
     DerivedSeriesMeta, EncodedInstance, Profile, RoiContours, RoiIdentity, Segment, Series, StructureSetMeta,
@@ -127,11 +127,7 @@ impl<'a> Drawing<'a> {
             Ok((report, contours))
         };
         let mut organs = Structure::ALL.par_iter().map(organ).collect::<Result<Vec<_>, _>>()?;
-        let eye_found = |structure: Structure| {
-            let eye = Structure::of(Class::Eye, structure.side()).and_then(|eye| self.found.get(&eye));
-            eye.is_none_or(|eye| !eye.mask.is_empty())
-        };
-        judge_all(&mut organs, self.known, eye_found, self.recipe.model.card());
+        judge_all(&mut organs, self.known, self.recipe.model.card());
         let mut extras = Vec::new();
         for config in &self.recipe.derived {
             let Some(made) = derive(config, self.found)? else { continue };

@@ -193,16 +193,17 @@ pub fn segment_series(
     let mut clock = Clock::new(progress);
     let working = clock.time(Stage::Preprocess, |_| working_volume(&series.volume, &recipe.model.card().working))?;
     let vote = clock.time(Stage::Networks, |tell| recipe.model.run(&working, tell))?;
-    let found = clock.time(Stage::Rules, |_| {
+    let (found, known) = clock.time(Stage::Rules, |_| {
         let fat_suppressed = series.attributes.acquisition.fat_suppressed();
         let acquired = Some(series.volume.grid().as_ref());
         let case = rules::Case { labels: &vote.labels(), image: &working, fat_suppressed, acquired };
-        rules::apply_to(&case, &recipe.rules)
+        let found = rules::apply_to(&case, &recipe.rules)?;
+        let known = evidence(&vote, &found);
+        Ok::<_, SegmentError>((found, known))
     })?;
     let brain = found.structures.get(&Structure::Brain).map_or(0.0, |finding| finding.mask.cc());
     let domain = recipe.domain.enabled.then(|| judge(&working, Some(brain), &recipe.domain)).transpose()?;
     drop(working);
-    let known = clock.time(Stage::Rules, |_| evidence(&vote, &found));
     let mut done = finish(series, &found.structures, Some(&vote), &known, recipe, order, clock)?;
     done.report.domain = domain;
     Ok(done)
@@ -261,18 +262,12 @@ fn finish(
     Ok(Segmentation { packages, derived_series, contours, report })
 }
 
-/// Puts in what is known of the structures, and the lights that follow. `eye_found`: whether the eye of its side is there.
-pub(super) fn judge_all(
-    organs: &mut [(StructureReport, Vec<PlaneContour>)],
-    known: &Known,
-    eye_found: impl Fn(Structure) -> bool,
-    card: &Card,
-) {
+/// Puts in what is known of the structures, and the lights that follow.
+pub(super) fn judge_all(organs: &mut [(StructureReport, Vec<PlaneContour>)], known: &Known, card: &Card) {
     let subjects = organs.iter().map(|(report, _)| Subject {
         structure: report.structure,
         evidence: known.get(&report.structure),
         flags: &report.flags,
-        eye_found: eye_found(report.structure),
     });
     let judged = lights(&subjects.collect::<Vec<_>>(), card.quality.as_ref());
     for ((report, _), judged) in organs.iter_mut().zip(judged) {

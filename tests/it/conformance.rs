@@ -7,7 +7,8 @@ mod phantom;
 use std::collections::BTreeMap;
 
 use contourd::anatomy::Structure;
-use contourd::anatomy::rules::{self, Finding};
+use contourd::anatomy::quality::Light;
+use contourd::anatomy::rules::{self, Finding, Flag};
 use contourd::dicom::data::{Profile, Series, assemble, read_folder};
 use contourd::geometry::working_volume;
 use contourd::service::{Order, Segmentation, segment_series};
@@ -33,7 +34,7 @@ fn networks(series: &Series) -> (Segmentation, BTreeMap<Structure, Finding>) {
 }
 
 /// The networks' own result on the real head, acquired in one of the ways.
-fn real_head(acquisition: &str, derived: bool) {
+fn real_head(acquisition: &str, derived: bool) -> Segmentation {
     let scratch = tempfile::tempdir().unwrap();
     let source = scratch.path().join("series");
     run(contourd().args(["demo-series", HEAD]).arg(&source).args(["--acquisition", acquisition]));
@@ -46,11 +47,15 @@ fn real_head(acquisition: &str, derived: bool) {
     let read = judge(&result, &found, &series, &source);
     assert!(read.contains_key(&Structure::Brain), "no brain was found on {acquisition}");
     println!("{acquisition}: {} of 12 structures, all as plastimatch reads them", read.len());
+    result
 }
 
 #[test]
 fn the_real_head_axial() {
-    real_head("axial", false);
+    let report = real_head("axial", false).report;
+    // Its images end close above the brain.
+    let brain = report.structures.iter().find(|s| s.structure == Structure::Brain).unwrap();
+    assert!(brain.flags.contains(&Flag::CutByView) && brain.light != Some(Light::Green), "{:?}", brain.flags);
 }
 
 #[test]

@@ -15,9 +15,6 @@ pub struct Subject<'a> {
     pub evidence: Option<&'a Evidence>,
     /// What was flagged.
     pub flags: &'a [Flag],
-    /// Whether the eye of its side was found. Where it was not, that lens and nerve are missing too is what a removed eye
-    /// looks like.
-    pub eye_found: bool,
 }
 
 /// What speaks against a structure, before it is weighed.
@@ -41,13 +38,13 @@ const NAMED: f64 = 0.5;
 
 /// Judges all structures of a head: amber or red where a flag says so, where it was not found, where its volume is none of an
 /// adult's, and where its evidence makes it doubtful. `limits` are those of the model's card; without them, or without
-/// evidence, nothing is green: what was not measured must not look safe. What was not found is red, or amber where an eye
-/// is missing with all that belongs to it.
+/// evidence, nothing is green: what was not measured must not look safe. What was not found is red, or amber where one eye
+/// is missing with all that belongs to it, as after surgery.
 pub fn judge(subjects: &[Subject], limits: Option<&Limits>) -> Vec<Judgement> {
     let signs = limits.map(|limits| signs(subjects, limits));
     let one = |(n, subject): (usize, &Subject)| {
         let weighed = limits.zip(signs.as_ref().and_then(|signs| signs.get(n)));
-        by(subject, weighed)
+        by(subject, subject.is_excused(subjects), weighed)
     };
     subjects.iter().enumerate().map(one).collect()
 }
@@ -56,14 +53,18 @@ pub fn judge(subjects: &[Subject], limits: Option<&Limits>) -> Vec<Judgement> {
 pub fn signs(subjects: &[Subject], limits: &Limits) -> Vec<Signs> {
     let own: Vec<(bool, BTreeMap<Measure, [f64; 2]>)> = subjects
         .iter()
-        .map(|subject| (!surely(subject).is_empty() || subject.networks().is_none(), oddness(subject, limits)))
+        .map(|subject| {
+            let sure = !surely(subject, subject.is_excused(subjects)).is_empty() || subject.networks().is_none();
+            (sure, oddness(subject, limits))
+        })
         .collect();
     let as_other = |(sure, odd): &(bool, BTreeMap<Measure, [f64; 2]>)| match odd.get(&Measure::Expected) {
         Some([below, _]) if !sure => below.min(OTHERS_MOST),
         _ => OTHERS_MOST,
     };
     let of = |n: usize| {
-        let others = own.iter().zip(subjects).enumerate().filter(|(m, (_, other))| *m != n && !other.is_excused());
+        let others =
+            own.iter().zip(subjects).enumerate().filter(|(m, (_, other))| *m != n && !other.is_excused(subjects));
         let others: Vec<f64> = others.map(|(_, (other, _))| as_other(other)).collect();
         others.iter().sum::<f64>() / others.len().max(1) as f64
     };
@@ -85,10 +86,15 @@ impl<'a> Subject<'a> {
         !self.flags.iter().any(|flag| matches!(flag, Flag::NotFound { .. }))
     }
 
-    /// Not found, as its eye was not.
-    fn is_excused(&self) -> bool {
+    /// Not found, as its eye was not, while the head has its other eye.
+    fn is_excused(&self, head: &[Self]) -> bool {
+        let eye = |side| {
+            let eye = Structure::of(Class::Eye, Some(side));
+            head.iter().find(|other| Some(other.structure) == eye).is_none_or(Self::is_found)
+        };
         let of_orbit = matches!(self.structure.class(), Class::Eye | Class::Lens | Class::OpticNerve);
-        of_orbit && !self.eye_found && !self.is_found()
+        let surgery = || self.structure.side().is_some_and(|side| !eye(side) && eye(side.other()));
+        of_orbit && !self.is_found() && surgery()
     }
 
     /// Its evidence, if the networks' word is in it.
@@ -97,13 +103,12 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// Flags that say nothing of how good a structure is once its evidence is known, by the fit of the lights: they are
-/// remarks.
+/// Flags that said nothing of how good a structure is once its evidence was known, by a fit of the lights that had them:
+/// they are remarks. (So did that of a nerve that was not followed; but then it is not known how long its gaps are.)
 const fn is_weighed(flag: &Flag) -> bool {
     matches!(
         flag,
-        Flag::NerveNotTraced { .. }
-            | Flag::NerveBridged { .. }
+        Flag::NerveBridged { .. }
             | Flag::EyeReshaped { .. }
             | Flag::LensSmall { .. }
             | Flag::ChiasmUneven { .. }
@@ -112,10 +117,10 @@ const fn is_weighed(flag: &Flag) -> bool {
 }
 
 /// What makes a structure amber or red whatever its evidence weighs.
-fn surely(subject: &Subject) -> Vec<(Light, String)> {
+fn surely(subject: &Subject, excused: bool) -> Vec<(Light, String)> {
     let flags = subject.flags.iter().filter_map(|flag| {
         let light = match (flag, flag.severity()) {
-            (Flag::NotFound { .. }, _) if subject.is_excused() => Light::Amber,
+            (Flag::NotFound { .. }, _) if excused => Light::Amber,
             (Flag::NotFound { .. }, _) | (_, Severity::Red) => Light::Red,
             (Flag::SeveralParts { .. }, _) => Light::Amber,
             (flag, Severity::Warning) if !is_weighed(flag) => Light::Amber,
@@ -128,15 +133,15 @@ fn surely(subject: &Subject) -> Vec<(Light, String)> {
         let known = reference(subject.structure.class());
         let [least, most] = known.cc;
         if !(least / VOLUMES_DIFFER..=most * VOLUMES_DIFFER).contains(cc) {
-            let words = format!("volume {cc:.2} cm3; adults have {least} to {most} ({})", known.source);
+            let words = format!("volume {cc:.2} cm3; expected are {least} to {most} ({})", known.source);
             reasons.push((Light::Amber, words));
         }
     }
     reasons
 }
 
-fn by(subject: &Subject, weighed: Option<(&Limits, &Signs)>) -> Judgement {
-    let mut reasons = surely(subject);
+fn by(subject: &Subject, excused: bool, weighed: Option<(&Limits, &Signs)>) -> Judgement {
+    let mut reasons = surely(subject, excused);
     let class = subject.structure.class();
     let doubt = weighed.and_then(|(limits, signs)| Some((limits, signs, limits.doubt(class, signs)?)));
     match (subject.networks(), doubt) {
@@ -174,7 +179,7 @@ fn why<'a>(
     // What lies within the usual is named only where nothing lies beyond.
     let beyond = |measure: Option<Measure>| match measure.and_then(|m| signs.odd.get(&m)) {
         Some([below, above]) => below.max(*above) >= 1.0,
-        None => true,
+        None => signs.others >= 1.0,
     };
     let (outside, within): (Vec<_>, Vec<_>) = terms.into_iter().partition(|(measure, _)| beyond(*measure));
     let named = if outside.is_empty() { within } else { outside };
@@ -183,7 +188,7 @@ fn why<'a>(
         let usual = measure.and_then(|m| limits.of(structure.class())?.usual.get(&m).copied());
         match measure.and_then(|m| evidence.get(&m).copied()).zip(measure).zip(usual) {
             Some(((value, measure), usual)) => measure.words(structure, value, usual),
-            None => "the networks are unsure of the other structures, too: the image may be poor".to_owned(),
+            None => "the other structures are doubtful: the image may be poor".to_owned(),
         }
     });
     own.chain(of_kind)

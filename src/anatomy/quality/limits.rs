@@ -23,7 +23,7 @@ pub struct Limits {
     pub amber: f64,
     /// And from this on red.
     pub red: f64,
-    /// How much the doubt grows with each unit of the others' mean oddness ([`super::Signs::others`]).
+    /// How much the doubt grows with each unit of what speaks against the others ([`super::Signs::others`]).
     pub others: f64,
     /// How good the lights are on the heads that they were fitted on, each judged by a fit without it.
     pub fit: Figures,

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Evidence;
-use crate::anatomy::rules::{Consistent, Flag};
+use crate::anatomy::rules::{Consistent, Finding, Flag, Rule};
 use crate::anatomy::{Class, Side, Structure};
-use crate::geometry::Lps;
+use crate::geometry::{Index, Lps, Mask};
 
 /// No value counts for more oddness than this.
-pub const MOST_ODD: f64 = 8.0;
+pub(super) const MOST_ODD: f64 = 8.0;
 
 /// One number about a structure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ pub enum Measure {
     Added,
     /// Share of its class's voted voxels that the rules took away on either side, 0 to 1.
     Dropped,
-    /// The longest stretch of a nerve along which nothing was predicted, mm.
+    /// The longest stretch of a followed nerve along which nothing was predicted, mm; 0 where it is too short to be flagged.
     Gap,
     /// Volume on the working grid, cm3.
     Volume,
@@ -39,7 +40,7 @@ pub enum Measure {
     /// Distance of its barycentre from that of another organ, mm: an eye's from the other eye, a lens's and a nerve's from
     /// their eye, chiasm and pituitary from each other, a hippocampus's from the brainstem, the brainstem's from the brain.
     Apart,
-    /// Root mean square distance of its voxels from its barycentre, mm.
+    /// Radius of gyration: root mean square distance of its voxels from its barycentre, mm.
     Spread,
 }
 
@@ -78,7 +79,7 @@ impl Measure {
     }
 
     /// How far a value lies below and above the middle of the usual, where something is wrong there: 1 at the ends of the
-    /// usual, at most [`MOST_ODD`]. What is no number is as odd as can be.
+    /// usual, at most 8. What is no number is as odd as can be.
     pub fn oddness(self, value: f64, [least, middle, most]: [f64; 3]) -> [f64; 2] {
         let of = |wrong: bool, far: f64, unit: f64| match far / unit {
             odd if odd.is_nan() => MOST_ODD,
@@ -144,35 +145,64 @@ pub(super) fn beside(structure: Structure) -> Option<Structure> {
 
 /// What the structures themselves show of each other: volume, shape, place. A structure that was not found has none.
 pub fn anatomy_of(found: &Consistent) -> BTreeMap<Structure, Evidence> {
-    let middles: BTreeMap<Structure, Lps> =
-        found.structures.iter().filter_map(|(s, finding)| Some((*s, finding.mask.barycentre()?))).collect();
-    let volume = |s: Structure| found.structures.get(&s).map_or(0.0, |finding| finding.mask.cc());
-    let of = |structure: Structure, middle: Lps| {
-        let mut evidence = Evidence::from([(Measure::Volume, volume(structure))]);
-        let lateral = found.plane.distance(middle);
+    let shapes: BTreeMap<Structure, (&Finding, Moments)> = found
+        .structures
+        .par_iter()
+        .filter_map(|(s, finding)| Some((*s, (finding, Moments::of(&finding.mask)?))))
+        .collect();
+    let of = |(structure, (finding, shape)): (&Structure, &(&Finding, Moments))| {
+        let lateral = found.plane.distance(shape.middle);
         let lateral = match structure.side() {
             Some(Side::Left) => lateral,
             Some(Side::Right) => -lateral,
             None => lateral.abs(),
         };
-        evidence.insert(Measure::Lateral, lateral);
-        if let Some(other) = beside(structure).and_then(|other| middles.get(&other)) {
-            evidence.insert(Measure::Apart, middle.distance(*other));
+        let mut evidence =
+            Evidence::from([(Measure::Volume, shape.cc), (Measure::Lateral, lateral), (Measure::Spread, shape.spread)]);
+        if let Some((_, other)) = beside(*structure).and_then(|other| shapes.get(&other)) {
+            evidence.insert(Measure::Apart, shape.middle.distance(other.middle));
         }
-        if let Some(finding) = found.structures.get(&structure) {
-            if structure.class() == Class::OpticNerve {
-                let gaps = finding.flags.iter().filter_map(|flag| match flag {
-                    Flag::NerveBridged { gap_mm } => Some(*gap_mm),
-                    _ => None,
-                });
-                evidence.insert(Measure::Gap, gaps.fold(0.0, f64::max));
-            }
-            let grid = finding.mask.grid();
-            let squares = finding.mask.inside().map(|[i, j, k]| grid.centre(i, j, k).distance(middle).powi(2));
-            let mean = squares.sum::<f64>() / finding.mask.count().max(1) as f64;
-            evidence.insert(Measure::Spread, mean.sqrt());
+        // What was not followed from end to end is not known to be without gaps.
+        if finding.effects.iter().any(|effect| effect.rule == Rule::Centreline) {
+            let gaps = finding.flags.iter().filter_map(|flag| match flag {
+                Flag::NerveBridged { gap_mm } => Some(*gap_mm),
+                _ => None,
+            });
+            evidence.insert(Measure::Gap, gaps.fold(0.0, f64::max));
         }
-        evidence
+        (*structure, evidence)
     };
-    middles.iter().map(|(s, middle)| (*s, of(*s, *middle))).collect()
+    shapes.iter().map(of).collect()
+}
+
+/// What the voxels of a structure say of its size and place.
+struct Moments {
+    cc: f64,
+    /// Barycentre.
+    middle: Lps,
+    /// Radius of gyration, mm.
+    spread: f64,
+}
+
+impl Moments {
+    /// `None` for an empty mask. Counts in whole voxels; the axes of a grid stand at right angles.
+    fn of(mask: &Mask) -> Option<Self> {
+        let (mut n, mut sum, mut squares) = (0u64, [0u64; 3], [0u64; 3]);
+        for v in mask.inside() {
+            n += 1;
+            for a in 0..3 {
+                let at = v[a] as u64;
+                sum[a] += at;
+                squares[a] += at * at;
+            }
+        }
+        let (grid, count) = (mask.grid(), n as f64);
+        let mean = sum.map(|sum| sum as f64 / count);
+        let along = |a: usize| (squares[a] as f64 / count - mean[a] * mean[a]).max(0.0) * grid.spacing()[a].powi(2);
+        (n > 0).then(|| Self {
+            cc: count * grid.voxel_cc(),
+            middle: grid.to_lps(Index::new(mean[0], mean[1], mean[2])),
+            spread: (0..3).map(along).sum::<f64>().sqrt(),
+        })
+    }
 }

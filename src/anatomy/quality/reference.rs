@@ -1,4 +1,4 @@
-//! Volumes that organs of adults have, from the literature.
+//! Volumes that organs of adults have, from the literature; that of the brainstem from the synthetic heads.
 //!
 //! Wide on purpose: what lies outside is no organ, or an ill one. What is usual for a model's own contours is in its card.
 
@@ -21,7 +21,8 @@ pub const fn reference(class: Class) -> Reference {
         Class::Eye => Reference { cc: [4.0, 10.3], source: "Bekerman and others, J. Ophthalmology 2014" },
         // By weight 0.15 to 0.3 g from the third decade to old age.
         Class::Lens => Reference { cc: [0.1, 0.32], source: "Mohamed and Augusteyn, Molecular Vision 24, 2018" },
-        // Diameters of 3.5 to 4 mm behind the eye, 45 to 55 mm from eye to chiasm, with half as much again either way.
+        // Rods of 3.5 to 4 mm, the diameters behind the eye, and 45 to 55 mm from eye to chiasm: 0.43 to 0.69; half of the
+        // least, as a nerve is drawn too short, and 1.6 times the most, as voxels around it are drawn as well.
         Class::OpticNerve => Reference { cc: [0.2, 1.1], source: "diameters of Karim and others, IOVS 45, 2004" },
         // A coronal area of 44 mm2 (SD 5), 4 to 13 mm from front to back.
         Class::Chiasm => Reference { cc: [0.1, 0.7], source: "areas of Wagner and others, AJNR 18, 1997" },

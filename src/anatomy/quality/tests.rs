@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::anatomy::rules::Flag;
-use crate::anatomy::{Class, Structure};
+use crate::anatomy::rules::{Flag, NotTraced};
+use crate::anatomy::{Class, Side, Structure};
 
 /// Limits of the lens, a nerve and the eye in which every measure has another range and another weight. Nothing odd is a
 /// doubt of 0.018; 0.1 is amber, 0.5 red: 1.8 and 4 more in log odds.
@@ -56,18 +56,12 @@ fn lens() -> Evidence {
 }
 
 /// A structure by itself.
-fn one(
-    structure: Structure,
-    evidence: Option<&Evidence>,
-    flags: &[Flag],
-    eye_found: bool,
-    limits: Option<&Limits>,
-) -> Judgement {
-    judge(&[Subject { structure, evidence, flags, eye_found }], limits).remove(0)
+fn one(structure: Structure, evidence: Option<&Evidence>, flags: &[Flag], limits: Option<&Limits>) -> Judgement {
+    judge(&[Subject { structure, evidence, flags }], limits).remove(0)
 }
 
 fn judged(evidence: &Evidence, flags: &[Flag]) -> Judgement {
-    one(Structure::Lens_R, Some(evidence), flags, true, Some(&limits()))
+    one(Structure::Lens_R, Some(evidence), flags, Some(&limits()))
 }
 
 #[test]
@@ -128,7 +122,7 @@ fn what_lies_within_the_usual_is_named_only_where_nothing_lies_beyond() {
     limits.class[0].start = -2.6;
     let mut evidence = lens();
     evidence.insert(Measure::Agreement, 0.73);
-    let reasons = |evidence: &Evidence| one(Structure::Lens_R, Some(evidence), &[], true, Some(&limits)).reasons;
+    let reasons = |evidence: &Evidence| one(Structure::Lens_R, Some(evidence), &[], Some(&limits)).reasons;
     let within = reasons(&evidence);
     assert!(within.len() == 1 && within[0].starts_with("networks disagree on 27 %"), "{within:?}");
     evidence.insert(Measure::Volume, 0.23);
@@ -141,7 +135,7 @@ fn what_lies_within_the_usual_is_named_only_where_nothing_lies_beyond() {
 fn no_amber_is_without_a_reason() {
     let mut limits = limits();
     limits.class[0].start = -1.0;
-    let judged = one(Structure::Lens_R, Some(&lens()), &[], true, Some(&limits));
+    let judged = one(Structure::Lens_R, Some(&lens()), &[], Some(&limits));
     assert_eq!(
         (judged.light, judged.reasons),
         (Light::Amber, vec!["structures of its kind are too often wrong".into()])
@@ -166,29 +160,36 @@ fn many_odd_structures_speak_against_the_image() {
     let limits = limits();
     let (good, bad) = (lens(), Evidence::from([(Measure::Agreement, 0.8), (Measure::Expected, 0.3)]));
     let gone = [Flag::NotFound { predicted: 0 }];
-    let judged = |odd: usize, missing: usize, eye_found: bool| {
-        let of = |evidence, flags| Subject { structure: Structure::Lens_R, evidence, flags, eye_found };
-        let all = [
-            vec![of(Some(&good), &[][..]); 5 - odd],
-            vec![of(Some(&bad), &[][..]); odd],
-            vec![of(None, &gone[..]); missing],
-        ];
-        (judge(&all.concat(), Some(&limits)), signs(&all.concat(), &limits))
+    let of = |structure, evidence| Subject { structure, evidence, flags: &[] };
+    let missing = |structure| Subject { structure, evidence: None, flags: &gone };
+    let judged = |odd: usize, more: &[Subject]| {
+        let structure = Structure::Lens_R;
+        let lenses = [vec![of(structure, Some(&good)); 5 - odd], vec![of(structure, Some(&bad)); odd]].concat();
+        let all = [lenses, more.to_vec()].concat();
+        (judge(&all, Some(&limits)), signs(&all, &limits))
     };
     // Each odd one of the four others counts as much as an other can: 3 of 4 make 2.25.
-    let (lights, seen) = judged(3, 0, true);
+    let (lights, seen) = judged(3, &[]);
     assert_eq!(seen[0].others, 2.25);
     assert_eq!(lights[0].light, Light::Amber);
-    assert_eq!(lights[0].reasons, ["the networks are unsure of the other structures, too: the image may be poor"]);
-    assert_eq!(judged(2, 0, true).0[0].light, Light::Green);
-    // Two that were not found make four odd ones of six; where their eye is missing, too, they do not count.
-    assert_eq!(judged(2, 2, true).1[0].others, 2.0);
-    assert_eq!(judged(2, 2, true).0[0].light, Light::Amber);
-    assert_eq!(judged(2, 2, false).1[0].others, 1.5);
-    assert_eq!(judged(2, 2, false).0[0].light, Light::Green);
+    assert_eq!(lights[0].reasons, ["the other structures are doubtful: the image may be poor"]);
+    assert_eq!(judged(2, &[]).0[0].light, Light::Green);
+    // Two that were not found make four odd ones of six.
+    let (lights, seen) = judged(2, &[Structure::Lens_L, Structure::OpticNrv_L].map(missing));
+    assert_eq!((seen[0].others, lights[0].light, lights[5].light), (2.0, Light::Amber, Light::Red));
+    // Where their eye is missing, too, while the other one is there, none of the three counts.
+    // Its other eye is here an odd one: it has the volume of a lens.
+    let (left, right) = (Structure::Eye_L, of(Structure::Eye_R, Some(&good)));
+    let orbit = [missing(left), missing(Structure::Lens_L), missing(Structure::OpticNrv_L), right];
+    let (lights, seen) = judged(2, &orbit);
+    assert_eq!((seen[0].others, lights[0].light), (9.0 / 5.0, Light::Green));
+    assert!(lights[5..8].iter().all(|judged| judged.light == Light::Amber), "{lights:?}");
+    // Both eyes missing are no surgery.
+    let (lights, seen) = judged(2, &[missing(left), missing(Structure::Lens_L), missing(Structure::Eye_R)]);
+    assert_eq!(seen[0].others, 15.0 / 7.0);
+    assert!(lights[5..8].iter().all(|judged| judged.light == Light::Red), "{lights:?}");
     // A head that is one structure has no others.
-    let alone = [Subject { structure: Structure::Lens_L, evidence: Some(&good), flags: &[], eye_found: true }];
-    assert_eq!(signs(&alone, &limits)[0].others, 0.0);
+    assert_eq!(signs(&[of(Structure::Lens_L, Some(&good))], &limits)[0].others, 0.0);
 }
 
 /// A bridged nerve: by how long a bridge is usual, not by the flag.
@@ -196,21 +197,46 @@ fn many_odd_structures_speak_against_the_image() {
 fn a_bridge_is_judged_by_its_length() {
     let light = |gap_mm: f64| {
         let evidence = Evidence::from([(Measure::Agreement, 0.8), (Measure::Expected, 0.7), (Measure::Gap, gap_mm)]);
-        one(Structure::OpticNrv_R, Some(&evidence), &[Flag::NerveBridged { gap_mm }], true, Some(&limits())).light
+        one(Structure::OpticNrv_R, Some(&evidence), &[Flag::NerveBridged { gap_mm }], Some(&limits())).light
     };
     assert_eq!([4.0, 7.6, 9.1, 18.0].map(light), [Light::Green, Light::Green, Light::Amber, Light::Red]);
+}
+
+/// However well the rest of it looks, nobody knows where a nerve that was not followed ends.
+#[test]
+fn a_nerve_that_was_not_followed_is_never_green() {
+    let evidence = Evidence::from([(Measure::Agreement, 0.8), (Measure::Expected, 0.7)]);
+    let light = |flags: &[Flag]| one(Structure::OpticNrv_R, Some(&evidence), flags, Some(&limits())).light;
+    assert_eq!(light(&[]), Light::Green);
+    assert_eq!(light(&[Flag::NerveNotTraced { why: NotTraced::NoChiasm { at_image_end: false } }]), Light::Amber);
 }
 
 #[test]
 fn what_was_not_found_is_never_green() {
     let gone = [Flag::NotFound { predicted: 0 }];
-    let light = |structure, eye_found| one(structure, None, &gone, eye_found, Some(&limits()));
+    let evidence = lens();
+    // The eyes of the head: both, only that of the other side, none.
+    let judged = |structure: Structure, eyes: [bool; 2]| {
+        let eye = |side, there: bool| Subject {
+            structure: Structure::of(Class::Eye, Some(side)).unwrap(),
+            evidence: there.then_some(&evidence),
+            flags: if there { &[] } else { &gone },
+        };
+        let side = structure.side().unwrap_or(Side::Left);
+        let mut head = vec![eye(side, eyes[0]), eye(side.other(), eyes[1])];
+        head.retain(|eye| eye.structure != structure);
+        head.insert(0, Subject { structure, evidence: None, flags: &gone });
+        judge(&head, Some(&limits())).remove(0)
+    };
     for structure in Structure::ALL {
-        assert_eq!(light(structure, true).light, Light::Red, "{structure:?}");
         let orbit = matches!(structure.class(), Class::Eye | Class::Lens | Class::OpticNerve);
-        let expected = if orbit { Light::Amber } else { Light::Red };
-        assert_eq!(light(structure, false).light, expected, "{structure:?}");
-        assert_eq!(light(structure, false).reasons, ["not found: the networks marked nothing"]);
+        let removed = if orbit { Light::Amber } else { Light::Red };
+        assert_eq!(judged(structure, [false, true]).light, removed, "{structure:?}");
+        assert_eq!(judged(structure, [false, false]).light, Light::Red, "{structure:?}");
+        assert_eq!(judged(structure, [false, true]).reasons, ["not found: the networks marked nothing"]);
+        // Its own eye is there, unless it is that eye.
+        let beside = if structure.class() == Class::Eye { removed } else { Light::Red };
+        assert_eq!(judged(structure, [true, true]).light, beside, "{structure:?}");
     }
 }
 
@@ -224,7 +250,7 @@ fn what_cannot_be_judged_is_amber() {
         (Structure::Lens_L, Some(Evidence::from([(Measure::Volume, 0.17)])), Some(limits())),
         (Structure::Brainstem, Some(Evidence::from([(Measure::Agreement, 0.9)])), Some(limits())),
     ] {
-        let judged = one(structure, evidence.as_ref(), &[], true, limits.as_ref());
+        let judged = one(structure, evidence.as_ref(), &[], limits.as_ref());
         assert_eq!(judged.light, Light::Amber, "{structure:?} {evidence:?}");
         assert!(judged.reasons[0].starts_with("not judged"), "{:?}", judged.reasons);
     }
@@ -237,12 +263,12 @@ fn a_volume_that_no_adult_has_is_named_with_its_source() {
     let light = |cc: f64| {
         let mut evidence = lens();
         evidence.insert(Measure::Volume, cc);
-        one(Structure::OpticNrv_L, Some(&evidence), &[], true, Some(&limits))
+        one(Structure::OpticNrv_L, Some(&evidence), &[], Some(&limits))
     };
     // Contours of one organ differ by up to a quarter.
     assert_eq!([0.15, 0.17, 1.36, 1.39].map(|cc| light(cc).light == Light::Green), [false, true, true, false]);
     let words = &light(1.39).reasons[0];
-    assert!(words.contains("1.39 cm3; adults have 0.2 to 1.1 (diameters of Karim"), "{words}");
+    assert!(words.contains("1.39 cm3; expected are 0.2 to 1.1 (diameters of Karim"), "{words}");
     for class in Class::ALL {
         let [least, most] = reference(class).cc;
         assert!(0.0 < least && least < most && reference(class).source.len() > 10);
@@ -261,7 +287,10 @@ fn every_measure_can_be_said() {
         for (seen, expected) in [far(0.1)[0], far(0.2)[1]].iter().zip(expected) {
             assert!((seen - expected).abs() < 1e-9, "{measure:?}: {seen}");
         }
-        assert!(far(99.0)[1] == MOST_ODD * expected[1] && far(-99.0)[0] == MOST_ODD * expected[0], "{measure:?}");
+        assert!(
+            far(99.0)[1] == measure::MOST_ODD * expected[1] && far(-99.0)[0] == measure::MOST_ODD * expected[0],
+            "{measure:?}"
+        );
     }
 }
 

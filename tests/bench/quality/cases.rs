@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use contourd::anatomy::Structure;
 use contourd::anatomy::quality::Evidence;
 use contourd::anatomy::rules::{Case, Flag, RulesConfig, apply_to};
-use contourd::anatomy::{Class, Structure};
 use contourd::evaluation::dice;
 use contourd::geometry::{Grid, Mask, Volume, working_volume};
 use contourd::ids::sha256_hex;
@@ -38,7 +38,6 @@ pub struct Row {
     pub dice: Option<f64>,
     /// Whether it is counted: once of every head, and again where its vote was damaged or another's damage changed it.
     pub counted: bool,
-    pub eye_found: bool,
     pub evidence: Option<Evidence>,
     pub flags: Vec<Flag>,
 }
@@ -89,12 +88,19 @@ pub fn seen(model: &Model, seed: u64, number: u64, draws: u64, folder: &Path) ->
 fn name(model: &Model, numbers: [u64; 3]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let rooms = ["src/anatomy", "src/anatomy/rules", "src/anatomy/rules/corrections", "src/anatomy/rules/nerve"];
-    let rooms = rooms.into_iter().chain(["src/geometry", "src/inference", "src/phantom", "tests/bench/quality"]);
+    let rooms = rooms.into_iter().chain([
+        "src/evaluation",
+        "src/geometry",
+        "src/inference",
+        "src/phantom",
+        "tests/bench/quality",
+    ]);
     let listed = rooms.flat_map(|room| std::fs::read_dir(root.join(room)).expect("a room").flatten());
     let mut files: Vec<PathBuf> = listed.map(|entry| entry.path()).collect();
     files.extend([root.join("src/anatomy/quality/measure.rs"), root.join("tests/bench/scans.rs")]);
     files.sort();
-    let mut all = format!("{numbers:?}").into_bytes();
+    let card = model.card();
+    let mut all = format!("{numbers:?} {:?} {:?}", card.classes, card.working).into_bytes();
     // These read and fit what was made.
     let apart = ["card.rs", "fit.rs", "logistic.rs", "table.rs", "tests.rs"];
     for file in files.iter().filter(|f| f.extension().is_some_and(|e| e == "rs")) {
@@ -102,7 +108,7 @@ fn name(model: &Model, numbers: [u64; 3]) -> String {
             all.extend(std::fs::read(file).expect("a file of the code"));
         }
     }
-    model.card().network.iter().for_each(|network| all.extend(network.sha256.as_bytes()));
+    card.network.iter().for_each(|network| all.extend(network.sha256.as_bytes()));
     sha256_hex(&all)
 }
 
@@ -126,13 +132,11 @@ impl Scene<'_> {
         let mut known = evidence(&vote, &found);
         let row = |structure: Structure| {
             let finding = &found.structures[&structure];
-            let eye = Structure::of(Class::Eye, structure.side()).and_then(|eye| found.structures.get(&eye));
             Row {
                 cause: cause(structure),
                 structure,
                 dice: dice(&finding.mask, &self.truth[&structure]).expect("one grid"),
                 counted: true,
-                eye_found: eye.is_none_or(|eye| !eye.mask.is_empty()),
                 evidence: known.remove(&structure),
                 flags: finding.flags.clone(),
             }

@@ -41,8 +41,8 @@ fn is_bad(row: &Row, means: &BTreeMap<Class, f64>) -> Option<bool> {
 
 fn subjects(seen: &Seen) -> Vec<Subject<'_>> {
     let of = |row| {
-        let Row { structure, evidence, flags, eye_found, .. }: &Row = row;
-        Subject { structure: *structure, evidence: evidence.as_ref(), flags, eye_found: *eye_found }
+        let Row { structure, evidence, flags, .. }: &Row = row;
+        Subject { structure: *structure, evidence: evidence.as_ref(), flags }
     };
     seen.rows.iter().map(of).collect()
 }
@@ -96,6 +96,7 @@ pub fn limits<'a>(seen: &'a [Seen], means: &BTreeMap<Class, f64>) -> (Limits, Ju
     }
     doubts.sort_by(|a, b| b.total_cmp(a));
     let amber = ((1.0 - GREEN) * good as f64) as usize;
+    assert!(doubts.len() > 1, "too few heads");
     let last = amber.saturating_sub(sure).clamp(1, doubts.len() - 1);
     let amber = short((doubts[last - 1] + doubts[last]) / 2.0);
     let apart = seen.iter().flat_map(|one| judged([one], &Limits { amber, ..fits[part(one)].clone() }));
@@ -104,10 +105,9 @@ pub fn limits<'a>(seen: &'a [Seen], means: &BTreeMap<Class, f64>) -> (Limits, Ju
 
 /// What is usual, and weights by a logistic regression of bad on the signs of all structures that are not surely amber.
 fn weighed(seen: &[&Seen], means: &BTreeMap<Class, f64>) -> Limits {
-    let bare = Limits { class: Vec::new(), ..empty() };
     let mut usual: BTreeMap<Class, BTreeMap<Measure, Vec<f64>>> = BTreeMap::new();
     for one in seen {
-        for (row, signs) in one.rows.iter().zip(signs(&subjects(one), &bare)) {
+        for (row, signs) in one.rows.iter().zip(signs(&subjects(one), &empty())) {
             if row.counted && !signs.sure && is_bad(row, means) == Some(false) {
                 for (measure, value) in row.evidence.iter().flatten().filter(|(_, value)| value.is_finite()) {
                     usual.entry(row.structure.class()).or_default().entry(*measure).or_default().push(*value);

@@ -38,7 +38,7 @@ pub fn table(judged: &Judged, means: &BTreeMap<Class, f64>) -> String {
 }
 
 /// Four cells of a row.
-pub fn cells(Figures { bad, caught, good, green }: &Figures) -> String {
+fn cells(Figures { bad, caught, good, green }: &Figures) -> String {
     let share = |n: u32, of: u32| match of {
         0 => "-".to_owned(),
         _ => format!("{n} ({:.1} %)", 100.0 * f64::from(n) / f64::from(of)),

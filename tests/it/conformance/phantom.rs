@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use contourd::anatomy::quality::Light;
 use contourd::anatomy::rules::{Finding, Flag, Severity};
 use contourd::anatomy::{Side, Structure};
 use contourd::dicom::data::{Series, assemble, read_folder};
@@ -172,9 +173,13 @@ fn the_networks_result_on_a_one_eyed_head_lies_on_its_side() {
             assert!(*along > 0.0 || red, "{name} lies {:.1} mm on the other side, and no flag says so", -along);
         }
     }
+    let light = |structure| result.report.structures.iter().find(|s| s.structure == structure).and_then(|s| s.light);
     for gone in [Structure::Eye_R, Structure::Lens_R] {
         assert!(!read.contains_key(&gone), "{} was removed by surgery", gone.name());
+        assert_eq!(light(gone), Some(Light::Amber), "{}: missing with its eye", gone.name());
     }
+    assert_ne!(light(Structure::OpticNrv_R), Some(Light::Green), "a nerve without an eye");
+    assert_eq!(light(Structure::Brain), Some(Light::Green), "nothing is green: is anything judged?");
     let (eye, truth) = (Structure::Eye_L, truth(&head, series.volume.grid()));
     assert!(sides.get(&eye).is_some_and(|along| *along > 10.0), "the eye that is there was not found");
     let inside = read[&eye].data().iter().zip(truth[&eye].data()).filter(|(a, b)| **a && **b).count();

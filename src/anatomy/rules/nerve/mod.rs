@@ -174,7 +174,8 @@ fn plan(nerve: &Part, side: Side, scene: &Scene) -> Result<Plan, Vec<NotTraced>>
     let ruler = Ruler::new(grid, cfg);
     let eye = &scene.eyes.of(side).part;
     let mut missing = Vec::new();
-    let at_image_end = || nerve.voxels().any(|v| ends_image(v, scene.image));
+    // The working grid is filled up with 0 where nothing was acquired.
+    let at_image_end = || nerve.voxels().any(|v| scene.image.faces(v, |beside| beside == 0.0));
     if eye.mask().is_empty() {
         missing.push(NotTraced::NoEye { at_image_end: at_image_end() });
     }
@@ -226,21 +227,6 @@ fn reversed(ends: Ends, eye: &Part, scene: &Scene, ruler: &Ruler) -> bool {
     }
     let back = eye.mask().barycentre().zip(scene.brain).map(|(eye, brain)| brain - eye);
     back.is_some_and(|back| back.dot(ruler.mm(ends.start, ends.target)) <= 0.0)
-}
-
-/// Whether a voxel lies at the end of the image: the border of the grid, or beside voxels that are exactly 0, with which
-/// the working grid is filled up where nothing was acquired.
-fn ends_image(v: Voxel, image: &Volume<f32>) -> bool {
-    let s = image.grid().shape();
-    let size = [s.cols, s.rows, s.slices];
-    (0..3).any(|a| {
-        let beside = |n: usize| {
-            let mut at = v;
-            at[a] = n;
-            image.at(at[0], at[1], at[2]) == 0.0
-        };
-        v[a] == 0 || v[a] + 1 == size[a] || beside(v[a] - 1) || beside(v[a] + 1)
-    })
 }
 
 /// Traces one nerve: fat, path, tube, opening, connection.

@@ -11,7 +11,7 @@ use crate::dicom::data::{
 };
 use crate::geometry::{Grid, Lps, Shape};
 
-/// 26 slices of 4 mm: enough for a head.
+/// 35 slices of 3 mm: enough for a head.
 fn head() -> Vec<Vec<u8>> {
     stack(35, 3.0)
 }
