@@ -1,8 +1,8 @@
 //! Which values are usual, which let an image pass, and what is said of the others.
 //!
 //! `usual` is what ordinary synthetic heads give; `cargo bench --bench domain` prints it again. A limit lies between what is
-//! usual and what wrong inputs give, nearer to the latter, because real heads differ more than synthetic ones; where
-//! anatomy is known better than by phantoms (sizes), it lies there. No image of a person was looked at for them.
+//! usual and what wrong inputs give; where anatomy is known better than by phantoms (sizes), it lies there. No image of a
+//! person was looked at for them.
 
 use super::Measure;
 
@@ -30,8 +30,8 @@ impl Limit {
     /// What is said of a value; `None` when it is allowed.
     pub(super) fn objection(&self, value: f64, [least, greatest]: [f64; 2]) -> Option<String> {
         let name = format!("{:?}", self.measure).to_lowercase();
-        if value.is_nan() {
-            Some(format!("this is no head: {name} cannot be measured"))
+        if !value.is_finite() {
+            Some(format!("this is no head, or too little of one: {name} cannot be measured"))
         } else if value < least {
             Some(format!("{} ({name} {value:.2}, at least {least:.2})", self.low))
         } else if value > greatest {
@@ -47,13 +47,20 @@ const fn limit(measure: Measure, usual: [f64; 2], pass: [f64; 2], low: &'static 
 }
 
 /// In the order of [`Measure::ALL`].
-pub const LIMITS: [Limit; 17] = [
+pub const LIMITS: [Limit; 18] = [
     limit(
         Measure::Top,
-        [0.14, 0.37],
+        [0.14, 0.4],
         [0.02, 0.45],
         "the body begins in a point at the top: this is no vault of a skull",
         "the body is cut at the top: the head is upside down, its top is missing, or this is another part of the body",
+    ),
+    limit(
+        Measure::Base,
+        [0.86, 1.0],
+        [0.65, 1.1],
+        "the body ends where a head goes on to the face: its skull is missing (brain-extracted), or it is upside down",
+        "",
     ),
     limit(
         Measure::Height,
@@ -71,14 +78,14 @@ pub const LIMITS: [Limit; 17] = [
     ),
     limit(
         Measure::Length,
-        [183.0, 220.0],
+        [181.0, 220.0],
         [145.0, 245.0],
         "the body is shorter from front to back than a head: half of it is missing, or this is another part of the body",
         "the body is longer from front to back than a head: ghosts, wrap-around, or another part of the body",
     ),
     limit(
         Measure::Elongation,
-        [1.09, 1.37],
+        [1.07, 1.37],
         [1.0, 1.5],
         "the head is not longer from front to back than wide: its axes may be exchanged",
         "the head is too long for its width: its axes may be exchanged, a side missing or folded over",
@@ -92,7 +99,7 @@ pub const LIMITS: [Limit; 17] = [
     ),
     limit(
         Measure::Flat,
-        [0.15, 0.33],
+        [0.14, 0.38],
         [-1.0, 0.4],
         "",
         "the head ends flat: it is cut by the field of view, or a part of it was wrapped around",
@@ -105,39 +112,39 @@ pub const LIMITS: [Limit; 17] = [
         "something lies beside the head: wrap-around, or two bodies",
     ),
     limit(Measure::Air, [0.01, 0.08], [-1.0, 0.1], "", "the air around the head is not dark: ghosts or heavy noise"),
-    limit(Measure::Edge, [1.6, 2.4], [-1.0, 3.0], "", "the surface of the head is smeared: it moved"),
+    limit(Measure::Edge, [1.1, 2.4], [-1.0, 2.7], "", "the surface of the head is smeared: it moved"),
     limit(
         Measure::Skull,
-        [0.17, 0.36],
-        [0.05, 0.43],
+        [0.13, 0.44],
+        [0.05, 0.48],
         "the layer of bone is darker than air",
         "no dark bone lies around the brain: the skull is missing (brain-extracted), the head moved, or this is no MR",
     ),
     limit(
         Measure::Shell,
-        [0.38, 2.06],
+        [0.37, 2.06],
         [0.2, 2.6],
         "there is no brain below the skull",
         "bone is far brighter than brain: this looks like CT",
     ),
     limit(
         Measure::Dark,
-        [0.2, 0.57],
+        [0.2, 0.59],
         [0.12, 0.68],
         "the interior has holes: this is no brain",
         "no fluid in the brain is dark: this is no T1 (perhaps T2 or CT)",
     ),
     limit(
         Measure::Bright,
-        [1.1, 1.42],
+        [1.1, 1.47],
         [1.03, 1.8],
         "the interior is uniform: this is no brain",
         "fluid is brighter than brain: this looks like T2",
     ),
     limit(
         Measure::Cortex,
-        [0.73, 0.99],
-        [0.55, 1.02],
+        [0.5, 0.99],
+        [0.45, 1.02],
         "there is no cortex below the skull",
         "grey matter is brighter than white matter: this looks like FLAIR or T2",
     ),
@@ -149,10 +156,10 @@ pub const LIMITS: [Limit; 17] = [
         "there is too much texture below the skull: heavy noise, or this is no T1",
     ),
     limit(
-        Measure::Spaces,
-        [-71.0, 12.0],
-        [-90.0, 20.0],
-        "the dark spaces of the face lie too far in front",
-        "the dark spaces of the face lie at the back: the head is back to front, or its axes are exchanged",
+        Measure::Face,
+        [0.07, 0.36],
+        [0.0, 0.6],
+        "the dark spaces of a face do not lie in front: the head is back to front, or its axes are exchanged",
+        "most of the face is dark: this is no T1 of a head, or a part of it is missing",
     ),
 ];

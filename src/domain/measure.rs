@@ -11,6 +11,9 @@ use crate::geometry::quantile;
 pub enum Measure {
     /// Area of the body 8 mm below its top over the largest: a head begins round, what is cut begins flat.
     Top,
+    /// Area of the body 105 mm below its top (at its lower end, where that is nearer) over the largest: a head goes on to face
+    /// and neck, a brain without skull ends.
+    Base,
     /// From the top of the body to its lower end, mm.
     Height,
     /// Width of the vault from left to right, mm (four standard deviations, as of an ellipse).
@@ -42,14 +45,16 @@ pub enum Measure {
     Cortex,
     /// Differences between neighbouring voxels of 2 mm in that layer: folds and noise.
     Texture,
-    /// Distance of the dark spaces deep in the lower head (sinuses, throat) from its middle, mm to the back.
-    Spaces,
+    /// Share of dark tissue deep in the middle of the lower head, in front less at the back: eyes, nose and sinuses lie in
+    /// front, cerebellum at the back.
+    Face,
 }
 
 impl Measure {
     /// Every measure.
-    pub const ALL: [Measure; 17] = [
+    pub const ALL: [Measure; 18] = [
         Measure::Top,
+        Measure::Base,
         Measure::Height,
         Measure::Width,
         Measure::Length,
@@ -65,7 +70,7 @@ impl Measure {
         Measure::Bright,
         Measure::Cortex,
         Measure::Texture,
-        Measure::Spaces,
+        Measure::Face,
     ];
 }
 
@@ -75,8 +80,8 @@ const VAULT: (f64, f64) = (15.0, 80.0);
 const DEEP: f32 = 26.0;
 
 /// All measures of a look, in the order of [`Measure::ALL`]; one that cannot be taken is not a number.
-pub(super) fn measures(look: &Look) -> [f64; 17] {
-    let Some((bottom, top)) = look.span else { return [f64::NAN; 17] };
+pub(super) fn measures(look: &Look) -> [f64; 18] {
+    let Some((bottom, top)) = look.span else { return [f64::NAN; 18] };
     let v = look.image.data();
     let area = |below: f64| look.area[top.saturating_sub((below / SPACING) as usize).max(bottom)];
     let widest = (0..45).map(|n| area(20.0 + 2.0 * f64::from(n))).fold(0.0, f64::max);
@@ -84,10 +89,12 @@ pub(super) fn measures(look: &Look) -> [f64; 17] {
     let interior =
         |share| share_of(look.below_top(VAULT.0, 90.0).filter(|n| look.depth[*n] >= DEEP).map(|n| v[n]), share);
     let core = interior(0.5);
-    let shell = shell(look, core);
+    let air = air(look, bottom, top);
+    let shell = shell(look, core, air);
     let (cortex, texture) = cortex(look, shell.depth);
     [
         area(8.0) / widest,
+        area(105.0) / widest,
         (top - bottom + 1) as f64 * SPACING,
         width,
         length,
@@ -95,7 +102,7 @@ pub(super) fn measures(look: &Look) -> [f64; 17] {
         symmetry(look),
         flat(look),
         look.beside,
-        air(look, bottom, top) / core,
+        air / core,
         shell.edge,
         shell.darkest / core,
         shell.brightest / core,
@@ -103,7 +110,7 @@ pub(super) fn measures(look: &Look) -> [f64; 17] {
         interior(0.98) / core,
         cortex,
         texture / core,
-        spaces(look, core),
+        face(look, core),
     ]
 }
 
@@ -173,6 +180,9 @@ fn air(look: &Look, bottom: usize, top: usize) -> f64 {
     share_of(air.map(|n| v[n]), 0.9)
 }
 
+/// No ray counts more than this, mm: a few find an edge of 20 mm on a sharp head where something faint lies beside it.
+const LONGEST_EDGE: f64 = 6.0;
+
 /// What rays from the middle of the vault meet just below its surface.
 struct Shell {
     /// The darkest value of a ray between 3 and 20 mm below the surface: what four in five rays are darker than. Furrows
@@ -182,12 +192,12 @@ struct Shell {
     depth: f32,
     /// Median of the brightest values between 6 and 20 mm.
     brightest: f64,
-    /// Mean distance over which the surface rises, mm.
+    /// Mean distance over which the surface rises, mm; of a ray [`LONGEST_EDGE`] at most.
     edge: f64,
 }
 
 /// Rays upwards and sideways, every few degrees: a layer is met by each of them wherever it lies, however thick the scalp.
-fn shell(look: &Look, core: f64) -> Shell {
+fn shell(look: &Look, core: f64, air: f64) -> Shell {
     let vault: Vec<usize> = look.below_top(30.0, 75.0).collect();
     let middle =
         |axis: usize| vault.iter().map(|n| look.image.voxel(*n)[axis] as f64).sum::<f64>() / vault.len() as f64;
@@ -203,7 +213,7 @@ fn shell(look: &Look, core: f64) -> Shell {
             darkest.push(value);
             depths.push(depth);
         }
-        edges.extend(ray.edge(surface, core));
+        edges.extend(ray.edge(surface, core, air).map(|mm| mm.min(LONGEST_EDGE)));
         brightest.extend(below(6).map(|(value, _)| value).max_by(f32::total_cmp));
     }
     let median = |values: Vec<f32>| quantile(values.into_iter(), 0.5);
@@ -220,12 +230,14 @@ struct Ray<'a> {
 }
 
 impl Ray<'_> {
-    /// From the last faint value outside to the first that is bright, mm; `None` where nothing is.
-    fn edge(&self, surface: f64, core: f64) -> Option<f64> {
+    /// From the last faint value outside to the first that is bright, mm; `None` where nothing is. What is brighter than
+    /// air counts: where fat is saturated the scalp is dim, and air is as bright as the faint end of its edge.
+    fn edge(&self, surface: f64, core: f64, air: f64) -> Option<f64> {
         let inside = (0..12).filter_map(|mm| self.value(surface - f64::from(mm)));
-        let bright = Some(f64::from(inside.fold(0.0, f32::max)).min(core)).filter(|bright| *bright > 0.0)?;
-        let at =
-            |mm: i32, share: f64| self.value(surface + f64::from(mm)).is_some_and(|v| f64::from(v) >= share * bright);
+        let bright = Some(f64::from(inside.fold(0.0, f32::max)).min(core) - air).filter(|bright| *bright > 0.0)?;
+        let at = |mm: i32, share: f64| {
+            self.value(surface + f64::from(mm)).is_some_and(|v| f64::from(v) - air >= share * bright)
+        };
         let outer = (0..20).take_while(|mm| at(*mm, 0.12)).last().unwrap_or(0);
         let inner = (-12..=outer).rev().find(|mm| at(*mm, 0.6))?;
         Some(f64::from(outer - inner))
@@ -269,17 +281,20 @@ fn cortex(look: &Look, skull: f32) -> (f64, f64) {
     (bright, sum / count)
 }
 
-/// Where along y the dark spaces near the middle of the lower head are, against the middle of the body there, mm.
-fn spaces(look: &Look, core: f64) -> f64 {
-    let lower: Vec<usize> = look.below_top(80.0, 125.0).collect();
-    let mean = |axis: usize, all: &mut dyn Iterator<Item = usize>| {
-        let (n, sum) = all.fold((0.0, 0.0), |(n, sum), o| (n + 1.0, sum + look.image.voxel(o)[axis] as f64 * SPACING));
-        sum / n
-    };
-    let (x, y) = (mean(0, &mut lower.iter().copied()), mean(1, &mut lower.iter().copied()));
-    let dark = |n: &usize| {
-        let aside = (look.image.voxel(*n)[0] as f64 * SPACING - x).abs();
-        look.depth[*n] > 10.0 && aside < 30.0 && f64::from(look.image.data()[*n]) < 0.3 * core
-    };
-    mean(1, &mut lower.iter().copied().filter(dark)) - y
+/// Dark voxels in front less those at the back, each as a share of what lies there.
+fn face(look: &Look, core: f64) -> f64 {
+    let offsets: Vec<usize> = look.below_top(95.0, 140.0).collect();
+    let middle =
+        |axis: usize| offsets.iter().map(|n| look.image.voxel(*n)[axis] as f64).sum::<f64>() / offsets.len() as f64;
+    let (x, y) = (middle(0), middle(1));
+    let (mut dark, mut all) = ([0.0; 2], [0.0; 2]);
+    for n in offsets {
+        let [i, j, _] = look.image.voxel(n);
+        if look.depth[n] > 10.0 && (i as f64 - x).abs() * SPACING < 25.0 {
+            let back = usize::from(j as f64 > y);
+            all[back] += 1.0;
+            dark[back] += f64::from(u8::from(f64::from(look.image.data()[n]) < 0.45 * core));
+        }
+    }
+    if core > 0.0 { dark[0] / all[0] - dark[1] / all[1] } else { f64::NAN }
 }

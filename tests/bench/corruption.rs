@@ -1,7 +1,8 @@
 //! `cargo bench --bench corruption [-- HEADS DRAWS FULL]`: heads damaged as networks damage them, before and after the
 //! rules, against their truth; then each rule's switch. 30 heads, 10 draws of damages for each, on voxels of 1.2 x 1.3 x
-//! 1.3 mm; with `FULL` on the working grid's, without the switches. Prints Markdown. Ends with a fault where a class gets
-//! worse on average by the rules or by one of them, a nerve is not connected, or a removed eye comes back.
+//! 1.3 mm; with `FULL` on the working grid's, with those switches alone that do nothing on larger voxels. Prints Markdown. Ends
+//! with a fault where a class gets worse on average by the rules, or by one of them that is not known to ([`ACCEPTED`]), a
+//! nerve is not connected, or a removed eye comes back.
 
 #![allow(clippy::expect_used)] // a study that cannot be set up has nothing to say
 
@@ -9,21 +10,37 @@
 mod corruption;
 mod nerve_damage;
 
+use std::collections::BTreeMap;
+
 use contourd::anatomy::Class;
-use contourd::anatomy::rules::RulesConfig;
+use contourd::anatomy::rules::{RulesConfig, Severity};
 use corruption::damage::Damage;
 use corruption::heads::Subject;
-use corruption::study::{Case, SWITCHES, Switch, all_rules, scores, would_meet};
+use corruption::study::{Case, SWITCHES, all_rules, scores, would_meet};
 use corruption::table::{Changes, head};
+
+/// Classes that are a little worse on average with a rule that stays all the same: why is said beside the table in
+/// tests/bench/RESULTS.md.
+const ACCEPTED: &[(&str, Class)] = &[
+    ("brain_fill_holes", Class::Brain),
+    ("add_to_brain", Class::Brain),
+    ("eye_remove_small", Class::OpticNerve),
+    ("optic_nerve_largest_component", Class::OpticNerve),
+];
+
+/// Switches of rules that count in voxels of the working grid, and do nothing on those of the study.
+const FINE: &[&str] = &["nerve.opening"];
 
 fn main() {
     let given: Vec<u64> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
     let [heads, draws] = [(0, 30), (1, 10)].map(|(n, or)| given.get(n).copied().unwrap_or(or));
     let full = std::env::args().any(|a| a == "FULL");
     let spacing = if full { [0.7, 0.7, 0.9] } else { [1.2, 1.3, 1.3] };
-    let switches = if full { &[] } else { SWITCHES };
+    let switches: Vec<_> = SWITCHES.iter().filter(|switch| !full || FINE.contains(&switch.name)).collect();
     let mut whole: Changes<Class> = Changes::default();
     let mut by_damage: Changes<(Class, Damage)> = Changes::default();
+    // Of the structures with a damage, those that a flag warns of, and all.
+    let mut warned: BTreeMap<(Class, Damage), [usize; 2]> = BTreeMap::new();
     let mut by_rule: Vec<Changes<Class>> = vec![Changes::default(); switches.len()];
     let mut faults = Vec::new();
     let (mut cases, mut removed, mut met) = (0, 0, 0);
@@ -38,7 +55,12 @@ fn main() {
             let after = scores(&case, &result, Some((&raw, &before)));
             whole.add_all(&before, &after);
             for (structure, damage) in &case.damages {
-                by_damage.add((structure.class(), *damage), before[structure], after[structure]);
+                let key = (structure.class(), *damage);
+                by_damage.add(key, before[structure], after[structure]);
+                let flags = &result.structures[structure].flags;
+                let counted = warned.entry(key).or_default();
+                counted[0] += usize::from(flags.iter().any(|flag| flag.severity() >= Severity::Warning));
+                counted[1] += 1;
             }
             cases += 1;
             removed += usize::from(case.removed.is_some());
@@ -62,12 +84,17 @@ fn main() {
     println!("{}{}", head("class, no rules -> all rules"), whole.rows(true, |c| c.name().to_owned()));
     let name = |(class, damage): (Class, Damage)| format!("{}, {damage:?}", class.name());
     println!("{}{}", head("damage, no rules -> all rules"), by_damage.rows(true, name));
+    println!("| damage | structures that a flag warns of |\n|---|---|");
+    warned.iter().for_each(|(key, [some, all])| println!("| {} | {some} of {all} |", name(*key)));
+    println!();
     println!("{}", head("rule, all others -> and this one").trim_end());
-    for (Switch { name: rule, .. }, changes) in switches.iter().zip(&by_rule) {
+    for (switch, changes) in switches.iter().zip(&by_rule) {
+        let rule = switch.name;
         print!("{}", changes.rows(false, |c| format!("{rule}: {}", c.name())));
-        faults.extend(changes.worse(|c| format!("{rule} makes worse: {}", c.name())));
+        let unknown = changes.worse().filter(|(class, _)| !ACCEPTED.contains(&(rule, *class)));
+        faults.extend(unknown.map(|(class, means)| format!("{rule} makes worse: {}: {means}", class.name())));
     }
-    faults.extend(whole.worse(|c| format!("the rules make worse: {}", c.name())));
+    faults.extend(whole.worse().map(|(class, means)| format!("the rules make worse: {}: {means}", class.name())));
     println!();
     faults.iter().for_each(|fault| println!("FAULT {fault}"));
     std::process::exit(i32::from(!faults.is_empty()));

@@ -1,5 +1,5 @@
 //! `cargo bench --bench domain [-- SEED SEEDS ORDINARY]`: how many wrong images of each kind are held, with the reason given
-//! most often, how many ordinary ones, and what is usual. Prints Markdown. The limits were set on seeds below 8000.
+//! most often, how many ordinary ones, and what is usual. Prints Markdown. The limits were set on seeds below 10000.
 
 #![allow(clippy::expect_used)] // a study that cannot be set up has nothing to say
 
@@ -14,7 +14,7 @@ use contourd::domain::{LIMITS, Verdict};
 fn main() {
     let mut numbers = std::env::args().skip(1).filter_map(|a| a.parse::<u64>().ok());
     let (seed, seeds, many) =
-        (numbers.next().unwrap_or(8000), numbers.next().unwrap_or(25), numbers.next().unwrap_or(100));
+        (numbers.next().unwrap_or(10_000), numbers.next().unwrap_or(25), numbers.next().unwrap_or(100));
     let mut wrong: BTreeMap<Wrong, Vec<Verdict>> = BTreeMap::new();
     let (mut right, mut usual) = (Vec::new(), Vec::new());
     for seed in seed..seed + seeds {

@@ -26,6 +26,7 @@ mod nerve;
 mod net;
 mod outlines;
 mod outputs;
+mod shapes;
 mod sides;
 mod store;
 mod support;

@@ -85,10 +85,9 @@ impl<K: Ord + Copy> Changes<K> {
         out
     }
 
-    /// Everything that got worse on average.
-    pub fn worse(&self, name: impl Fn(K) -> String) -> Vec<String> {
-        let worse = self.0.iter().filter_map(|(key, c)| c.worse().map(|cells| format!("{}: {cells}", name(*key))));
-        worse.collect()
+    /// Everything that got worse on average, with its means before and after.
+    pub fn worse(&self) -> impl Iterator<Item = (K, String)> + '_ {
+        self.0.iter().filter_map(|(key, change)| Some((*key, change.worse()?)))
     }
 }
 

@@ -34,7 +34,7 @@ fn dcentvfy(files: &[PathBuf]) {
 }
 
 /// What plastimatch makes of a structure set: one mask a structure, on the images' grid.
-fn plastimatch(structure_set: &Path, images: &Path, planes: &Series, scratch: &Path) -> BTreeMap<String, Mask> {
+pub fn plastimatch(structure_set: &Path, images: &Path, planes: &Series, scratch: &Path) -> BTreeMap<String, Mask> {
     let prefix = scratch.join("plastimatch");
     // plastimatch ends with status 0 even when it read nothing: what counts is the files.
     run(Command::new("plastimatch")
