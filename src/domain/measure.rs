@@ -11,7 +11,7 @@ use crate::geometry::quantile;
 pub enum Measure {
     /// Area of the body 8 mm below its top over the largest: a head begins round, what is cut begins flat.
     Top,
-    /// Area of the body 105 mm below its top (at its lower end, where that is nearer) over the largest: a head goes on to face
+    /// Area of the body 104 mm below its top (at its lower end, where that is nearer) over the largest: a head goes on to face
     /// and neck, a brain without skull ends.
     Base,
     /// From the top of the body to its lower end, mm.
@@ -79,7 +79,7 @@ const VAULT: (f64, f64) = (15.0, 80.0);
 /// From this depth on, mm, there is nothing but brain in the vault.
 const DEEP: f32 = 26.0;
 
-/// All measures of a look, in the order of [`Measure::ALL`]; one that cannot be taken is not a number.
+/// All measures of a look, in the order of [`Measure::ALL`]; one that cannot be taken is not finite.
 pub(super) fn measures(look: &Look) -> [f64; 18] {
     let Some((bottom, top)) = look.span else { return [f64::NAN; 18] };
     let v = look.image.data();
@@ -94,7 +94,7 @@ pub(super) fn measures(look: &Look) -> [f64; 18] {
     let (cortex, texture) = cortex(look, shell.depth);
     [
         area(8.0) / widest,
-        area(105.0) / widest,
+        area(104.0) / widest,
         (top - bottom + 1) as f64 * SPACING,
         width,
         length,

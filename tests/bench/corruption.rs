@@ -1,8 +1,8 @@
 //! `cargo bench --bench corruption [-- HEADS DRAWS FULL]`: heads damaged as networks damage them, before and after the
 //! rules, against their truth; then each rule's switch. 30 heads, 10 draws of damages for each, on voxels of 1.2 x 1.3 x
-//! 1.3 mm; with `FULL` on the working grid's, with those switches alone that do nothing on larger voxels. Prints Markdown. Ends
-//! with a fault where a class gets worse on average by the rules, or by one of them that is not known to ([`ACCEPTED`]), a
-//! nerve is not connected, or a removed eye comes back.
+//! 1.3 mm; with `FULL` on the working grid's, with those switches alone that do nothing on larger voxels. Prints Markdown, and
+//! how many structures of each damage a flag warns of. Ends with a fault where a class gets worse on average by the rules, or
+//! by one of them more than is accepted ([`ACCEPTED`]), a nerve is not connected, or a removed eye comes back.
 
 #![allow(clippy::expect_used)] // a study that cannot be set up has nothing to say
 
@@ -17,16 +17,28 @@ use contourd::anatomy::rules::{RulesConfig, Severity};
 use corruption::damage::Damage;
 use corruption::heads::Subject;
 use corruption::study::{Case, SWITCHES, all_rules, scores, would_meet};
-use corruption::table::{Changes, head};
+use corruption::table::{Change, Changes, head};
 
-/// Classes that are a little worse on average with a rule that stays all the same: why is said beside the table in
-/// tests/bench/RESULTS.md.
-const ACCEPTED: &[(&str, Class)] = &[
-    ("brain_fill_holes", Class::Brain),
-    ("add_to_brain", Class::Brain),
-    ("eye_remove_small", Class::OpticNerve),
-    ("optic_nerve_largest_component", Class::OpticNerve),
+/// Classes that are a little worse on average with a rule that stays all the same, and by how much at most: Dice in percent,
+/// Hausdorff and mean distance in mm. Why is said beside the table in tests/bench/RESULTS.md.
+const ACCEPTED: &[(&str, Class, [f64; 3])] = &[
+    ("brain_fill_holes", Class::Brain, [0.02, 0.2, 0.001]),
+    ("add_to_brain", Class::Brain, [0.01, 0.05, 0.001]),
+    ("eye_remove_small", Class::OpticNerve, [0.05, 0.02, 0.002]),
+    ("optic_nerve_largest_component", Class::OpticNerve, [0.1, 0.06, 0.04]),
 ];
+
+/// Whether a class is no worse with a rule than is accepted.
+fn is_accepted(rule: &str, class: Class, change: &Change) -> bool {
+    let [dice, hausdorff, mean] = change.means();
+    ACCEPTED.iter().any(|(name, of, [less, further, apart])| {
+        *name == rule
+            && *of == class
+            && dice[0] - dice[1] <= *less
+            && hausdorff[1] - hausdorff[0] <= *further
+            && mean[1] - mean[0] <= *apart
+    })
+}
 
 /// Switches of rules that count in voxels of the working grid, and do nothing on those of the study.
 const FINE: &[&str] = &["nerve.opening"];
@@ -39,7 +51,7 @@ fn main() {
     let switches: Vec<_> = SWITCHES.iter().filter(|switch| !full || FINE.contains(&switch.name)).collect();
     let mut whole: Changes<Class> = Changes::default();
     let mut by_damage: Changes<(Class, Damage)> = Changes::default();
-    // Of the structures with a damage, those that a flag warns of, and all.
+    // Of the structures by their damage, undamaged ones among them, those that a flag warns of, and all.
     let mut warned: BTreeMap<(Class, Damage), [usize; 2]> = BTreeMap::new();
     let mut by_rule: Vec<Changes<Class>> = vec![Changes::default(); switches.len()];
     let mut faults = Vec::new();
@@ -91,7 +103,7 @@ fn main() {
     for (switch, changes) in switches.iter().zip(&by_rule) {
         let rule = switch.name;
         print!("{}", changes.rows(false, |c| format!("{rule}: {}", c.name())));
-        let unknown = changes.worse().filter(|(class, _)| !ACCEPTED.contains(&(rule, *class)));
+        let unknown = changes.worse().filter(|(class, _)| !is_accepted(rule, *class, &changes.0[class]));
         faults.extend(unknown.map(|(class, means)| format!("{rule} makes worse: {}: {means}", class.name())));
     }
     faults.extend(whole.worse().map(|(class, means)| format!("the rules make worse: {}: {means}", class.name())));

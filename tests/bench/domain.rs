@@ -46,7 +46,7 @@ fn main() {
 fn row(verdicts: &[Verdict]) -> String {
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     for words in verdicts.iter().flat_map(|v| &v.reasons) {
-        *reasons.entry(words.split(" (").next().unwrap_or(words)).or_default() += 1;
+        *reasons.entry(words.rsplit_once(" (").map_or(words.as_str(), |(said, _)| said)).or_default() += 1;
     }
     let most = reasons.into_iter().max_by_key(|(_, n)| *n).map_or("", |(words, _)| words);
     format!("{} of {} | {most}", verdicts.iter().filter(|v| v.held().is_some()).count(), verdicts.len())

@@ -1,5 +1,5 @@
-//! `cargo bench --bench ends [-- HEADS]`: whether what the networks disagree on at the upper end of a structure tells where
-//! that end is wrong. Heads of the bench `quality`, whose votes are used where they are kept. Prints Markdown.
+//! `cargo bench --bench ends [-- HEADS]`: whether what the networks dispute at the upper (superior) end of a structure tells
+//! how wrong that end is. Heads of the bench `quality`, whose votes are used where they are kept. Prints Markdown.
 
 #![allow(clippy::expect_used)] // a study that cannot be set up has nothing to say
 
@@ -28,8 +28,7 @@ fn main() {
     let heads: u64 = std::env::args().skip(1).find_map(|a| a.parse().ok()).unwrap_or(12);
     let runtime = Runtime::load(&InferenceConfig { threads: 1, ..InferenceConfig::default() }).expect("ONNX Runtime");
     let model = Model::load(&root.join("models/oar-head-v1"), &runtime).expect("the model");
-    // Of each structure: how much is disputed where the end is right, and where it is wrong.
-    let mut disputed: BTreeMap<Structure, [Vec<f64>; 2]> = BTreeMap::new();
+    let mut ends: BTreeMap<Structure, Vec<End>> = BTreeMap::new();
     for first in [41_000, 42_000] {
         for number in 0..heads {
             let (head, image) = images::scanned(first + number, images::kind(number));
@@ -41,43 +40,71 @@ fn main() {
             let truth = truth(&head, working.grid());
             for structure in STRUCTURES {
                 let mask = &found.structures[&structure].mask;
-                let share = share_disputed(&vote, structure, mask);
-                let Some(((share, end), right)) = share.zip(top(mask)).zip(top(&truth[&structure])) else { continue };
-                disputed.entry(structure).or_default()[usize::from(end.abs_diff(right) >= SLICES)].push(share);
+                ends.entry(structure).or_default().extend(End::of(&vote, structure, mask, &truth[&structure]));
             }
         }
     }
-    println!("| upper end of | right within a slice | disputed there, % | wrong by two or more | disputed there, % |");
-    println!("|---|---|---|---|---|");
-    for (structure, [right, wrong]) in disputed {
-        let name = structure.name();
+    println!(
+        "| upper end of | heads | within a slice of the true one | disputed, % | Dice, less disputed half | more | rank correlation |"
+    );
+    println!("|---|---|---|---|---|---|---|");
+    for (structure, mut ends) in ends {
+        ends.sort_by(|a, b| a.disputed.total_cmp(&b.disputed));
+        let near = ends.iter().filter(|end| end.slices_off < 2).count();
+        let (less, more) = ends.split_at(ends.len() / 2);
+        let dice = |ends: &[End]| ends.iter().map(|end| end.dice).sum::<f64>() / ends.len().max(1) as f64;
+        let share = |n: usize| ends.get(n).map_or(f64::NAN, |end| end.disputed * 100.0);
         println!(
-            "| {name} | {} | {} | {} | {} |",
-            right.len(),
-            spread(right.clone()),
-            wrong.len(),
-            spread(wrong.clone())
+            "| {} | {} | {near} | {:.0} to {:.0} | {:.2} | {:.2} | {:.2} |",
+            structure.name(),
+            ends.len(),
+            share(0),
+            share(ends.len().saturating_sub(1)),
+            dice(less),
+            dice(more),
+            rank_correlation(&ends),
         );
     }
 }
 
-fn top(mask: &Mask) -> Option<usize> {
-    mask.extent().map(|extent| extent.hi[2])
+/// The upper end of one structure of one head.
+struct End {
+    /// Of the voxels that a network found in its last slices and the first ones beyond, the share that not all three found.
+    disputed: f64,
+    /// Slices between the found and the true end.
+    slices_off: usize,
+    /// From the slice below the lower of both ends upwards.
+    dice: f64,
 }
 
-/// Of the voxels that a network found at the end of a structure and beyond it, the share that not all three found.
-fn share_disputed(vote: &Vote, structure: Structure, mask: &Mask) -> Option<f64> {
-    let (end, shape) = (top(mask)? + 1, mask.grid().shape());
-    let plane = shape.cols * shape.rows;
-    let offsets = end.saturating_sub(SLICES) * plane..(end + SLICES).min(shape.slices) * plane;
-    let counts: Vec<u8> = offsets.map(|n| vote.count(structure.class(), n)).filter(|count| *count > 0).collect();
-    let all = counts.iter().filter(|count| **count == 3).count();
-    (!counts.is_empty()).then(|| 1.0 - all as f64 / counts.len() as f64)
+impl End {
+    /// `None` where nothing was found or is there.
+    fn of(vote: &Vote, structure: Structure, found: &Mask, truth: &Mask) -> Option<Self> {
+        let [top, true_top] = [found, truth].map(|mask| mask.extent().map(|extent| extent.hi[2]));
+        let (top, true_top) = top.zip(true_top)?;
+        let shape = found.grid().shape();
+        let plane = shape.cols * shape.rows;
+        let first_beyond = top + 1;
+        let near = first_beyond.saturating_sub(SLICES) * plane..(first_beyond + SLICES).min(shape.slices) * plane;
+        let counts: Vec<u8> = near.map(|n| vote.count(structure.class(), n)).filter(|count| *count > 0).collect();
+        let all = counts.iter().filter(|count| **count == 3).count();
+        let from = top.min(true_top).saturating_sub(1) * plane;
+        let marked = |mask: &Mask| mask.data()[from..].iter().filter(|inside| **inside).count();
+        let both = found.data()[from..].iter().zip(&truth.data()[from..]).filter(|(a, b)| **a && **b).count();
+        (!counts.is_empty()).then(|| Self {
+            disputed: 1.0 - all as f64 / counts.len() as f64,
+            slices_off: top.abs_diff(true_top),
+            dice: 2.0 * both as f64 / (marked(found) + marked(truth)) as f64,
+        })
+    }
 }
 
-/// Least, middle and greatest, in percent.
-fn spread(mut shares: Vec<f64>) -> String {
-    shares.sort_by(f64::total_cmp);
-    let at = |n: usize| shares.get(n).map_or(f64::NAN, |share| share * 100.0);
-    format!("{:.0}, {:.0}, {:.0}", at(0), at(shares.len() / 2), at(shares.len().saturating_sub(1)))
+/// Spearman's, of what is disputed and Dice: -1 where the most disputed end is always the worst. Ends in the order of what
+/// is disputed.
+fn rank_correlation(ends: &[End]) -> f64 {
+    let mut by_dice: Vec<usize> = (0..ends.len()).collect();
+    by_dice.sort_by(|a, b| ends[*a].dice.total_cmp(&ends[*b].dice));
+    let n = ends.len() as f64;
+    let squares: f64 = by_dice.iter().enumerate().map(|(rank, other)| (rank as f64 - *other as f64).powi(2)).sum();
+    1.0 - 6.0 * squares / (n * (n * n - 1.0))
 }

@@ -1,4 +1,4 @@
-//! Scans of synthetic heads: ordinary ones, and what spoils a scan. Shared by the benches `domain` and `quality`.
+//! Scans of synthetic heads: ordinary ones, and what spoils a scan. Shared by the benches `domain`, `ends` and `quality`.
 
 use std::sync::Arc;
 

@@ -19,14 +19,18 @@ fn wrong_images_are_held_with_reasons_and_ordinary_ones_are_not() {
 
 /// What is wrong is said, not only that something is.
 #[test]
-fn motion_and_wrap_around_are_named() {
-    let patient = Patient::new(7004);
-    for (kind, measure, words) in
-        [(Wrong::Motion, Measure::Edge, "it moved"), (Wrong::WrappedAround, Measure::Flat, "wrapped around")]
-    {
-        let verdict = judged(&patient.wrong(kind));
+fn what_is_wrong_is_named() {
+    // Seed 7007 turns the head back to front.
+    for (seed, kind, measure, words) in [
+        (7004, Wrong::Motion, Measure::Edge, "it moved"),
+        (7004, Wrong::WrappedAround, Measure::Flat, "wrapped around"),
+        (7004, Wrong::BrainExtracted, Measure::Base, "its skull is missing"),
+        (7007, Wrong::OtherAxes, Measure::Face, "back to front"),
+    ] {
+        let verdict = judged(&Patient::new(seed).wrong(kind));
         let beyond = verdict.measures.iter().find(|m| m.measure == measure).unwrap();
-        assert!(beyond.value.unwrap() > beyond.allowed[1], "{kind:?}: {beyond:?}");
+        let [least, most] = beyond.allowed;
+        assert!(!(least..=most).contains(&beyond.value.unwrap()), "{kind:?}: {beyond:?}");
         assert!(verdict.reasons.iter().any(|reason| reason.contains(words)), "{kind:?}: {:?}", verdict.reasons);
     }
 }

@@ -1,6 +1,7 @@
 //! Analytic shapes through the whole way of a structure: from the working grid to polygons on oblique planes, into a file,
 //! out of it, and to pixels again, by us and by plastimatch. The shapes and their sizes are those of RTMaskConformanceTest
-//! (B. M. Anderson; its README): seven, two of them hollow, which a reader that fills every ring for itself makes solid.
+//! (B. M. Anderson; its README): seven, two of them hollow and one a ring, which a reader that fills every outline for itself
+//! makes solid. It asks for a Dice of 0.99; that would let a shape pass that lies half a pixel off, so more is asked here.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use contourd::ids::{FrameOfReferenceUid, sha256_hex};
 use crate::conformance::judges::{dciodvfy, plastimatch};
 use crate::support::mr_series;
 
-/// Its name, the semi-axes of the box around it, mm, and the distance of a point (x, y, z from its middle) from its surface,
+/// Its name, half the edges of the box around it, mm, and the distance of a point (x, y, z from its middle) from its surface,
 /// mm, negative inside.
 type Body = (&'static str, [f64; 3], fn(f64, f64, f64) -> f64);
 
@@ -51,6 +52,9 @@ const RINGS: [(&str, [Body; 2]); 2] = [
         ],
     ),
 ];
+
+/// Dice.
+const ENOUGH: f64 = 0.999;
 
 /// Where each lies: off the middle of the images.
 const CENTRE: Lps = Lps { x: 6.0, y: -11.0, z: 23.0 };
@@ -164,7 +168,8 @@ fn seven_analytic_shapes_come_back_as_they_are() {
             let ours = likeness(&set, &series, body);
             let other = dice(&theirs[body.0], &mask_of(body, grid)).unwrap().unwrap();
             println!("{way}, {}: Dice {ours:.4}, as plastimatch reads it {other:.4}", body.0);
-            assert!(ours >= 0.99 && other >= 0.99, "{way}, {}: {ours:.4}, plastimatch {other:.4}", body.0);
+            assert!(ours >= ENOUGH && other >= ENOUGH, "{way}, {}: {ours:.4}, plastimatch {other:.4}", body.0);
+            assert!(way != "planes" || ours == 1.0, "{}: traced pixels are not the same when read: {ours:.6}", body.0);
         }
     }
 }
@@ -180,7 +185,7 @@ fn nested_rings_are_read_even_odd() {
         let body = *SEVEN.iter().find(|body| body.0 == name).unwrap();
         let found = likeness(&set, &series, body);
         println!("{name}: Dice {found:.4}");
-        assert!(found >= 0.99, "{name}: {found:.4}");
+        assert!(found >= ENOUGH, "{name}: {found:.4}");
         // Filled, it would be far from it.
         let [solid, hollow] = [parts[0], body].map(|b| mask_of(b, series.volume.grid()));
         assert!(dice(&solid, &hollow).unwrap().unwrap() < 0.95);
