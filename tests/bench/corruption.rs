@@ -26,6 +26,7 @@ const ACCEPTED: &[(&str, Class, [f64; 3])] = &[
     ("add_to_brain", Class::Brain, [0.01, 0.05, 0.001]),
     ("eye_remove_small", Class::OpticNerve, [0.05, 0.02, 0.002]),
     ("optic_nerve_largest_component", Class::OpticNerve, [0.1, 0.06, 0.04]),
+    ("nerve.opening", Class::OpticNerve, [0.3, 0.05, 0.01]),
 ];
 
 /// Whether a class is no worse with a rule than is accepted.
