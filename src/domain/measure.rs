@@ -118,6 +118,11 @@ fn share_of(values: impl Iterator<Item = f32>, share: f64) -> f64 {
     f64::from(quantile(values, share))
 }
 
+/// Mean place of voxels along an axis, in voxels.
+fn middle(look: &Look, offsets: &[usize], axis: usize) -> f64 {
+    offsets.iter().map(|n| look.image.voxel(*n)[axis] as f64).sum::<f64>() / offsets.len() as f64
+}
+
 /// Four standard deviations of the vault along x and y, mm.
 fn size(look: &Look) -> [f64; 2] {
     let (mut n, mut sum, mut squares) = (0.0, [0.0f64; 2], [0.0f64; 2]);
@@ -199,10 +204,8 @@ struct Shell {
 /// Rays upwards and sideways, every few degrees: a layer is met by each of them wherever it lies, however thick the scalp.
 fn shell(look: &Look, core: f64, air: f64) -> Shell {
     let vault: Vec<usize> = look.below_top(30.0, 75.0).collect();
-    let middle =
-        |axis: usize| vault.iter().map(|n| look.image.voxel(*n)[axis] as f64).sum::<f64>() / vault.len() as f64;
     let top = look.span.map_or(0, |(_, top)| top) as f64;
-    let centre = [middle(0), middle(1), top - 70.0 / SPACING];
+    let centre = [middle(look, &vault, 0), middle(look, &vault, 1), top - 70.0 / SPACING];
     let (mut darkest, mut depths, mut brightest, mut edges) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (elevation, turn) in (1..=8).flat_map(|e| (0..60).map(move |t| (f64::from(10 * e), f64::from(6 * t)))) {
         let ((z, flat), (y, x)) = (elevation.to_radians().sin_cos(), turn.to_radians().sin_cos());
@@ -284,9 +287,7 @@ fn cortex(look: &Look, skull: f32) -> (f64, f64) {
 /// Dark voxels in front less those at the back, each as a share of what lies there.
 fn face(look: &Look, core: f64) -> f64 {
     let offsets: Vec<usize> = look.below_top(95.0, 140.0).collect();
-    let middle =
-        |axis: usize| offsets.iter().map(|n| look.image.voxel(*n)[axis] as f64).sum::<f64>() / offsets.len() as f64;
-    let (x, y) = (middle(0), middle(1));
+    let (x, y) = (middle(look, &offsets, 0), middle(look, &offsets, 1));
     let (mut dark, mut all) = ([0.0; 2], [0.0; 2]);
     for n in offsets {
         let [i, j, _] = look.image.voxel(n);

@@ -104,10 +104,12 @@ fn main() {
     for (switch, changes) in switches.iter().zip(&by_rule) {
         let rule = switch.name;
         print!("{}", changes.rows(false, |c| format!("{rule}: {}", c.name())));
-        let unknown = changes.worse().filter(|(class, _)| !is_accepted(rule, *class, &changes.0[class]));
-        faults.extend(unknown.map(|(class, means)| format!("{rule} makes worse: {}: {means}", class.name())));
+        let unknown = changes.worse().filter(|(class, change)| !is_accepted(rule, *class, change));
+        faults
+            .extend(unknown.map(|(class, change)| format!("{rule} makes worse: {}: {}", class.name(), change.cells())));
     }
-    faults.extend(whole.worse().map(|(class, means)| format!("the rules make worse: {}: {means}", class.name())));
+    let worse = whole.worse();
+    faults.extend(worse.map(|(class, change)| format!("the rules make worse: {}: {}", class.name(), change.cells())));
     println!();
     faults.iter().for_each(|fault| println!("FAULT {fault}"));
     std::process::exit(i32::from(!faults.is_empty()));

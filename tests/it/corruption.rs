@@ -37,7 +37,10 @@ fn damaged_heads_are_better_after_the_rules() {
         }
     }
     println!("{}{}", head("class, no rules -> all rules"), changes.rows(true, |c| c.name().to_owned()));
-    println!("worse in this sample: {:?}", changes.worse().collect::<Vec<_>>());
+    println!(
+        "worse in this sample: {:?}",
+        changes.worse().map(|(class, change)| (class, change.cells())).collect::<Vec<_>>()
+    );
     // So few cases say nothing of a single class; of all together they do.
     let sum = |measure: usize, end: usize| changes.0.values().map(|c| c.means()[measure][end]).sum::<f64>();
     assert!(sum(0, 1) > sum(0, 0) + 10.0, "Dice, percent, over eight classes: {} -> {}", sum(0, 0), sum(0, 1));

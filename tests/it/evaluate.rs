@@ -8,16 +8,14 @@ use std::sync::{Arc, LazyLock};
 
 use contourd::anatomy::Structure;
 use contourd::contour::rasterise;
-use contourd::dicom::data::{
-    Profile, RoiContours, StructureSetMeta, assemble, read_folder, read_planes, read_rtstruct, write_rtstruct,
-};
+use contourd::dicom::data::{Profile, RoiContours, assemble, read_folder, read_planes, read_rtstruct, write_rtstruct};
 use contourd::evaluation::{Metric, measure};
 use contourd::geometry::{Grid, Lps, Mask, Shape};
-use contourd::ids::{FrameOfReferenceUid, sha256_hex};
+use contourd::ids::FrameOfReferenceUid;
 use contourd::phantom::Rng;
 use serde_json::Value;
 
-use crate::support::{contourd, files_in, run};
+use crate::support::{contourd, files_in, meta, run};
 
 const TOLERANCES_MM: [f64; 3] = [0.5, 1.0, 2.5];
 const PAIRS: u64 = 50;
@@ -143,17 +141,7 @@ impl Pair {
         };
         let rois: Vec<RoiContours> =
             Structure::ALL.into_iter().filter(|s| *s != Structure::Lens_R).map(moved).collect();
-        let meta = StructureSetMeta {
-            label: "MOVED".into(),
-            research: true,
-            model_name: "moved".into(),
-            model_digest: sha256_hex(b"model"),
-            config_digest: sha256_hex(b"config"),
-            revision: 1,
-            predecessor: None,
-            created: time::macros::datetime!(2026-03-04 05:06:07),
-        };
-        let written = write_rtstruct(&series, &rois, &meta, &Profile::generic()).unwrap();
+        let written = write_rtstruct(&series, &rois, &meta("MOVED"), &Profile::generic()).unwrap();
         std::fs::write(pair.part("test.dcm"), written.bytes).unwrap();
         pair
     }

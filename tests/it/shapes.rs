@@ -9,15 +9,14 @@ use std::sync::Arc;
 use contourd::anatomy::RoiType;
 use contourd::contour::{ContourConfig, Holes, PlaneContour, contours_of, outline_on, rasterise};
 use contourd::dicom::data::{
-    EncodedInstance, Profile, RoiContours, RoiIdentity, Series, StructureSetMeta, assemble, read_folder, read_rtstruct,
-    write_rtstruct,
+    EncodedInstance, Profile, RoiContours, RoiIdentity, Series, assemble, read_folder, read_rtstruct, write_rtstruct,
 };
 use contourd::evaluation::dice;
 use contourd::geometry::{Field, Grid, Lps, Mask, Shape, Vec3, Volume};
-use contourd::ids::{FrameOfReferenceUid, sha256_hex};
+use contourd::ids::FrameOfReferenceUid;
 
 use crate::conformance::judges::{dciodvfy, plastimatch};
-use crate::support::mr_series;
+use crate::support::{meta, mr_series};
 
 /// Its name, half the edges of the box around it, mm, and the distance of a point (x, y, z from its middle) from its surface,
 /// mm, negative inside.
@@ -128,17 +127,7 @@ fn structure_set<'a>(series: &Series, shapes: impl Iterator<Item = (&'a str, Vec
         description: String::new(),
     };
     let rois: Vec<RoiContours> = shapes.enumerate().map(roi).collect();
-    let meta = StructureSetMeta {
-        label: "SHAPES".into(),
-        research: true,
-        model_name: "none".into(),
-        model_digest: sha256_hex(b"none"),
-        config_digest: sha256_hex(b"none"),
-        revision: 1,
-        predecessor: None,
-        created: time::macros::datetime!(2026-03-04 05:06:07),
-    };
-    write_rtstruct(series, &rois, &meta, &Profile::generic()).unwrap()
+    write_rtstruct(series, &rois, &meta("SHAPES"), &Profile::generic()).unwrap()
 }
 
 /// How like what is read of a set is to what its shapes are, at pixel centres.

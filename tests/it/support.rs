@@ -7,9 +7,11 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use contourd::config::Config;
-use contourd::dicom::data::{EncodedInstance, MrAcquisition, MrSeriesAttributes, PatientStudy, write_mr_series};
+use contourd::dicom::data::{
+    EncodedInstance, MrAcquisition, MrSeriesAttributes, PatientStudy, StructureSetMeta, write_mr_series,
+};
 use contourd::geometry::Volume;
-use contourd::ids::{Phi, SeriesUid, StudyUid};
+use contourd::ids::{Phi, SeriesUid, StudyUid, sha256_hex};
 use contourd::inference::Runtime;
 use contourd::service::Recipe;
 use time::macros::datetime;
@@ -81,6 +83,20 @@ pub fn phantom_series(seed: u64, more: &[&str], folder: &Path) -> Vec<PathBuf> {
         std::fs::copy(&from, folder.join(from.file_name().unwrap())).unwrap();
     }
     files_in(folder)
+}
+
+/// What a structure set says that a test writes, besides its contours: its label, and that a research model made it.
+pub fn meta(label: &str) -> StructureSetMeta {
+    StructureSetMeta {
+        label: label.into(),
+        research: true,
+        model_name: "test".into(),
+        model_digest: sha256_hex(b"model"),
+        config_digest: sha256_hex(b"config"),
+        revision: 1,
+        predecessor: None,
+        created: datetime!(2026-03-04 05:06:07),
+    }
 }
 
 /// A volume as an MR series of a patient of this name.

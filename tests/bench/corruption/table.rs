@@ -39,19 +39,18 @@ impl Change {
         [over(self.dice, self.pairs).map(|d| d * 100.0), hausdorff, mean]
     }
 
-    /// What got worse on average, in words.
-    pub fn worse(&self) -> Option<String> {
+    fn is_worse(&self) -> bool {
         let [dice, hausdorff, mean] = self.means();
         // By half of the last digit that is printed.
-        let worse = dice[1] < dice[0] - 0.005 || hausdorff[1] > hausdorff[0] + 0.005 || mean[1] > mean[0] + 0.0005;
-        worse.then(|| self.cells())
+        dice[1] < dice[0] - 0.005 || hausdorff[1] > hausdorff[0] + 0.005 || mean[1] > mean[0] + 0.0005
     }
 
     fn changed(&self) -> bool {
         self.dice[0] != self.dice[1] || self.distances.iter().any(|d| d[0] != d[1])
     }
 
-    fn cells(&self) -> String {
+    /// Its means before and after, as the cells of a row.
+    pub fn cells(&self) -> String {
         let [dice, hausdorff, mean] = self.means();
         format!(
             "{:.2} -> {:.2} | {:.2} -> {:.2} | {:.3} -> {:.3}",
@@ -85,9 +84,9 @@ impl<K: Ord + Copy> Changes<K> {
         out
     }
 
-    /// Everything that got worse on average, with its means before and after.
-    pub fn worse(&self) -> impl Iterator<Item = (K, String)> + '_ {
-        self.0.iter().filter_map(|(key, change)| Some((*key, change.worse()?)))
+    /// Everything that got worse on average.
+    pub fn worse(&self) -> impl Iterator<Item = (K, &Change)> {
+        self.0.iter().filter(|(_, change)| change.is_worse()).map(|(key, change)| (*key, change))
     }
 }
 
