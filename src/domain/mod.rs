@@ -33,7 +33,7 @@ pub struct DomainConfig {
 
 impl Default for DomainConfig {
     fn default() -> Self {
-        Self { enabled: false, slack: 1.0, brain_cc: [600.0, 2300.0] }
+        Self { enabled: true, slack: 1.0, brain_cc: [600.0, 2300.0] }
     }
 }
 

@@ -50,6 +50,45 @@ impl Wrong {
     ];
 }
 
+/// A scan softer and noisier than networks are trained on. A filter, or a coarser matrix that was interpolated, softens: a
+/// Gaussian of up to 2.5 mm of full width at half maximum. Noise is Rician, of up to 9 % of white matter, as in the noisiest of
+/// BrainWeb's simulated brains.
+pub fn delivered(image: &Volume<f32>, seed: u64) -> Volume<f32> {
+    let mut rng = Rng::new(seed, "as delivered");
+    let (width, noise) = (rng.within(0.0, 2.5), rng.within(0.0, 0.09) * ImageOptions::draw(seed).scale);
+    let mut out = softened(image, width / 2.355);
+    let mut channel = || rng.near(0.0, noise) as f32;
+    out.data_mut().iter_mut().for_each(|v| *v = (*v + channel()).hypot(channel()));
+    out
+}
+
+/// Convolved with a Gaussian of this standard deviation in mm; beyond the field of view lies what lies at its border.
+fn softened(image: &Volume<f32>, deviation: f64) -> Volume<f32> {
+    let shape = image.grid().shape();
+    let extent = [shape.cols, shape.rows, shape.slices];
+    let mut out = image.clone();
+    for axis in 0..3 {
+        let per_voxel = deviation / image.grid().spacing()[axis];
+        let reach = (3.0 * per_voxel).ceil() as i64;
+        let weights: Vec<f64> = (-reach..=reach)
+            .map(|n| if n == 0 { 1.0 } else { (-0.5 * (n as f64 / per_voxel).powi(2)).exp() })
+            .collect();
+        let total: f64 = weights.iter().sum();
+        let from = out.clone();
+        for n in 0..from.data().len() {
+            let mut at = from.voxel(n);
+            let here = at[axis] as i64;
+            let mut sum = 0.0;
+            for (weight, by) in weights.iter().zip(-reach..) {
+                at[axis] = (here + by).clamp(0, extent[axis] as i64 - 1) as usize;
+                sum += weight * f64::from(from.at(at[0], at[1], at[2]));
+            }
+            out.data_mut()[n] = (sum / total) as f32;
+        }
+    }
+    out
+}
+
 /// What the check says of an image, without any networks; what is refused as no head at all is held, too.
 pub fn judged(image: &Volume<f32>) -> Verdict {
     match working_volume(image, &WorkingSpec::default()) {
@@ -79,6 +118,7 @@ impl Patient {
         let others = [t2(&mut rng), flair(&mut rng), ct(&mut rng)];
         let signals = [head.signal(), &others[0], &others[1], &others[2]];
         let [t1, t2, flair, ct] = images(&head, &grid, &ImageOptions::draw(seed), signals);
+        let [t1, t2, flair] = [t1, t2, flair].map(|image| delivered(&image, seed));
         Self { seed, head, t1, t2, flair, ct }
     }
 

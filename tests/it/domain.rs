@@ -2,7 +2,7 @@
 
 use contourd::domain::Measure;
 
-use super::domain_cases::{Patient, Wrong, judged, scans::ordinary};
+use super::domain_cases::{Patient, Wrong, delivered, judged, scans::ordinary};
 
 #[test]
 fn wrong_images_are_held_with_reasons_and_ordinary_ones_are_not() {
@@ -12,7 +12,9 @@ fn wrong_images_are_held_with_reasons_and_ordinary_ones_are_not() {
         let verdict = judged(&patient.wrong(kind));
         assert!(verdict.held().is_some(), "{kind:?} passes: {:?}", verdict.measures);
     }
-    let verdict = judged(&ordinary(7003).1);
+    let image = ordinary(7003).1;
+    assert_eq!(judged(&image).reasons, Vec::<String>::new());
+    let verdict = judged(&delivered(&image, 7003));
     assert_eq!(verdict.reasons, Vec::<String>::new());
     assert!(verdict.measures.iter().all(|m| m.value.is_some()), "{:?}", verdict.measures);
 }
