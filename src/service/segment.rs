@@ -28,7 +28,7 @@ pub enum Stage {
     Preprocess,
     /// Three networks and their vote.
     Networks,
-    /// Anatomical consistency.
+    /// Anatomical consistency, and the check of the image.
     Rules,
     /// Outlines on the delivered planes.
     Contours,
@@ -193,16 +193,16 @@ pub fn segment_series(
     let mut clock = Clock::new(progress);
     let working = clock.time(Stage::Preprocess, |_| working_volume(&series.volume, &recipe.model.card().working))?;
     let vote = clock.time(Stage::Networks, |tell| recipe.model.run(&working, tell))?;
-    let (found, known) = clock.time(Stage::Rules, |_| {
+    let (found, known, domain) = clock.time(Stage::Rules, |_| {
         let fat_suppressed = series.attributes.acquisition.fat_suppressed();
         let acquired = Some(series.volume.grid().as_ref());
         let case = rules::Case { labels: &vote.labels(), image: &working, fat_suppressed, acquired };
         let found = rules::apply_to(&case, &recipe.rules)?;
         let known = evidence(&vote, &found);
-        Ok::<_, SegmentError>((found, known))
+        let brain = found.structures.get(&Structure::Brain).map_or(0.0, |finding| finding.mask.cc());
+        let domain = recipe.domain.enabled.then(|| judge(&working, Some(brain), &recipe.domain)).transpose()?;
+        Ok::<_, SegmentError>((found, known, domain))
     })?;
-    let brain = found.structures.get(&Structure::Brain).map_or(0.0, |finding| finding.mask.cc());
-    let domain = recipe.domain.enabled.then(|| judge(&working, Some(brain), &recipe.domain)).transpose()?;
     drop(working);
     let mut done = finish(series, &found.structures, Some(&vote), &known, recipe, order, clock)?;
     done.report.domain = domain;

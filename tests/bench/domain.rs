@@ -14,12 +14,12 @@ use contourd::domain::{LIMITS, Verdict};
 fn main() {
     let mut numbers = std::env::args().skip(1).filter_map(|a| a.parse::<u64>().ok());
     let (seed, seeds, many) =
-        (numbers.next().unwrap_or(11_000), numbers.next().unwrap_or(25), numbers.next().unwrap_or(100));
+        (numbers.next().unwrap_or(12_000), numbers.next().unwrap_or(25), numbers.next().unwrap_or(100));
     let mut wrong: BTreeMap<Wrong, Vec<Verdict>> = BTreeMap::new();
     let (mut right, mut plain, mut usual) = (Vec::new(), Vec::new(), Vec::new());
     for seed in seed..seed + seeds {
         let patient = Patient::new(seed);
-        right.push(judged(patient.right()));
+        right.push(judged(&patient.right()));
         for kind in Wrong::ALL {
             wrong.entry(kind).or_default().push(judged(&patient.wrong(kind)));
         }

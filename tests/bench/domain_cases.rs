@@ -26,6 +26,7 @@ pub enum Wrong {
     Noise,
     UpsideDown,
     BrainExtracted,
+    BackToFront,
     OtherAxes,
     HalfHead,
     Ghosts,
@@ -34,7 +35,7 @@ pub enum Wrong {
 }
 
 impl Wrong {
-    pub const ALL: [Wrong; 12] = [
+    pub const ALL: [Wrong; 13] = [
         Wrong::CtLike,
         Wrong::T2,
         Wrong::Flair,
@@ -42,6 +43,7 @@ impl Wrong {
         Wrong::Noise,
         Wrong::UpsideDown,
         Wrong::BrainExtracted,
+        Wrong::BackToFront,
         Wrong::OtherAxes,
         Wrong::HalfHead,
         Wrong::Ghosts,
@@ -50,9 +52,9 @@ impl Wrong {
     ];
 }
 
-/// A scan softer and noisier than networks are trained on. A filter, or a coarser matrix that was interpolated, softens: a
-/// Gaussian of up to 2.5 mm of full width at half maximum. Noise is Rician, of up to 9 % of white matter, as in the noisiest of
-/// BrainWeb's simulated brains.
+/// A scan softer and noisier than the phantom's. A filter, or a coarser matrix that was interpolated, softens: a Gaussian of up to
+/// 2.5 mm of full width at half maximum. Noise is Rician, of up to 9 % of white matter beside what the image has, as in the
+/// noisiest of BrainWeb's simulated brains.
 pub fn delivered(image: &Volume<f32>, seed: u64) -> Volume<f32> {
     let mut rng = Rng::new(seed, "as delivered");
     let (width, noise) = (rng.within(0.0, 2.5), rng.within(0.0, 0.09) * ImageOptions::draw(seed).scale);
@@ -118,13 +120,12 @@ impl Patient {
         let others = [t2(&mut rng), flair(&mut rng), ct(&mut rng)];
         let signals = [head.signal(), &others[0], &others[1], &others[2]];
         let [t1, t2, flair, ct] = images(&head, &grid, &ImageOptions::draw(seed), signals);
-        let [t1, t2, flair] = [t1, t2, flair].map(|image| delivered(&image, seed));
         Self { seed, head, t1, t2, flair, ct }
     }
 
     /// The T1 that the others are made of: nothing is wrong with it.
-    pub fn right(&self) -> &Volume<f32> {
-        &self.t1
+    pub fn right(&self) -> Volume<f32> {
+        delivered(&self.t1, self.seed)
     }
 
     pub fn wrong(&self, kind: Wrong) -> Volume<f32> {
@@ -132,19 +133,19 @@ impl Patient {
         let rng = &mut rng;
         match kind {
             Wrong::CtLike => windowed(&self.ct, self.seed, rng),
-            Wrong::T2 => self.t2.clone(),
-            Wrong::Flair => self.flair.clone(),
+            Wrong::T2 => delivered(&self.t2, self.seed),
+            Wrong::Flair => delivered(&self.flair, self.seed),
             Wrong::OtherBodyPart => bodies::body_part(self.seed, rng),
             Wrong::Noise => bodies::noise(self.seed, rng),
             Wrong::UpsideDown => turned(
-                &self.t1,
+                &self.right(),
                 if rng.chance(0.5) { [(0, 1.0), (1, 1.0), (2, -1.0)] } else { [(0, 1.0), (1, -1.0), (2, -1.0)] },
             ),
-            Wrong::BrainExtracted => extracted(&self.head, &self.t1, rng),
+            Wrong::BrainExtracted => extracted(&self.head, &self.right(), rng),
+            Wrong::BackToFront => turned(&self.right(), [(0, -1.0), (1, -1.0), (2, 1.0)]),
             Wrong::OtherAxes => {
-                // Back to front, lying on the side, on face or occiput, sides for front and back.
+                // Sides for front and back, lying on the side, on face or occiput.
                 let all = [
-                    [(0, -1.0), (1, -1.0), (2, 1.0)],
                     [(1, 1.0), (0, -1.0), (2, 1.0)],
                     [(1, -1.0), (0, 1.0), (2, 1.0)],
                     [(2, 1.0), (1, 1.0), (0, -1.0)],
@@ -152,12 +153,13 @@ impl Patient {
                     [(0, 1.0), (2, 1.0), (1, -1.0)],
                     [(0, 1.0), (2, -1.0), (1, 1.0)],
                 ];
-                turned(&self.t1, all[self.seed as usize % all.len()])
+                turned(&self.right(), all[self.seed as usize % all.len()])
             }
-            Wrong::HalfHead => half(&self.t1, self.seed, rng),
-            Wrong::Ghosts => ghosts(&self.t1, rng, [0.18, 0.45]),
-            Wrong::Motion => motion(&self.t1, rng, [7.0, 14.0]),
-            Wrong::WrappedAround => wrapped(&self.t1, rng),
+            Wrong::HalfHead => half(&self.right(), self.seed, rng),
+            // Filter and noise are the scanner's, and come after.
+            Wrong::Ghosts => delivered(&ghosts(&self.t1, rng, [0.18, 0.45]), self.seed),
+            Wrong::Motion => delivered(&motion(&self.t1, rng, [7.0, 14.0]), self.seed),
+            Wrong::WrappedAround => delivered(&wrapped(&self.t1, rng), self.seed),
         }
     }
 }

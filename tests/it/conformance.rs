@@ -53,6 +53,7 @@ fn real_head(acquisition: &str, derived: bool) -> Segmentation {
 #[test]
 fn the_real_head_axial() {
     let report = real_head("axial", false).report;
+    assert_eq!(report.held(), None);
     // Its images end close above the brain.
     let brain = report.structures.iter().find(|s| s.structure == Structure::Brain).unwrap();
     assert!(brain.flags.contains(&Flag::CutByView) && brain.light != Some(Light::Green), "{:?}", brain.flags);
