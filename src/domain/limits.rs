@@ -4,6 +4,7 @@
 //! `cargo bench --bench domain` prints what others give. A limit lies between what is usual and what wrong inputs give; where
 //! anatomy is known better than by phantoms (sizes), it lies there. When softer and noisier images were added, each limit
 //! moved by as much as the usual did, but for the lower ones of `Top` and `Face`: a head back to front has the sign changed.
+//! None is set on an image of a person; that they were widened follows from one (tests/bench/RESULTS.md).
 
 use super::Measure;
 

@@ -19,7 +19,7 @@ fn main() {
     let (mut right, mut plain, mut usual) = (Vec::new(), Vec::new(), Vec::new());
     for seed in seed..seed + seeds {
         let patient = Patient::new(seed);
-        right.push(judged(&patient.right()));
+        right.push(judged(patient.right()));
         for kind in Wrong::ALL {
             wrong.entry(kind).or_default().push(judged(&patient.wrong(kind)));
         }

@@ -104,6 +104,8 @@ pub struct Patient {
     seed: u64,
     head: Head,
     t1: Volume<f32>,
+    /// The T1 as delivered.
+    right: Volume<f32>,
     t2: Volume<f32>,
     flair: Volume<f32>,
     ct: Volume<f32>,
@@ -120,12 +122,12 @@ impl Patient {
         let others = [t2(&mut rng), flair(&mut rng), ct(&mut rng)];
         let signals = [head.signal(), &others[0], &others[1], &others[2]];
         let [t1, t2, flair, ct] = images(&head, &grid, &ImageOptions::draw(seed), signals);
-        Self { seed, head, t1, t2, flair, ct }
+        Self { seed, head, right: delivered(&t1, seed), t1, t2, flair, ct }
     }
 
     /// The T1 that the others are made of: nothing is wrong with it.
-    pub fn right(&self) -> Volume<f32> {
-        delivered(&self.t1, self.seed)
+    pub fn right(&self) -> &Volume<f32> {
+        &self.right
     }
 
     pub fn wrong(&self, kind: Wrong) -> Volume<f32> {
@@ -138,11 +140,11 @@ impl Patient {
             Wrong::OtherBodyPart => bodies::body_part(self.seed, rng),
             Wrong::Noise => bodies::noise(self.seed, rng),
             Wrong::UpsideDown => turned(
-                &self.right(),
+                &self.right,
                 if rng.chance(0.5) { [(0, 1.0), (1, 1.0), (2, -1.0)] } else { [(0, 1.0), (1, -1.0), (2, -1.0)] },
             ),
-            Wrong::BrainExtracted => extracted(&self.head, &self.right(), rng),
-            Wrong::BackToFront => turned(&self.right(), [(0, -1.0), (1, -1.0), (2, 1.0)]),
+            Wrong::BrainExtracted => extracted(&self.head, &self.right, rng),
+            Wrong::BackToFront => turned(&self.right, [(0, -1.0), (1, -1.0), (2, 1.0)]),
             Wrong::OtherAxes => {
                 // Sides for front and back, lying on the side, on face or occiput.
                 let all = [
@@ -153,9 +155,9 @@ impl Patient {
                     [(0, 1.0), (2, 1.0), (1, -1.0)],
                     [(0, 1.0), (2, -1.0), (1, 1.0)],
                 ];
-                turned(&self.right(), all[self.seed as usize % all.len()])
+                turned(&self.right, all[self.seed as usize % all.len()])
             }
-            Wrong::HalfHead => half(&self.right(), self.seed, rng),
+            Wrong::HalfHead => half(&self.right, self.seed, rng),
             // Filter and noise are the scanner's, and come after.
             Wrong::Ghosts => delivered(&ghosts(&self.t1, rng, [0.18, 0.45]), self.seed),
             Wrong::Motion => delivered(&motion(&self.t1, rng, [7.0, 14.0]), self.seed),

@@ -7,7 +7,7 @@ use super::domain_cases::{Patient, Wrong, delivered, judged, scans::ordinary};
 #[test]
 fn wrong_images_are_held_with_reasons_and_ordinary_ones_are_not() {
     let patient = Patient::new(7003);
-    assert_eq!(judged(&patient.right()).reasons, Vec::<String>::new());
+    assert_eq!(judged(patient.right()).reasons, Vec::<String>::new());
     for kind in Wrong::ALL {
         let verdict = judged(&patient.wrong(kind));
         assert!(verdict.held().is_some(), "{kind:?} passes: {:?}", verdict.measures);
