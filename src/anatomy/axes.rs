@@ -292,12 +292,12 @@ impl<'a> Mirror<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::anatomy::Class;
     use crate::anatomy::testhead::{Surgery, TestHead, grid, labels_of};
+    use crate::anatomy::{Class, Parts};
 
     fn brain_of(head: &TestHead) -> Part {
         let labels = labels_of(&head.truth(&grid([1.9, 2.0, 2.2])));
-        Part::of_labels(&labels).unwrap().swap_remove(Class::Brain.index())
+        Parts::of_labels(&labels).unwrap().of(Class::Brain).clone()
     }
 
     /// Chiasm, pituitary and brainstem of the test head.

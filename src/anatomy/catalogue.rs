@@ -1,10 +1,13 @@
 //! What things are called: the network classes, the delivered structures, their names, codes and colours.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A network class (thesis section 4.1). Classes are not exclusive; a bilateral organ is one class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+use super::described::{self, Described, DescribedPart};
+
+/// A network class: one of the eight that rules here are about (thesis section 4.1), or one that a model's card describes.
+/// Classes are not exclusive; a bilateral organ is one class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
     /// Eyeballs.
     Eye,
@@ -22,10 +25,12 @@ pub enum Class {
     Brainstem,
     /// Cerebrum, cerebellum and brainstem.
     Brain,
+    /// What a card describes.
+    Described(Described),
 }
 
 impl Class {
-    /// Every class, in the order of the bits of a label volume: bit c of a voxel is `Class::ALL[c]`.
+    /// The classes that need no description, in the order of the bits of a label volume: bit c of a voxel is `Class::ALL[c]`.
     pub const ALL: [Class; 8] = [
         Class::Eye,
         Class::Lens,
@@ -37,18 +42,31 @@ impl Class {
         Class::Brain,
     ];
 
-    /// Position in [`Class::ALL`].
-    pub const fn index(self) -> usize {
-        self as usize
+    /// Position in [`Class::ALL`]; a described class has none.
+    pub const fn index(self) -> Option<usize> {
+        Some(match self {
+            Class::Eye => 0,
+            Class::Lens => 1,
+            Class::OpticNerve => 2,
+            Class::Chiasm => 3,
+            Class::Pituitary => 4,
+            Class::Hippocampus => 5,
+            Class::Brainstem => 6,
+            Class::Brain => 7,
+            Class::Described(_) => return None,
+        })
     }
 
-    /// The bit of this class in a label volume.
+    /// The bit of this class in a label volume of one byte, which holds the eight only: none (0) for a described class.
     pub const fn bit(self) -> u8 {
-        1 << self.index()
+        match self.index() {
+            Some(n) => 1 << n,
+            None => 0,
+        }
     }
 
     /// The name used in cards and reports, as serde writes it.
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Class::Eye => "eye",
             Class::Lens => "lens",
@@ -58,12 +76,22 @@ impl Class {
             Class::Hippocampus => "hippocampus",
             Class::Brainstem => "brainstem",
             Class::Brain => "brain",
+            Class::Described(of) => &of.description().name,
         }
+    }
+
+    /// The class of a name: one of the eight, or one that a card read before describes.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name).or_else(|| described::class_named(name))
     }
 
     /// The delivered structures of this class: one for a midline organ, left and right for a bilateral one.
     pub fn structures(self) -> impl Iterator<Item = Structure> {
-        Structure::ALL.into_iter().filter(move |s| s.class() == self)
+        let described = match self {
+            Class::Described(of) => Some(of.structures()),
+            _ => None,
+        };
+        Structure::ALL.into_iter().filter(move |s| s.class() == self).chain(described.into_iter().flatten())
     }
 }
 
@@ -87,8 +115,8 @@ impl Side {
     }
 }
 
-/// A delivered structure (thesis Table 4.6), named by TG-263.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// A delivered structure, named by TG-263: one of the twelve of the thesis's Table 4.6, or of a class that a card describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(non_camel_case_types)] // the variants are the TG-263 names themselves
 pub enum Structure {
     /// Left hippocampus.
@@ -115,6 +143,8 @@ pub enum Structure {
     Pituitary,
     /// Cerebrum, cerebellum and brainstem.
     Brain,
+    /// A structure of a described class.
+    Described(DescribedPart),
 }
 
 /// A coded concept: value, coding scheme designator, meaning (PS3.3 section 8.8).
@@ -136,7 +166,7 @@ const fn sct(value: &'static str, meaning: &'static str) -> Code {
 pub const ANATOMICAL_STRUCTURE: Code = sct("91723000", "Anatomical Structure");
 
 impl Structure {
-    /// Every structure, in the order of the thesis's Table 4.6.
+    /// The structures of the eight classes, in the order of the thesis's Table 4.6.
     pub const ALL: [Structure; 12] = [
         Structure::Hippocampus_L,
         Structure::Hippocampus_R,
@@ -153,7 +183,7 @@ impl Structure {
     ];
 
     /// TG-263 name, at most 16 characters.
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Structure::Hippocampus_L => "Hippocampus_L",
             Structure::Hippocampus_R => "Hippocampus_R",
@@ -167,12 +197,18 @@ impl Structure {
             Structure::OpticChiasm => "OpticChiasm",
             Structure::Pituitary => "Pituitary",
             Structure::Brain => "Brain",
+            Structure::Described(part) => part.name(),
         }
     }
 
-    /// The structure of a TG-263 name, exactly as written.
+    /// Every structure that has a name in this process: the twelve, and those of the cards that were read.
+    pub fn named() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().chain(described::structures())
+    }
+
+    /// The structure of a TG-263 name, exactly as written: one of [`Structure::named`].
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|s| s.name() == name)
+        Self::named().find(|s| s.name() == name)
     }
 
     /// The network class that finds it.
@@ -186,6 +222,7 @@ impl Structure {
             Structure::OpticChiasm => Class::Chiasm,
             Structure::Pituitary => Class::Pituitary,
             Structure::Brain => Class::Brain,
+            Structure::Described(part) => Class::Described(part.of()),
         }
     }
 
@@ -197,25 +234,27 @@ impl Structure {
                 Some(Side::Right)
             }
             Structure::Brainstem | Structure::OpticChiasm | Structure::Pituitary | Structure::Brain => None,
+            Structure::Described(part) => part.side(),
         }
     }
 
     /// The structure of a class on a side, or the midline structure of a class.
     pub fn of(class: Class, side: Option<Side>) -> Option<Self> {
-        Self::ALL.into_iter().find(|s| s.class() == class && s.side() == side)
+        class.structures().find(|s| s.side() == side)
     }
 
     /// Identification code (PS3.16; CID 9514, 4209, 7706). Laterality is a modifier, see [`Structure::laterality_code`].
-    pub const fn code(self) -> Code {
-        match self.class() {
-            Class::Eye => sct("79652003", "Eyeball"),
-            Class::Lens => sct("78076003", "Lens"),
-            Class::OpticNerve => sct("18234004", "Optic nerve"),
-            Class::Chiasm => sct("244453006", "Optic chiasm"),
-            Class::Pituitary => sct("56329008", "Pituitary"),
-            Class::Hippocampus => sct("5366008", "Hippocampus"),
-            Class::Brainstem => sct("119238007", "Brain Stem"),
-            Class::Brain => sct("12738006", "Brain"),
+    pub fn code(self) -> Code {
+        match self {
+            Structure::Eye_L | Structure::Eye_R => sct("79652003", "Eyeball"),
+            Structure::Lens_L | Structure::Lens_R => sct("78076003", "Lens"),
+            Structure::OpticNrv_L | Structure::OpticNrv_R => sct("18234004", "Optic nerve"),
+            Structure::OpticChiasm => sct("244453006", "Optic chiasm"),
+            Structure::Pituitary => sct("56329008", "Pituitary"),
+            Structure::Hippocampus_L | Structure::Hippocampus_R => sct("5366008", "Hippocampus"),
+            Structure::Brainstem => sct("119238007", "Brain Stem"),
+            Structure::Brain => sct("12738006", "Brain"),
+            Structure::Described(part) => part.code(),
         }
     }
 
@@ -229,7 +268,7 @@ impl Structure {
     }
 
     /// Display colour, red, green, blue. Left and right differ; colours stay fixed across releases.
-    pub const fn colour(self) -> [u8; 3] {
+    pub fn colour(self) -> [u8; 3] {
         match self {
             Structure::Hippocampus_L => [255, 0, 255],
             Structure::Hippocampus_R => [160, 0, 200],
@@ -243,7 +282,40 @@ impl Structure {
             Structure::OpticChiasm => [255, 255, 0],
             Structure::Pituitary => [64, 224, 190],
             Structure::Brain => [216, 54, 149],
+            Structure::Described(part) => part.colour(),
         }
+    }
+}
+
+impl Serialize for Class {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Class {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::from_name(&name).ok_or_else(|| {
+            let known = Self::ALL.map(Self::name).join(", ");
+            D::Error::custom(format!("{name:?} is no class: neither known ({known}) nor described by a model's card"))
+        })
+    }
+}
+
+impl Serialize for Structure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Structure {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::from_name(&name).ok_or_else(|| {
+            let known = Self::named().map(Self::name).collect::<Vec<_>>().join(", ");
+            D::Error::custom(format!("{name:?} is no structure: use one of {known}"))
+        })
     }
 }
 
@@ -254,7 +326,7 @@ mod tests {
     #[test]
     fn the_catalogue_is_consistent() {
         for (n, class) in Class::ALL.into_iter().enumerate() {
-            assert_eq!(class.index(), n);
+            assert_eq!(class.index(), Some(n));
             assert_eq!(serde_json::to_value(class).unwrap(), class.name());
             let sides: Vec<Option<Side>> = class.structures().map(Structure::side).collect();
             assert!(sides == [None] || sides == [Some(Side::Left), Some(Side::Right)], "{sides:?}");

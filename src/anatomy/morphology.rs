@@ -78,7 +78,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::anatomy::Class;
+    use crate::anatomy::{Class, Parts};
     use crate::geometry::{Grid, Lps, Shape, Volume};
     use crate::ids::FrameOfReferenceUid;
 
@@ -94,7 +94,7 @@ mod tests {
                 }
             }
         }
-        Part::of_labels(&labels).unwrap().swap_remove(Class::Brain.index())
+        Parts::of_labels(&labels).unwrap().of(Class::Brain).clone()
     }
 
     #[test]

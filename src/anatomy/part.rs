@@ -28,18 +28,18 @@ impl Part {
         Ok(Self { lo: extent.lo, mask: Mask::empty(Arc::new(boxed)) })
     }
 
-    /// Every class of a label volume (bit c is `Class::ALL[c]`), each on its own box. A class that is nowhere gets a
+    /// Each of the eight classes of a label volume (bit c is `Class::ALL[c]`) on its own box. A class that is nowhere gets a
     /// box of one voxel and is empty.
     ///
     /// # Errors
     /// As [`Part::empty`].
-    pub fn of_labels(labels: &Volume<u8>) -> Result<Vec<Part>, GeometryError> {
+    pub(super) fn of_labels(labels: &Volume<u8>) -> Result<Vec<(Class, Part)>, GeometryError> {
         let extents = extents(labels);
-        Class::ALL
-            .par_iter()
-            .map(|class| {
-                let Some(extent) = extents[class.index()] else {
-                    return Part::empty(labels.grid(), Extent { lo: [0; 3], hi: [0; 3] });
+        (Class::ALL, extents)
+            .into_par_iter()
+            .map(|(class, extent)| {
+                let Some(extent) = extent else {
+                    return Ok((class, Part::nowhere(labels.grid())?));
                 };
                 let mut part = Part::empty(labels.grid(), extent)?;
                 let ([w, h, _], bit) = (extent.size(), class.bit());
@@ -49,9 +49,17 @@ impl Part {
                         *to = from & bit != 0;
                     }
                 });
-                Ok(part)
+                Ok((class, part))
             })
             .collect()
+    }
+
+    /// Nothing, on a box of one voxel.
+    ///
+    /// # Errors
+    /// As [`Part::empty`].
+    pub(super) fn nowhere(grid: &Grid) -> Result<Self, GeometryError> {
+        Self::empty(grid, Extent { lo: [0; 3], hi: [0; 3] })
     }
 
     /// The same box, with nothing in it.
@@ -223,6 +231,7 @@ fn extents(labels: &Volume<u8>) -> [Option<Extent>; 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::anatomy::Parts;
     use crate::geometry::Shape;
     use crate::ids::FrameOfReferenceUid;
 
@@ -239,8 +248,8 @@ mod tests {
         labels.set(5, 4, 2, eye);
         labels.set(6, 0, 0, brain);
 
-        let parts = Part::of_labels(&labels).unwrap();
-        let part = &parts[Class::Eye.index()];
+        let parts = Parts::of_labels(&labels).unwrap();
+        let part = parts.of(Class::Eye);
         assert_eq!(part.extent().unwrap(), Extent { lo: [2, 1, 2], hi: [5, 4, 3] });
         assert_eq!(part.voxels().collect::<Vec<_>>(), [[5, 4, 2], [2, 1, 3]]);
         for offset in 0..labels.data().len() {
@@ -253,10 +262,10 @@ mod tests {
 
         let whole = part.on_grid(&grid);
         assert!(whole.data().iter().zip(labels.data()).all(|(w, l)| *w == (l & eye != 0)));
-        assert!(parts[Class::Lens.index()].mask().is_empty() && parts[Class::Lens.index()].extent().is_none());
+        assert!(parts.of(Class::Lens).mask().is_empty() && parts.of(Class::Lens).extent().is_none());
         assert!(part.cleared().mask().is_empty());
 
-        let union = parts[Class::Brain.index()].joined(&[part, &parts[Class::Lens.index()]], &grid).unwrap();
+        let union = parts.of(Class::Brain).joined(&[part, parts.of(Class::Lens)], &grid).unwrap();
         assert_eq!(union.voxels().collect::<Vec<_>>(), [[6, 0, 0], [5, 4, 2], [2, 1, 3]]);
         assert_eq!(union.extent().unwrap(), Extent { lo: [2, 0, 0], hi: [6, 4, 3] });
     }

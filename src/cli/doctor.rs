@@ -165,10 +165,12 @@ fn golden(recipe: &Recipe) -> anyhow::Result<Golden> {
     let acquired = image(&head, &grid, &ImageOptions::draw(GOLDEN_SEED));
     let working = working_volume(&acquired, &recipe.model.card().working)?;
     let vote = recipe.model.run(&working, &|_| ())?;
-    let found = rules::apply(&vote.labels(), &working, &recipe.rules)?.structures;
+    let case = rules::Case { parts: &vote.parts()?, image: &working, fat_suppressed: false, acquired: None };
+    let found = rules::apply_to(&case, &recipe.rules)?.structures;
     let mut golden = Golden { structures: Vec::new(), classes: BTreeMap::new() };
     let truth = truth(&head, working.grid());
-    for class in &recipe.model.card().classes {
+    // The digital head has no organ but the eight.
+    for class in recipe.model.card().classes.iter().filter(|class| class.index().is_some()) {
         let nothing = || Mask::empty(Arc::clone(working.grid()));
         let (mut ours, mut theirs) = (nothing(), nothing());
         for structure in class.structures() {

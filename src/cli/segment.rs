@@ -10,10 +10,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::Failure;
 use super::files::{fresh_folder, write_file, write_series};
 use super::say::{aside, say};
-use crate::anatomy::Structure;
 use crate::anatomy::quality::Light;
 use crate::config::Config;
-use crate::contour::picture::contact_sheet;
+use crate::contour::picture::{Shown, contact_sheet};
 use crate::dicom::data::{BUILT_IN, Profile, assemble, is_own_object, read_folder, read_header};
 use crate::inference::Runtime;
 use crate::service::{Order, Report, SegmentError, Segmentation, Stage, local_time, segment_series};
@@ -97,9 +96,10 @@ pub fn run(args: SegmentArgs) -> Result<(), Failure> {
     }
     if let Some(path) = &args.picture {
         let planes = result.derived_series.as_ref().unwrap_or(&series);
-        // All twelve: the legend says which were not found.
+        // All that the model looks for: the legend says which were not found.
         let contours = |s| result.contours.get(&s).cloned().unwrap_or_default();
-        let structures: Vec<_> = Structure::ALL.into_iter().map(|s| (s, contours(s))).collect();
+        let looked_for = result.report.structures.iter().map(|report| report.structure);
+        let structures: Vec<Shown> = looked_for.map(|s| Shown::of(s, contours(s))).collect();
         let png = contact_sheet(&planes.volume, &structures).context("drawing the picture")?;
         write_file(path, &png)?;
     }

@@ -54,17 +54,32 @@ impl Window {
     }
 }
 
-/// A sheet of up to 20 planes of a series with contours in the colours of the catalogue, as a PNG. Every structure that
+/// What a sheet shows of one structure.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// Its name in the legend.
+    pub name: String,
+    /// Red, green, blue.
+    pub colour: [u8; 3],
+    /// None: it was not found.
+    pub contours: Vec<PlaneContour>,
+}
+
+impl Shown {
+    /// A structure by its own name and colour.
+    pub fn of(structure: Structure, contours: Vec<PlaneContour>) -> Self {
+        Self { name: structure.name().to_owned(), colour: structure.colour(), contours }
+    }
+}
+
+/// A sheet of up to 20 planes of a series with contours in the structures' colours, as a PNG. Every structure that
 /// has contours is shown on the plane where it is largest; the other planes are spread over what is contoured. All
 /// planes show the same part of the patient at the same scale, with the patient's right to the left and front (or head)
 /// up; letters at the borders say so. The legend names structures without contours as not found.
 ///
 /// # Errors
 /// [`ContourError::Picture`] when the picture cannot be written.
-pub fn contact_sheet(
-    volume: &Volume<f32>,
-    structures: &[(Structure, Vec<PlaneContour>)],
-) -> Result<Vec<u8>, ContourError> {
+pub fn contact_sheet(volume: &Volume<f32>, structures: &[Shown]) -> Result<Vec<u8>, ContourError> {
     let view = View::of(volume.grid(), structures);
     let planes = choose_planes(volume.grid().shape().slices, structures);
     let columns = planes.len().clamp(1, TILES_PER_ROW);
@@ -81,20 +96,20 @@ pub fn contact_sheet(
         let corner = [GAP + n % columns * step_x, HEADER + n / columns * step_y];
         view.draw(&mut sheet, corner, volume, *k, window, structures);
     }
-    for (n, (structure, contours)) in structures.iter().enumerate() {
+    for (n, Shown { name, colour: own, contours }) in structures.iter().enumerate() {
         let (x, y) = (12 + n % LEGEND.0 * (width / LEGEND.0), legend_top + n / LEGEND.0 * LEGEND.1);
         let (note, colour) = if contours.is_empty() { (" not found", WARNING) } else { ("", TEXT) };
-        sheet.fill(x, y, 16, 16, structure.colour());
-        sheet.text(x + 24, y, 2, &format!("{}{note}", structure.name()), colour);
+        sheet.fill(x, y, 16, 16, *own);
+        sheet.text(x + 24, y, 2, &format!("{name}{note}"), colour);
     }
     sheet.png()
 }
 
 /// The planes to show, ascending: where each structure is largest, then the middles of the widest gaps.
-fn choose_planes(slices: usize, structures: &[(Structure, Vec<PlaneContour>)]) -> Vec<usize> {
+fn choose_planes(slices: usize, structures: &[Shown]) -> Vec<usize> {
     let mut chosen = std::collections::BTreeSet::new();
     let mut contoured: Option<(usize, usize)> = None;
-    for (_, contours) in structures {
+    for Shown { contours, .. } in structures {
         let mut area = vec![0.0f64; slices];
         for contour in contours.iter().filter(|c| c.slice < slices) {
             area[contour.slice] += enclosed(&contour.points);
@@ -130,11 +145,11 @@ struct View {
 }
 
 impl View {
-    fn of(grid: &Grid, structures: &[(Structure, Vec<PlaneContour>)]) -> Self {
+    fn of(grid: &Grid, structures: &[Shown]) -> Self {
         let shape = grid.shape();
         let size = [shape.cols as f64, shape.rows as f64];
         let spacing = grid.spacing();
-        let points = || structures.iter().flat_map(|(_, contours)| contours).flat_map(|c| &c.points);
+        let points = || structures.iter().flat_map(|s| &s.contours).flat_map(|c| &c.points);
         let shown: [(f64, f64); 2] = std::array::from_fn(|a| {
             let (mut lo, mut hi) = points().fold((f64::MAX, f64::MIN), |(l, h), p| (l.min(p[a]), h.max(p[a])));
             if lo > hi {
@@ -164,7 +179,7 @@ impl View {
         volume: &Volume<f32>,
         k: usize,
         window: Window,
-        structures: &[(Structure, Vec<PlaneContour>)],
+        structures: &[Shown],
     ) {
         let [left, top] = corner;
         for y in 0..self.height {
@@ -177,16 +192,16 @@ impl View {
         }
         let to_pixel = |p: &Point| [(p[0] - self.start[0]) / self.step[0], (p[1] - self.start[1]) / self.step[1]];
         // The largest first, so that its line does not hide a smaller one's where they run together.
-        let mut shown: Vec<(f64, Structure, Vec<Vec<Point>>)> = Vec::new();
-        for (structure, contours) in structures {
+        let mut shown: Vec<(f64, [u8; 3], Vec<Vec<Point>>)> = Vec::new();
+        for Shown { colour, contours, .. } in structures {
             let here: Vec<_> = contours.iter().filter(|c| c.slice == k).collect();
             let area = here.iter().map(|c| enclosed(&c.points)).sum();
             let polygons = here.iter().map(|c| c.points.iter().map(to_pixel).collect()).collect();
-            shown.push((area, *structure, polygons));
+            shown.push((area, *colour, polygons));
         }
         shown.sort_by(|a, b| b.0.total_cmp(&a.0));
-        for (_, structure, polygons) in shown.iter().filter(|(_, _, polygons)| !polygons.is_empty()) {
-            sheet.polygons([left, top, TILE_WIDTH, self.height], polygons, LINE_WIDTH, structure.colour());
+        for (_, colour, polygons) in shown.iter().filter(|(_, _, polygons)| !polygons.is_empty()) {
+            sheet.polygons([left, top, TILE_WIDTH, self.height], polygons, LINE_WIDTH, *colour);
         }
         let (middle_x, middle_y) = (left + TILE_WIDTH / 2 - LETTER, top + self.height / 2 - LETTER);
         let [l, r, u, d] = &self.letters;
@@ -295,10 +310,10 @@ mod tests {
         let sheet = contact_sheet(
             &volume,
             &[
-                (Structure::Eye_L, discs(grid, [32.0, -60.0], 14.0, 0..1)),
-                (Structure::Eye_R, discs(grid, [-30.0, -61.0], 12.0, 0..1)),
-                (Structure::Brain, discs(grid, [1.0, 20.0], 55.0, 0..1)),
-                (Structure::Pituitary, Vec::new()),
+                Shown::of(Structure::Eye_L, discs(grid, [32.0, -60.0], 14.0, 0..1)),
+                Shown::of(Structure::Eye_R, discs(grid, [-30.0, -61.0], 12.0, 0..1)),
+                Shown::of(Structure::Brain, discs(grid, [1.0, 20.0], 55.0, 0..1)),
+                Shown::of(Structure::Pituitary, Vec::new()),
             ],
         )
         .unwrap();
@@ -318,10 +333,10 @@ mod tests {
     #[test]
     fn the_legend_says_what_was_not_found() {
         let volume = head(Shape::new(180, 105, 30), [1.0, 2.0, 2.5]);
-        let brain = (Structure::Brain, discs(volume.grid(), [1.0, 20.0], 55.0, 3..9));
+        let brain = Shown::of(Structure::Brain, discs(volume.grid(), [1.0, 20.0], 55.0, 3..9));
         // Pixels in the colour of a warning, below the statement at the top that has it always.
         let warned = |eye: Vec<PlaneContour>| {
-            let sheet = decode(&contact_sheet(&volume, &[brain.clone(), (Structure::Eye_R, eye)]).unwrap());
+            let sheet = decode(&contact_sheet(&volume, &[brain.clone(), Shown::of(Structure::Eye_R, eye)]).unwrap());
             let samples = sheet.samples.chunks_exact(3).skip(HEADER * sheet.width);
             samples.filter(|colour| *colour == WARNING).count()
         };
@@ -336,16 +351,16 @@ mod tests {
         let structures: Vec<_> = Structure::ALL
             .into_iter()
             .enumerate()
-            .map(|(n, s)| (s, discs(grid, [0.0, 0.0], 6.0 + n as f64, 4 * n + 3..4 * n + 4)))
+            .map(|(n, s)| Shown::of(s, discs(grid, [0.0, 0.0], 6.0 + n as f64, 4 * n + 3..4 * n + 4)))
             .collect();
         let planes = choose_planes(60, &structures);
         assert_eq!(planes.len(), TILES);
         assert!(planes.is_sorted());
-        for (structure, contours) in &structures {
-            assert!(planes.contains(&contours[0].slice), "{structure:?} is not shown");
+        for Shown { name, contours, .. } in &structures {
+            assert!(planes.contains(&contours[0].slice), "{name} is not shown");
         }
         assert_eq!(choose_planes(3, &[]), [0, 1, 2]);
-        assert_eq!(choose_planes(60, &[(Structure::Brain, discs(grid, [0.0; 2], 9.0, 7..10))]), [7, 8, 9]);
+        assert_eq!(choose_planes(60, &[Shown::of(Structure::Brain, discs(grid, [0.0; 2], 9.0, 7..10))]), [7, 8, 9]);
         assert!(contact_sheet(&volume, &structures).is_ok());
     }
 

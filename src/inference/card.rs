@@ -5,8 +5,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::{InferenceError, Plane};
-use crate::anatomy::Class;
 use crate::anatomy::quality::Limits;
+use crate::anatomy::{Class, Description, describe};
 use crate::geometry::WorkingSpec;
 use crate::ids::sha256_hex;
 
@@ -52,6 +52,9 @@ pub struct Card {
     pub licence: String,
     /// Classes in the order of the network's outputs: class c has channels 2c (background) and 2c + 1 (class).
     pub classes: Vec<Class>,
+    /// Those of them that contourd does not know by itself.
+    #[serde(default)]
+    pub class: Vec<Description>,
     /// Working grid and intensity rule of training.
     pub working: WorkingSpec,
     /// The scaled image is multiplied by this before it enters a network.
@@ -90,6 +93,16 @@ pub struct Validation {
     pub n: u32,
 }
 
+/// The part of a card without which the rest cannot be read.
+#[derive(Deserialize)]
+struct Descriptions {
+    #[serde(default)]
+    class: Vec<Description>,
+}
+
+/// A model knows at most this many classes: the bits of a training label.
+const MOST_CLASSES: usize = 32;
+
 impl Card {
     /// Reads and checks `card.toml` in a model's folder; returns the card and the model's digest: the SHA-256 of the
     /// card, which names the SHA-256 of every network.
@@ -101,6 +114,9 @@ impl Card {
         let text = std::fs::read_to_string(&path)
             .map_err(|e| InferenceError::File { path: path.clone(), reason: e.to_string() })?;
         let bad = |reason: String| InferenceError::Card { path: path.clone(), reason };
+        // Descriptions first: only then is a described class a name like any.
+        let described: Descriptions = toml::from_str(&text).map_err(|e| bad(e.to_string()))?;
+        describe(&described.class).map_err(bad)?;
         let card: Card = toml::from_str(&text).map_err(|e| bad(e.to_string()))?;
         card.check().map_err(bad)?;
         if dir.file_name().and_then(|n| n.to_str()) != Some(card.name.as_str()) {
@@ -127,6 +143,30 @@ impl Card {
         (self.border, self.border + up)
     }
 
+    /// Classes are known or described here, and what is described here is one of them.
+    fn check_classes(&self) -> Result<(), String> {
+        let mut classes = self.classes.clone();
+        classes.sort();
+        classes.dedup();
+        if !(1..=MOST_CLASSES).contains(&classes.len()) || classes.len() != self.classes.len() {
+            return Err(format!("classes must name each class once, and 1 to {MOST_CLASSES} of them"));
+        }
+        let here = |name: &str| self.class.iter().any(|d| d.name == name);
+        let foreign = self.classes.iter().find(|class| class.index().is_none() && !here(class.name()));
+        if let Some(class) = foreign {
+            return Err(format!("classes: {:?} is neither known nor described in [[class]]", class.name()));
+        }
+        for (n, of) in (1..).zip(&self.class) {
+            if !self.classes.iter().any(|class| class.name() == of.name) {
+                return Err(format!("class[{n}].name {:?} is not among classes", of.name));
+            }
+            if let Some(by) = of.enclosed_by.filter(|by| !self.classes.contains(by)) {
+                return Err(format!("class[{n}].enclosed_by {:?} is not among classes", by.name()));
+            }
+        }
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.format != 1 {
             return Err(format!("format {} is not known to this version (it knows 1)", self.format));
@@ -134,12 +174,7 @@ impl Card {
         if self.purpose != "research" {
             return Err(format!("purpose = {:?}: this version serves research models only", self.purpose));
         }
-        let mut classes = self.classes.clone();
-        classes.sort();
-        classes.dedup();
-        if classes.is_empty() || classes.len() != self.classes.len() {
-            return Err("classes must name each class once, and at least one".into());
-        }
+        self.check_classes()?;
         let mut planes: Vec<Plane> = self.network.iter().map(|n| n.plane).collect();
         planes.sort();
         if planes != [Plane::Axial, Plane::Coronal, Plane::Sagittal] {
@@ -224,6 +259,38 @@ mod tests {
         assert_eq!(card.working, WorkingSpec::default());
         assert_eq!(digest.len(), 64);
         assert!(card.is_research());
+    }
+
+    /// The text of a card with a third class, which no other test describes.
+    fn with_a_third(t: String) -> String {
+        let described = "[[class]]\nname = \"thumb\"\nsided = false\nstructures = [\"Thumb\"]\ncolours = [[9, 9, 8]]\n\
+                         rules = \"none\"\nenclosed_by = \"brain\"\n[class.code]\nvalue = \"THUMB\"\n\
+                         scheme = \"99TEST\"\nmeaning = \"Thumb\"\n[training]";
+        t.replacen("\"eye\", \"brain\"", "\"eye\", \"thumb\", \"brain\"", 1).replacen("[training]", described, 1)
+    }
+
+    #[test]
+    fn a_card_describes_what_is_not_known() {
+        let (card, _) = write(with_a_third).unwrap();
+        let thumb = Class::from_name("thumb").unwrap();
+        assert_eq!(card.classes, [Class::Eye, thumb, Class::Brain]);
+        let faults = [
+            ("\"thumb\", \"brain\"]", "\"brain\"]", "class[1].name \"thumb\" is not among classes"),
+            ("\"thumb\", \"brain\"]", "\"thumb\"]", "class[1].enclosed_by \"brain\" is not among classes"),
+            ("scheme = \"99TEST\"", "scheme = \"TEST\"", "class[1].code.scheme"),
+            ("scheme = \"99TEST\"", "scheme = \"99TEST\"\nside = 1", "unknown field"),
+            ("colours = [[9, 9, 8]]\n", "", "colours"),
+            ("colours = [[9, 9, 8]]", "colours = [[9, 9, 7]]", "described otherwise"),
+        ];
+        for (from, to, word) in faults {
+            let error = write(|t| with_a_third(t).replacen(from, to, 1)).unwrap_err().to_string();
+            assert!(error.contains(word), "{to}: {error}");
+        }
+        // What one card describes, another does not know.
+        let error = write(|t| t.replacen("\"eye\"", "\"thumb\"", 1)).unwrap_err().to_string();
+        assert!(error.contains("\"thumb\" is neither known nor described"), "{error}");
+        let many: String = (0..33).map(|n| format!("\"c{n}\", ")).collect();
+        assert!(write(|t| t.replacen("\"eye\"", &many, 1)).is_err());
     }
 
     #[test]

@@ -191,7 +191,7 @@ mod tests {
     fn every_number_is_that_of_the_votes() {
         let grid = grid();
         let (left, right) = (rod(&grid, 14, 10..20), rod(&grid, 9, 10..14));
-        let mut vote = Vote::none(Arc::clone(&grid));
+        let mut vote = Vote::none(Arc::clone(&grid), &Class::ALL);
         let planes = [Plane::Axial, Plane::Coronal, Plane::Sagittal];
         let mut say = |i: usize, along: std::ops::Range<usize>, p: [f32; 3]| {
             for k in along {
@@ -240,7 +240,7 @@ mod tests {
     fn what_was_not_found_has_no_evidence() {
         let grid = grid();
         let known = evidence(
-            &Vote::none(Arc::clone(&grid)),
+            &Vote::none(Arc::clone(&grid), &Class::ALL),
             &found([rod(&grid, 14, 0..0), rod(&grid, 6, 3..7)], [0, 4], Vec::new(), false),
         );
         assert_eq!(known.keys().collect::<Vec<_>>(), [&Structure::OpticNrv_R]);

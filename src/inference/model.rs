@@ -90,7 +90,7 @@ impl Model {
         if found != self.card.working.shape {
             return Err(InferenceError::Grid { expected: self.card.working.shape, found });
         }
-        let mut vote = Vote::none(Arc::clone(image.grid()));
+        let mut vote = Vote::none(Arc::clone(image.grid()), &self.card.classes);
         let total: usize = self.networks.iter().map(|n| Layout::of(n.plane, shape).slices).sum();
         let mut done = 0usize;
         for network in &self.networks {

@@ -1,10 +1,13 @@
 //! The vote of the three orientations (thesis section 4.2.2), with the probabilities behind it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
+use rayon::prelude::*;
+
 use super::Plane;
-use crate::anatomy::Class;
-use crate::geometry::{Grid, Volume};
+use crate::anatomy::{Class, Part, Parts};
+use crate::geometry::{Extent, GeometryError, Grid};
 
 /// For each voxel of the working grid and each class, the probability that each of the three networks gave.
 ///
@@ -17,8 +20,10 @@ pub struct Vote {
     grid: Arc<Grid>,
     /// Bricks along i, j, k.
     bricks: [usize; 3],
-    /// For each class its bricks, i fastest.
-    classes: [Vec<Option<Box<Brick>>>; Class::ALL.len()],
+    /// For each class that the networks know its bricks, i fastest.
+    classes: Vec<(Class, Vec<Option<Box<Brick>>>)>,
+    /// Where each of the eight stands in `classes`.
+    known: [Option<usize>; Class::ALL.len()],
 }
 
 /// The steps of each network (in the order of [`Plane`]), the brick's voxels with i fastest.
@@ -39,17 +44,27 @@ const FOUND: u8 = 128;
 pub const LEAST: f32 = 4.0 / 256.0;
 
 impl Vote {
-    /// No votes yet.
-    pub fn none(grid: Arc<Grid>) -> Self {
+    /// No votes yet, on these classes, each of which stands there once.
+    pub fn none(grid: Arc<Grid>, classes: &[Class]) -> Self {
         let s = grid.shape();
         let bricks = [s.cols, s.rows, s.slices].map(|n| n.div_ceil(SIDE));
-        let classes = std::array::from_fn(|_| vec![None; bricks.iter().product()]);
-        Self { grid, bricks, classes }
+        let known = Class::ALL.map(|class| classes.iter().position(|c| *c == class));
+        let classes = classes.iter().map(|class| (*class, vec![None; bricks.iter().product()])).collect();
+        Self { grid, bricks, classes, known }
     }
 
     /// The working grid.
     pub fn grid(&self) -> &Arc<Grid> {
         &self.grid
+    }
+
+    /// Where a class stands; `None` for one that the networks do not know.
+    #[inline]
+    fn at(&self, class: Class) -> Option<usize> {
+        match class.index() {
+            Some(known) => self.known[known],
+            None => self.classes.iter().position(|(c, _)| *c == class),
+        }
     }
 
     /// What the network of a plane says of a class at a position in storage order (i fastest, then j, then k):
@@ -61,8 +76,10 @@ impl Vote {
             let step = step(log_odds);
             if f32::from(step) >= LEAST * 256.0 {
                 let (brick, voxel) = self.place(offset);
-                let brick = self.classes[class.index()][brick].get_or_insert_with(|| Box::new([[0; SIDE.pow(3)]; 3]));
-                brick[plane as usize][voxel] = step;
+                let bricks = self.at(class).map(|at| &mut self.classes[at].1[brick]);
+                if let Some(brick) = bricks {
+                    brick.get_or_insert_with(|| Box::new([[0; SIDE.pow(3)]; 3]))[plane as usize][voxel] = step;
+                }
             }
         }
     }
@@ -89,11 +106,11 @@ impl Vote {
     /// The log odds of that median for voxels in a row, from (i, j, k) along i: positive exactly where the majority found
     /// the class.
     pub fn log_odds(&self, class: Class, [i, j, k]: [usize; 3], out: &mut [f32]) {
-        let (table, bricks) = (&*LOG_ODDS, &self.classes[class.index()]);
+        let (table, bricks) = (&*LOG_ODDS, self.at(class).map_or(&[][..], |at| &self.classes[at].1));
         let row = (k / SIDE * self.bricks[1] + j / SIDE) * self.bricks[0];
         let start = (k % SIDE * SIDE + j % SIDE) * SIDE;
         for (i, odds) in (i..).zip(out) {
-            let brick = bricks[row + i / SIDE].as_ref();
+            let brick = bricks.get(row + i / SIDE).and_then(Option::as_ref);
             let steps = brick.map_or([0; 3], |b| [0, 1, 2].map(|network| b[network][start + i % SIDE]));
             *odds = table[usize::from(middle(steps))];
         }
@@ -105,26 +122,40 @@ impl Vote {
         self.steps(class, offset).iter().map(|s| value(u16::from(*s))).sum::<f32>() / 3.0
     }
 
-    /// The majority: bit `Class::index` is set where at least two networks found the class.
-    pub fn labels(&self) -> Volume<u8> {
-        let mut labels = Volume::filled(Arc::clone(&self.grid), 0u8);
-        let s = self.grid.shape();
-        for (class, bricks) in Class::ALL.into_iter().zip(&self.classes) {
-            for (at, brick) in bricks.iter().enumerate() {
-                let Some([a, b, c]) = brick.as_deref() else { continue };
-                let [i0, j0, k0] =
-                    [at % self.bricks[0], at / self.bricks[0] % self.bricks[1], at / (self.bricks[0] * self.bricks[1])]
-                        .map(|n| n * SIDE);
-                for (n, steps) in a.iter().zip(b).zip(c).map(|((a, b), c)| [*a, *b, *c]).enumerate() {
-                    if steps.iter().filter(|s| **s >= FOUND).count() >= 2 {
-                        // Only voxels of the grid were ever added, so the brick's surplus is never set.
-                        let (i, j, k) = (i0 + n % SIDE, j0 + n / SIDE % SIDE, k0 + n / (SIDE * SIDE));
-                        labels.data_mut()[(k * s.rows + j) * s.cols + i] |= class.bit();
+    /// The majority: of each class the voxels where at least two networks found it.
+    ///
+    /// # Errors
+    /// None for bricks within the grid; passed on from the making of boxes.
+    pub fn parts(&self) -> Result<Parts, GeometryError> {
+        let part = |(class, bricks): &(Class, Vec<Option<Box<Brick>>>)| Ok((*class, self.majority(bricks)?));
+        let parts = self.classes.par_iter().map(part).collect::<Result<BTreeMap<Class, Part>, GeometryError>>()?;
+        Parts::new(Arc::clone(&self.grid), parts)
+    }
+
+    /// The voxels where at least two networks found a class, on their own box.
+    fn majority(&self, bricks: &[Option<Box<Brick>>]) -> Result<Part, GeometryError> {
+        let mut found: Vec<[usize; 3]> = Vec::new();
+        let mut extent: Option<Extent> = None;
+        for (at, brick) in bricks.iter().enumerate() {
+            let Some([a, b, c]) = brick.as_deref() else { continue };
+            let corner =
+                [at % self.bricks[0], at / self.bricks[0] % self.bricks[1], at / (self.bricks[0] * self.bricks[1])];
+            for (n, steps) in a.iter().zip(b).zip(c).map(|((a, b), c)| [*a, *b, *c]).enumerate() {
+                // Only voxels of the grid were ever added, so the brick's surplus is never found.
+                if middle(steps) >= FOUND {
+                    let within = [n % SIDE, n / SIDE % SIDE, n / (SIDE * SIDE)];
+                    let voxel: [usize; 3] = std::array::from_fn(|a| corner[a] * SIDE + within[a]);
+                    found.push(voxel);
+                    let e = extent.get_or_insert(Extent { lo: voxel, hi: voxel });
+                    for a in 0..3 {
+                        (e.lo[a], e.hi[a]) = (e.lo[a].min(voxel[a]), e.hi[a].max(voxel[a]));
                     }
                 }
             }
         }
-        labels
+        let mut part = Part::empty(&self.grid, extent.unwrap_or(Extent { lo: [0; 3], hi: [0; 3] }))?;
+        found.into_iter().for_each(|voxel| part.insert(voxel));
+        Ok(part)
     }
 
     /// The brick that holds a position in storage order, and the place within it.
@@ -139,7 +170,8 @@ impl Vote {
     #[inline]
     fn steps(&self, class: Class, offset: usize) -> [u8; 3] {
         let (brick, voxel) = self.place(offset);
-        self.classes[class.index()][brick].as_ref().map_or([0; 3], |b| [b[0][voxel], b[1][voxel], b[2][voxel]])
+        let brick = self.at(class).and_then(|at| self.classes[at].1[brick].as_ref());
+        brick.map_or([0; 3], |b| [b[0][voxel], b[1][voxel], b[2][voxel]])
     }
 }
 
@@ -182,7 +214,7 @@ mod tests {
     fn two_of_three_win() {
         let grid = grid(Shape::new(4, 1, 1));
         for class in Class::ALL {
-            let mut vote = Vote::none(Arc::clone(&grid));
+            let mut vote = Vote::none(Arc::clone(&grid), &Class::ALL);
             for (offset, n) in [(0, 0), (1, 1), (2, 2), (3, 3)] {
                 for (at, plane) in PLANES.into_iter().enumerate() {
                     vote.add(class, plane, offset, if at < n { 2.0 } else { -2.0 });
@@ -192,14 +224,14 @@ mod tests {
                 }
                 assert_eq!(usize::from(vote.count(class, offset)), n);
             }
-            let won: Vec<bool> = vote.labels().data().iter().map(|v| v & class.bit() != 0).collect();
-            assert_eq!(won, [false, false, true, true], "{class:?}");
+            let won = vote.parts().unwrap().of(class).on_grid(&grid);
+            assert_eq!(won.data(), [false, false, true, true], "{class:?}");
         }
     }
 
     #[test]
     fn median_and_mean_are_those_of_the_probabilities() {
-        let mut vote = Vote::none(grid(Shape::new(3, 2, 1)));
+        let mut vote = Vote::none(grid(Shape::new(3, 2, 1)), &Class::ALL);
         for (plane, p) in PLANES.into_iter().zip([0.9, 0.2, 0.6]) {
             vote.add(Class::Lens, plane, 4, log_odds(p));
         }
@@ -217,7 +249,7 @@ mod tests {
         for a in odds {
             for b in odds {
                 for c in odds {
-                    let mut vote = Vote::none(grid(Shape::new(1, 1, 1)));
+                    let mut vote = Vote::none(grid(Shape::new(1, 1, 1)), &Class::ALL);
                     for (plane, value) in PLANES.into_iter().zip([a, b, c]) {
                         vote.add(Class::Pituitary, plane, 0, value);
                     }
@@ -226,7 +258,7 @@ mod tests {
                     let mut odds = [0.0];
                     vote.log_odds(Class::Pituitary, [0; 3], &mut odds);
                     assert_eq!(odds[0] > 0.0, majority, "{a} {b} {c}");
-                    assert_eq!(vote.labels().data()[0] != 0, majority);
+                    assert_eq!(vote.parts().unwrap().of(Class::Pituitary).contains([0; 3]), majority);
                     assert_eq!(vote.count(Class::Pituitary, 0) >= 2, majority);
                 }
             }
@@ -237,7 +269,7 @@ mod tests {
     #[test]
     fn bricks_hold_every_voxel_apart() {
         let shape = Shape::new(19, 9, 17);
-        let mut vote = Vote::none(grid(shape));
+        let mut vote = Vote::none(grid(shape), &Class::ALL);
         let p = |offset: usize| 0.05 + 0.9 * (offset * 7919 % 1009) as f32 / 1009.0;
         for offset in 0..shape.voxels() {
             PLANES.into_iter().for_each(|plane| vote.add(Class::Eye, plane, offset, log_odds(p(offset))));
@@ -251,20 +283,21 @@ mod tests {
             let p = vote.median(Class::Eye, (14 * 9 + 7) * 19 + 5 + n);
             assert!((odds - (p / (1.0 - p)).ln()).abs() < 1e-5);
         }
-        let labels = vote.labels();
-        assert!(labels.data().iter().enumerate().all(|(n, v)| (*v == Class::Eye.bit()) == (p(n) > 0.5)));
+        let parts = vote.parts().unwrap();
+        let eye = parts.of(Class::Eye).on_grid(vote.grid());
+        assert!(eye.data().iter().enumerate().all(|(n, v)| *v == (p(n) > 0.5)));
     }
 
     /// What is stored grows with the structures, not with the grid.
     #[test]
     fn nothing_is_stored_where_no_network_sees_anything() {
         let shape = Shape::new(64, 64, 64);
-        let mut vote = Vote::none(grid(shape));
+        let mut vote = Vote::none(grid(shape), &Class::ALL);
         for offset in 0..shape.voxels() {
             let near = (vote.grid.shape().cols - offset % 64) < 8;
             vote.add(Class::Brain, Plane::Axial, offset, if near { 3.0 } else { -4.2 });
         }
-        let stored: usize = vote.classes.iter().flatten().filter(|b| b.is_some()).count();
+        let stored: usize = vote.classes.iter().flat_map(|(_, bricks)| bricks).filter(|b| b.is_some()).count();
         assert_eq!(stored, 8 * 8);
     }
 }

@@ -195,7 +195,8 @@ impl Head {
     /// Whether the head has a structure.
     pub fn has(&self, structure: Structure) -> bool {
         let ocular = matches!(structure.class(), Class::Eye | Class::Lens | Class::OpticNerve);
-        !(ocular && structure.side().is_some() && structure.side() == self.missing_eye)
+        let drawn = structure.class().index().is_some();
+        drawn && !(ocular && structure.side().is_some() && structure.side() == self.missing_eye)
     }
 
     fn template_box(&self, structure: Structure) -> Option<Bounds> {
@@ -212,6 +213,7 @@ impl Head {
             Class::Hippocampus => self.brain.hippocampus_bounds(side),
             Class::Brainstem => self.brain.stem_bounds(),
             Class::Brain => self.brain.bounds(),
+            Class::Described(_) => return None,
         })
     }
 
@@ -228,6 +230,7 @@ impl Head {
             Class::Hippocampus => self.brain.hippocampus(side, q),
             Class::Brainstem => self.brain.envelope(q).stem,
             Class::Brain => self.brain.envelope(q).brain().max(-self.optic.clearance(q)),
+            Class::Described(_) => f64::INFINITY,
         }
     }
 

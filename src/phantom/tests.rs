@@ -91,7 +91,7 @@ fn organs_lie_where_they_must() {
         let mut count = [0usize; 8];
         for bits in labels.data() {
             for class in Class::ALL {
-                count[class.index()] += usize::from(bits & class.bit() != 0);
+                count[class.index().unwrap()] += usize::from(bits & class.bit() != 0);
             }
             let has = |class: Class| bits & class.bit() != 0;
             assert!(!has(Class::Lens) || has(Class::Eye), "a lens outside its eye (seed {seed})");

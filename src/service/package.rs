@@ -119,14 +119,11 @@ impl<'a> Drawing<'a> {
         } else {
             (Cow::Borrowed(self.series), Vec::new())
         };
-        let organ = |structure: &Structure| {
-            let Some(finding) = self.found.get(structure) else {
-                return Err(SegmentError::Bug(format!("the rules said nothing of {}", structure.name())));
-            };
+        let organ = |(structure, finding): (&Structure, &Finding)| {
             let (contours, report) = on_planes(*structure, finding, &planes, self.vote, &outlines)?;
             Ok((report, contours))
         };
-        let mut organs = Structure::ALL.par_iter().map(organ).collect::<Result<Vec<_>, _>>()?;
+        let mut organs = self.found.par_iter().map(organ).collect::<Result<Vec<_>, SegmentError>>()?;
         judge_all(&mut organs, self.known, self.recipe.model.card());
         let mut extras = Vec::new();
         for config in &self.recipe.derived {

@@ -124,7 +124,7 @@ pub struct Report {
     /// What the check of the image says; absent when it was not asked.
     #[serde(default)]
     pub domain: Option<Verdict>,
-    /// One entry for each structure of the catalogue, found or not.
+    /// One entry for each structure of the model, found or not.
     pub structures: Vec<StructureReport>,
     /// One entry for each derived structure of the configuration.
     #[serde(default)]
@@ -138,6 +138,10 @@ pub struct Report {
 pub struct StructureReport {
     /// Which.
     pub structure: Structure,
+    /// Its display colour, red, green, blue: a model that describes it may be gone when the report is shown. Absent in
+    /// reports of versions that knew no other structures than the catalogue's.
+    #[serde(default)]
+    pub colour: Option<[u8; 3]>,
     /// Whether it is in the structure set.
     pub found: bool,
     /// Volume on the delivered planes, cm3.
@@ -196,11 +200,11 @@ pub fn segment_series(
     let (found, known, domain) = clock.time(Stage::Rules, |_| {
         let fat_suppressed = series.attributes.acquisition.fat_suppressed();
         let acquired = Some(series.volume.grid().as_ref());
-        let case = rules::Case { labels: &vote.labels(), image: &working, fat_suppressed, acquired };
+        let case = rules::Case { parts: &vote.parts()?, image: &working, fat_suppressed, acquired };
         let found = rules::apply_to(&case, &recipe.rules)?;
         let known = evidence(&vote, &found);
-        let brain = found.structures.get(&Structure::Brain).map_or(0.0, |finding| finding.mask.cc());
-        let domain = recipe.domain.enabled.then(|| judge(&working, Some(brain), &recipe.domain)).transpose()?;
+        let brain = found.structures.get(&Structure::Brain).map(|finding| finding.mask.cc());
+        let domain = recipe.domain.enabled.then(|| judge(&working, brain, &recipe.domain)).transpose()?;
         Ok::<_, SegmentError>((found, known, domain))
     })?;
     drop(working);
@@ -303,6 +307,7 @@ pub(super) fn on_planes(
     let not_drawn = fault.or_else(|| lost.then(too_small)).map(|reason| Flag::NotDrawn { reason });
     let report = StructureReport {
         structure,
+        colour: Some(structure.colour()),
         found: !outlines.contours.is_empty(),
         volume_cc: outlines.pixels as f64 * planes.volume.grid().voxel_cc(),
         agreement: None,

@@ -84,7 +84,7 @@ pub struct CaseResult {
     pub config_digest: String,
     /// Report of the run.
     pub report: Value,
-    /// One for each structure of the catalogue.
+    /// One for each structure that the model looks for.
     pub structures: Vec<NewStructure>,
     /// In the order of sending: the slices of a derived series, then the structure set.
     pub results: Vec<NewResult>,

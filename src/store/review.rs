@@ -9,7 +9,6 @@ use uuid::Uuid;
 use super::postgres::{audit, failed};
 use super::rows::named;
 use super::{PgStore, StoreError, UnknownName};
-use crate::anatomy::Structure;
 
 named!(
     /// How a structure was judged (thesis section 4.3.4).
@@ -32,8 +31,8 @@ named!(
 pub struct NewReview {
     /// Case.
     pub case_id: Uuid,
-    /// Structure judged; it must have a row in the case, found or not.
-    pub structure: Structure,
+    /// TG-263 name of the structure judged; it must have a row in the case, found or not.
+    pub structure: String,
     /// The judgement.
     pub rating: Rating,
     /// Who judged; 1 to 200 characters.
@@ -101,7 +100,7 @@ impl PgStore {
              values ($1, $2, $3, $4, $5, $6) returning *",
         )
         .bind(new.case_id)
-        .bind(new.structure.name())
+        .bind(&new.structure)
         .bind(new.rating.name())
         .bind(&new.reviewer)
         .bind(&new.comment)
@@ -119,10 +118,10 @@ impl PgStore {
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn reviews(&self, case_id: Uuid, structure: Structure) -> Result<Vec<Review>, StoreError> {
+    pub async fn reviews(&self, case_id: Uuid, structure: &str) -> Result<Vec<Review>, StoreError> {
         sqlx::query_as("select * from reviews where case_id = $1 and structure = $2 order by id desc")
             .bind(case_id)
-            .bind(structure.name())
+            .bind(structure)
             .fetch_all(&self.pool)
             .await
             .map_err(failed("list reviews"))

@@ -35,7 +35,7 @@ fn main() {
             let working = working_volume(&image, &model.card().working).expect("a head");
             let vote = votes::Marks::of(&model, &working, &root.join("target/quality")).vote(working.grid());
             let acquired = Some(image.grid().as_ref());
-            let case = Case { labels: &vote.labels(), image: &working, fat_suppressed: false, acquired };
+            let case = Case { parts: &vote.parts().expect("boxes"), image: &working, fat_suppressed: false, acquired };
             let found = apply_to(&case, &RulesConfig::default()).expect("one grid");
             let truth = truth(&head, working.grid());
             for structure in STRUCTURES {

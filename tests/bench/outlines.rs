@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use contourd::anatomy::Structure;
+use contourd::anatomy::{Class, Structure};
 use contourd::contour::{ContourConfig, PlaneContour, enclosed, outline_on, rasterise};
 use contourd::dicom::data::{
     Profile, RoiContours, Series, StructureSetMeta, assemble, read_folder, read_rtstruct, write_rtstruct,
@@ -51,7 +51,7 @@ fn head() -> Head {
 /// What three networks that are right would say: log odds by the distance to the true surface, found along the normal of
 /// the mask, voxel by voxel near it.
 fn vote(head: &Head, masks: &BTreeMap<Structure, Mask>, grid: &Arc<Grid>) -> Vote {
-    let mut vote = Vote::none(Arc::clone(grid));
+    let mut vote = Vote::none(Arc::clone(grid), &Class::ALL);
     for (structure, mask) in masks {
         let Some(extent) = mask.extent() else { continue };
         let rows: Vec<(usize, usize)> = (extent.lo[2] - 2..=extent.hi[2] + 2)

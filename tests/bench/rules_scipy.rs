@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use contourd::anatomy::rules::{CorrectionsConfig, NerveConfig, NervePath, RulesConfig, SideRule, apply};
-use contourd::anatomy::{Class, Part, fill_plane_holes, open_along_axes, touches};
+use contourd::anatomy::{Class, Part, Parts, fill_plane_holes, open_along_axes, touches};
 use contourd::geometry::{Connectivity, Grid, Lps, Mask, Shape, Volume, components, squared_distances};
 use contourd::ids::FrameOfReferenceUid;
 use contourd::phantom::{Head, HeadOptions, ImageOptions, Rng, Spread, class_labels, image};
@@ -115,10 +115,10 @@ fn ours(labels: &Volume<u8>, image: &Volume<f32>, folder: Option<&Path>) -> BTre
         corrections: CorrectionsConfig::default().without_rules(),
         ..RulesConfig::default()
     };
-    let (took, parts) = timed(|| Part::of_labels(labels).expect("parts"));
+    let (took, parts) = timed(|| Parts::of_labels(labels).expect("parts"));
     seconds.insert("boxes", took);
-    parts.iter().enumerate().for_each(|(n, part)| keep(&format!("box{n}"), part.mask()));
-    let of = |class: Class| &parts[class.index()];
+    parts.classes().enumerate().for_each(|(n, class)| keep(&format!("box{n}"), parts.of(class).mask()));
+    let of = |class: Class| parts.of(class);
     let mut note = |name: &'static str, work: &mut dyn FnMut() -> Part| {
         let (took, part) = timed(work);
         seconds.insert(name, took);

@@ -183,7 +183,7 @@ fn the_report_says_what_was_found_and_what_was_done() {
     let working = working_volume(&series.volume, &recipe.model.card().working).unwrap();
     let vote = recipe.model.run(&working, &|_| ()).unwrap();
     let case = rules::Case {
-        labels: &vote.labels(),
+        parts: &vote.parts().unwrap(),
         image: &working,
         fat_suppressed: false,
         acquired: Some(series.volume.grid().as_ref()),

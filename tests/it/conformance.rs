@@ -30,7 +30,8 @@ fn networks(series: &Series) -> (Segmentation, BTreeMap<Structure, Finding>) {
     // The result holds contours only, so the same stages once more.
     let working = working_volume(&series.volume, &recipe.model.card().working).unwrap();
     let vote = recipe.model.run(&working, &|_| ()).unwrap();
-    (result, rules::apply(&vote.labels(), &working, &recipe.rules).unwrap().structures)
+    let case = rules::Case { parts: &vote.parts().unwrap(), image: &working, fat_suppressed: false, acquired: None };
+    (result, rules::apply_to(&case, &recipe.rules).unwrap().structures)
 }
 
 /// The networks' own result on the real head, acquired in one of the ways.

@@ -110,6 +110,7 @@ impl Segmenter for Threshold {
         let structure_set = write_rtstruct(planes, &[roi], &meta, profile)?;
         let structures = Structure::ALL.into_iter().map(|s| StructureReport {
             structure: s,
+            colour: Some(s.colour()),
             found: s == structure,
             volume_cc: if s == structure { mask.cc() } else { 0.0 },
             agreement: None,

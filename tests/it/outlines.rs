@@ -146,7 +146,7 @@ fn study(seed: u64, semi_axes: [f64; 2], slope: f64) -> Study {
         let body = Ellipsoid::draw(&mut rng, semi_axes);
         let planes = delivered(&mut rng, reach);
         let exact = (0..planes.shape().slices).map(|k| body.section(&planes, k)).sum::<f64>() * DELIVERED[2];
-        let mut vote = Vote::none(Arc::clone(&working));
+        let mut vote = Vote::none(Arc::clone(&working), &Class::ALL);
         let empty = Mask::empty(Arc::clone(&working));
         for offset in 0..empty.data().len() {
             let [i, j, k] = empty.voxel(offset);
@@ -155,7 +155,7 @@ fn study(seed: u64, semi_axes: [f64; 2], slope: f64) -> Study {
                 vote.add(Class::Lens, plane, offset, odds as f32);
             }
         }
-        let mask = vote.labels().map(|labels| labels & Class::Lens.bit() != 0);
+        let mask = vote.parts().unwrap().of(Class::Lens).on_grid(&working);
         let odds = |voxel: [usize; 3], row: &mut [f32]| vote.log_odds(Class::Lens, voxel, row);
         let drawn = |field: Option<Field>| outline_on(&field.unwrap(), &planes, &config).unwrap();
         vote_errors.0.push(volume(&drawn(Field::new(&mask, Some(&odds)))) / exact - 1.0);

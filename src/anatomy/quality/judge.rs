@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Evidence, Judgement, Light, Limits, Measure, reference};
+use super::{Evidence, Judgement, Light, Limits, Measure, Reference, reference};
 use crate::anatomy::rules::{Flag, Severity};
 use crate::anatomy::{Class, Structure};
 
@@ -63,8 +63,12 @@ pub fn signs(subjects: &[Subject], limits: &Limits) -> Vec<Signs> {
         _ => OTHERS_MOST,
     };
     let of = |n: usize| {
-        let others =
-            own.iter().zip(subjects).enumerate().filter(|(m, (_, other))| *m != n && !other.is_excused(subjects));
+        // A described class without limits is amber for want of them, which says nothing of the image.
+        let counts = |other: &Subject| {
+            let class = other.structure.class();
+            !other.is_excused(subjects) && (class.index().is_some() || limits.of(class).is_some())
+        };
+        let others = own.iter().zip(subjects).enumerate().filter(|(m, (_, other))| *m != n && counts(other));
         let others: Vec<f64> = others.map(|(_, (other, _))| as_other(other)).collect();
         others.iter().sum::<f64>() / others.len().max(1) as f64
     };
@@ -130,10 +134,13 @@ fn surely(subject: &Subject, excused: bool) -> Vec<(Light, String)> {
     });
     let mut reasons: Vec<(Light, String)> = flags.collect();
     if let Some(cc) = subject.networks().and_then(|e| e.get(&Measure::Volume)) {
-        let known = reference(subject.structure.class());
-        let [least, most] = known.cc;
-        if !(least / VOLUMES_DIFFER..=most * VOLUMES_DIFFER).contains(cc) {
-            let words = format!("volume {cc:.2} cm3; expected are {least} to {most} ({})", known.source);
+        let usual = reference(subject.structure.class());
+        let outside = usual.filter(|known| {
+            let [least, most] = known.cc;
+            !(least / VOLUMES_DIFFER..=most * VOLUMES_DIFFER).contains(cc)
+        });
+        if let Some(Reference { cc: [least, most], source }) = outside {
+            let words = format!("volume {cc:.2} cm3; expected are {least} to {most} ({source})");
             reasons.push((Light::Amber, words));
         }
     }

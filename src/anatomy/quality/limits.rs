@@ -99,8 +99,11 @@ impl Limits {
             return Some("quality: no weight of what the networks say".into());
         }
         for class in classes {
-            if self.class.iter().filter(|limits| limits.class == *class).count() != 1 {
-                return Some(format!("quality.class must name {} once", class.name()));
+            match self.class.iter().filter(|limits| limits.class == *class).count() {
+                1 => {}
+                // Without limits its structures are amber.
+                0 if class.index().is_none() => {}
+                _ => return Some(format!("quality.class must name {} once", class.name())),
             }
         }
         for limits in &self.class {

@@ -64,7 +64,7 @@ impl Measure {
     pub(super) fn is_of(self, class: Class) -> bool {
         match self {
             Measure::Gap => class == Class::OpticNerve,
-            Measure::Apart => class != Class::Brain,
+            Measure::Apart => !matches!(class, Class::Brain | Class::Described(_)),
             _ => true,
         }
     }
@@ -139,7 +139,7 @@ pub(super) fn beside(structure: Structure) -> Option<Structure> {
         Class::Pituitary => Some(Structure::OpticChiasm),
         Class::Hippocampus => Some(Structure::Brainstem),
         Class::Brainstem => Some(Structure::Brain),
-        Class::Brain => None,
+        Class::Brain | Class::Described(_) => None,
     }
 }
 

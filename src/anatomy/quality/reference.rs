@@ -1,4 +1,5 @@
-//! Volumes that organs of adults have, from the literature; that of the brainstem from the synthetic heads.
+//! Volumes that organs of adults have, from the literature; that of the brainstem from the synthetic heads, those of
+//! described classes from the card.
 //!
 //! Wide on purpose: what lies outside is no organ, or an ill one. What is usual for a model's own contours is in its card.
 
@@ -13,9 +14,9 @@ pub struct Reference {
     pub source: &'static str,
 }
 
-/// What adults have of a class; one side of a bilateral organ.
-pub const fn reference(class: Class) -> Reference {
-    match class {
+/// What adults have of a class, where it is known; one side of a bilateral organ.
+pub fn reference(class: Class) -> Option<Reference> {
+    Some(match class {
         // Balls of 21 to 27 mm, the range of transverse diameters; mean volume by MR 6.3 (Heymsfield and others, Anatomy &
         // Physiology 6, 2016). The least is what the rules take for an eye.
         Class::Eye => Reference { cc: [4.0, 10.3], source: "Bekerman and others, J. Ophthalmology 2014" },
@@ -32,5 +33,9 @@ pub const fn reference(class: Class) -> Reference {
         // Studies differ in where it ends above and below.
         Class::Brainstem => Reference { cc: [14.0, 42.0], source: "the synthetic heads' own 16 to 38 cm3, widened" },
         Class::Brain => Reference { cc: [850.0, 2000.0], source: "Courchesne and others, Radiology 216, 2000" },
-    }
+        Class::Described(of) => {
+            let of = of.description();
+            return of.volume_cc.zip(of.volume_source.as_deref()).map(|(cc, source)| Reference { cc, source });
+        }
+    })
 }

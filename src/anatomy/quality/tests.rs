@@ -270,8 +270,8 @@ fn a_volume_that_no_adult_has_is_named_with_its_source() {
     let words = &light(1.39).reasons[0];
     assert!(words.contains("1.39 cm3; expected are 0.2 to 1.1 (diameters of Karim"), "{words}");
     for class in Class::ALL {
-        let [least, most] = reference(class).cc;
-        assert!(0.0 < least && least < most && reference(class).source.len() > 10);
+        let [least, most] = reference(class).unwrap().cc;
+        assert!(0.0 < least && least < most && reference(class).unwrap().source.len() > 10);
     }
 }
 

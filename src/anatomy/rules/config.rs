@@ -67,6 +67,8 @@ pub struct RulesConfig {
     pub drop_off_brain: bool,
     /// Add hippocampi and brainstem to the brain: a brain that stops short must not cut an organ at risk.
     pub add_to_brain: bool,
+    /// Apply to the classes that a model's card describes the rules that it asks for: `enclosed_by`, `rules`.
+    pub described: bool,
 }
 
 impl Default for RulesConfig {
@@ -94,6 +96,7 @@ impl Default for RulesConfig {
             pituitary_largest_component: true,
             drop_off_brain: true,
             add_to_brain: true,
+            described: true,
         }
     }
 }
@@ -117,6 +120,7 @@ impl RulesConfig {
             pituitary_largest_component: false,
             drop_off_brain: false,
             add_to_brain: false,
+            described: false,
             ..self
         }
     }

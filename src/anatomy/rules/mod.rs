@@ -1,11 +1,13 @@
 //! The rules that make a segmentation anatomically consistent (thesis sections 4.2.2.1 and 4.2.2.2): from the networks'
-//! votes, eight classes, to the twelve delivered structures.
+//! votes to the delivered structures.
 //!
-//! Order: brain, laterality, eyes, lenses, chiasm, optic nerves, hippocampi, brainstem, pituitary. Each rule has a switch
-//! in [`RulesConfig`] and reports the voxels it added and removed, so that a physicist can see what it did to a case.
+//! Order: brain, laterality, eyes, lenses, chiasm, optic nerves, hippocampi, brainstem, pituitary, then the classes that the
+//! model's card describes. Each rule has a switch in [`RulesConfig`] and reports the voxels it added and removed, so that a
+//! physicist can see what it did to a case.
 
 mod config;
 mod corrections;
+mod described;
 mod draft;
 mod nerve;
 mod plane;
@@ -26,6 +28,7 @@ pub use report::{Face, Flag, Rule, RuleEffect, Severity};
 use super::axes::SidePlane;
 use super::morphology::touches;
 use super::part::Part;
+use super::parts::Parts;
 use super::{Class, Side, Structure};
 use crate::geometry::{GeometryError, Grid, Mask, Volume};
 use draft::Draft;
@@ -49,27 +52,28 @@ pub struct Finding {
 /// An anatomically consistent segmentation.
 #[derive(Debug, Clone)]
 pub struct Consistent {
-    /// Every structure of [`Structure::ALL`].
+    /// Every structure of the classes that were looked for.
     pub structures: BTreeMap<Structure, Finding>,
     /// The plane that told left from right.
     pub plane: SidePlane,
 }
 
-/// Applies the rules to the networks' votes: `labels` on the working grid (along the patient axes), bit c of a voxel is
+/// Applies the rules to votes for the eight classes: `labels` on the working grid (along the patient axes), bit c of a voxel is
 /// `Class::ALL[c]`; `image` on the same grid, the intensities that the networks saw (0 to the card's constant).
 ///
 /// # Errors
 /// [`GeometryError::GridMismatch`] where image and labels lie on different grids; otherwise none for a grid that could
 /// be made, passed on from the making of boxes within it.
 pub fn apply(labels: &Volume<u8>, image: &Volume<f32>, cfg: &RulesConfig) -> Result<Consistent, GeometryError> {
-    apply_to(&Case { labels, image, fat_suppressed: false, acquired: None }, cfg)
+    let parts = Parts::of_labels(labels)?;
+    apply_to(&Case { parts: &parts, image, fat_suppressed: false, acquired: None }, cfg)
 }
 
 /// What the rules look at.
 #[derive(Debug, Clone, Copy)]
 pub struct Case<'a> {
-    /// The networks' votes on the working grid (along the patient axes), bit c of a voxel is `Class::ALL[c]`.
-    pub labels: &'a Volume<u8>,
+    /// The networks' votes on the working grid (along the patient axes).
+    pub parts: &'a Parts,
     /// The intensities that the networks saw, on the same grid, 0 to the card's constant.
     pub image: &'a Volume<f32>,
     /// The acquisition says that it suppressed fat. Where it says nothing, the intensities decide.
@@ -83,11 +87,12 @@ pub struct Case<'a> {
 /// # Errors
 /// As [`apply`].
 pub fn apply_to(case: &Case, cfg: &RulesConfig) -> Result<Consistent, GeometryError> {
-    let Case { labels, image, fat_suppressed, acquired } = *case;
-    labels.same_grid(image)?;
-    let grid = labels.grid();
-    let parts = Part::of_labels(labels)?;
-    let of = |class: Class| &parts[class.index()];
+    let Case { parts, image, fat_suppressed, acquired } = *case;
+    let grid = parts.grid();
+    if grid.id() != image.grid().id() {
+        return Err(GeometryError::GridMismatch(grid.id(), image.grid().id()));
+    }
+    let of = |class: Class| parts.of(class);
 
     let mut brain = Draft::new(Structure::Brain, of(Class::Brain).clone());
     if cfg.brain_largest_component {
@@ -97,7 +102,7 @@ pub fn apply_to(case: &Case, cfg: &RulesConfig) -> Result<Consistent, GeometryEr
         brain.fill_holes(cfg.brain_hole_planes);
     }
 
-    let Decided { plane, mut eyes, flags } = plane::decide(&brain, &parts, grid, cfg);
+    let Decided { plane, mut eyes, flags } = plane::decide(&brain, parts, cfg);
     for (side, eye) in eyes.each() {
         if cfg.corrections.eye_complete || cfg.corrections.eye_trim {
             corrections::correct_eye(eye, grid, &cfg.corrections)?;
@@ -152,7 +157,8 @@ pub fn apply_to(case: &Case, cfg: &RulesConfig) -> Result<Consistent, GeometryEr
     }
     let drafts =
         pairs.into_iter().flat_map(|pair| [pair.left, pair.right]).chain([brain, brainstem, chiasm, pituitary]);
-    let mut drafts: Vec<Draft> = drafts.collect();
+    let mut drafts: Vec<Draft> = drafts.filter(|draft| parts.has(draft.structure.class())).collect();
+    drafts.extend(described::all(parts, &drafts, &plane, &flags, cfg));
     if *cfg == cfg.clone().without_rules() {
         drafts.iter_mut().for_each(|draft| draft.flag(Flag::RulesOff));
     }

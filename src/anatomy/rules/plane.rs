@@ -7,6 +7,7 @@ use super::sides::{Pair, split};
 use super::{Class, Structure};
 use crate::anatomy::axes::{PlaneSource, SidePlane};
 use crate::anatomy::part::Part;
+use crate::anatomy::parts::Parts;
 use crate::geometry::{Connectivity, Extent, Grid, Index, Lps, components};
 
 /// Below this share of the brain mirrored into itself the head's axes are flagged. A healthy brain has about 0.95.
@@ -21,13 +22,13 @@ pub(super) struct Decided {
 
 /// Decides the plane between left and right and splits the eyes. `parts` are the networks' classes, `brain` the brain
 /// after its own rules.
-pub(super) fn decide(brain: &Draft, parts: &[Part], grid: &Grid, cfg: &RulesConfig) -> Decided {
-    let eyes = &parts[Class::Eye.index()];
+pub(super) fn decide(brain: &Draft, parts: &Parts, cfg: &RulesConfig) -> Decided {
+    let eyes = parts.of(Class::Eye);
     match cfg.sides {
         SideRule::ThesisBox => {
             let plane = match brain.part.extent() {
-                Some(extent) => SidePlane::across_x(middle(grid, extent), PlaneSource::ThesisBox),
-                None => without_brain(parts, grid),
+                Some(extent) => SidePlane::across_x(middle(parts.grid(), extent), PlaneSource::ThesisBox),
+                None => without_brain(parts),
             };
             Decided { plane, eyes: eyes_of(eyes, &plane, cfg), flags: plane_flags(&plane) }
         }
@@ -37,7 +38,7 @@ pub(super) fn decide(brain: &Draft, parts: &[Part], grid: &Grid, cfg: &RulesConf
             let Some(by_brain) = SidePlane::of_brain(&brain.part, &midline).filter(|_| large) else {
                 let mut largest = barycentres(eyes, cfg.eye_min_cc);
                 let plane = largest.next().zip(largest.next()).and_then(|(a, b)| SidePlane::of_eyes(a, b));
-                let plane = plane.unwrap_or_else(|| without_brain(parts, grid));
+                let plane = plane.unwrap_or_else(|| without_brain(parts));
                 return Decided { plane, eyes: eyes_of(eyes, &plane, cfg), flags: plane_flags(&plane) };
             };
             let pair = eyes_of(eyes, &by_brain, cfg);
@@ -85,14 +86,15 @@ fn barycentres(part: &Part, least_cc: f64) -> impl Iterator<Item = Lps> {
 }
 
 /// Barycentres of the organs on the midline that there are: brainstem, chiasm, pituitary.
-fn midline(parts: &[Part]) -> Vec<Lps> {
+fn midline(parts: &Parts) -> Vec<Lps> {
     let organs = [Class::Brainstem, Class::Chiasm, Class::Pituitary].into_iter();
-    organs.filter_map(|c| barycentres(&parts[c.index()], 0.0).next()).collect()
+    organs.filter_map(|c| barycentres(parts.of(c), 0.0).next()).collect()
 }
 
 /// The plane across the patient's x axis through the first midline organ there is, or else through the middle of the
 /// working grid, which is centred on the head.
-fn without_brain(parts: &[Part], grid: &Grid) -> SidePlane {
+fn without_brain(parts: &Parts) -> SidePlane {
+    let grid = parts.grid();
     let s = grid.shape();
     let whole = Extent { lo: [0; 3], hi: [s.cols - 1, s.rows - 1, s.slices - 1] };
     let organ = midline(parts).first().copied();

@@ -38,6 +38,8 @@ pub enum Rule {
     ChiasmReach,
     /// The pituitary is continued down to the floor of the sella.
     GlandFloor,
+    /// What lies outside the organ that encloses a described class is removed.
+    Enclosed,
 }
 
 /// What one rule did to one structure.
@@ -191,6 +193,11 @@ pub enum Flag {
         /// From end to end, mm.
         length_mm: f64,
     },
+    /// The organ that encloses it was not found, so that nothing outside it was removed.
+    EnclosureMissing {
+        /// Name of the class that encloses it.
+        by: String,
+    },
     /// The brightness of fat could not be used to clear the nerve's surroundings.
     FatNotUsed {
         /// Why.
@@ -213,6 +220,7 @@ impl Flag {
             | Flag::CutByView
             | Flag::EyesAgainstBrain { .. }
             | Flag::BrainMissing
+            | Flag::EnclosureMissing { .. }
             | Flag::NerveNotTraced { .. }
             | Flag::NerveBridged { .. }
             | Flag::EyeReshaped { .. }
@@ -259,6 +267,9 @@ impl fmt::Display for Flag {
             Flag::SidesWithoutBrain => write!(f, "side uncertain: no brain was found to decide it"),
             Flag::SeveralParts { parts } => write!(f, "in {parts} separate parts"),
             Flag::BrainMissing => write!(f, "no brain was found: not checked whether it touches the brain"),
+            Flag::EnclosureMissing { by } => {
+                write!(f, "no {by} was found: what lies outside it was not removed")
+            }
             Flag::NerveNotTraced { why } => write!(f, "not followed from eye to chiasm: {why}"),
             Flag::NerveBridged { gap_mm } => {
                 write!(f, "drawn across {gap_mm:.0} mm where the networks marked nothing: check its course")

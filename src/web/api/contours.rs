@@ -6,10 +6,9 @@ use axum::response::{IntoResponse, Json};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Path, Query, case_of};
-use crate::anatomy::Structure;
+use super::{Path, Query, case_of, colour_of, structures_of};
 use crate::contour::PlaneContour;
-use crate::contour::picture::{Window, contact_sheet};
+use crate::contour::picture::{Shown, Window, contact_sheet};
 use crate::dicom::data::Series;
 use crate::store::StructureRow;
 use crate::web::WebState;
@@ -107,13 +106,13 @@ pub(super) async fn slice(
 /// The contact sheet: slices chosen so that every structure shows, with its contours.
 pub(super) async fn sheet(State(state): State<WebState>, Path(id): Path<Uuid>) -> Result<impl IntoResponse, ApiError> {
     let case = case_of(&state, id).await?.case;
-    let rows = state.store.structures_of(id).await?;
+    let rows = structures_of(&state, id).await?;
     let picture: std::sync::Arc<Picture> = state.pictures.of(case).await?;
-    let structures = rows
-        .iter()
-        .filter_map(|row| Structure::from_name(&row.structure).map(|s| (s, row)))
-        .map(|(s, row)| Ok((s, stored_contours(s, row)?)))
-        .collect::<Result<Vec<_>, ApiError>>()?;
+    let shown = |row: &StructureRow| {
+        let contours = stored_contours(row)?;
+        Ok(Shown { name: row.structure.clone(), colour: colour_of(row), contours })
+    };
+    let structures = rows.iter().map(shown).collect::<Result<Vec<_>, ApiError>>()?;
     let drawn = tokio::task::spawn_blocking(move || contact_sheet(&picture.series.volume, &structures)).await;
     let png = drawn.map_err(|e| e.to_string()).and_then(|png| png.map_err(|e| e.to_string())).map_err(|why| {
         ApiError::new(Class::Internal, format!("The sheet cannot be drawn: {why}."), "Look into the daemon's log.")
@@ -121,8 +120,8 @@ pub(super) async fn sheet(State(state): State<WebState>, Path(id): Path<Uuid>) -
     Ok(([(CONTENT_TYPE, "image/png")], png))
 }
 
-fn stored_contours(structure: Structure, row: &StructureRow) -> Result<Vec<PlaneContour>, ApiError> {
-    Vec::<PlaneContour>::deserialize(&row.contours).map_err(|e| unreadable(structure, e))
+fn stored_contours(row: &StructureRow) -> Result<Vec<PlaneContour>, ApiError> {
+    Vec::<PlaneContour>::deserialize(&row.contours).map_err(|e| unreadable(row, e))
 }
 
 #[derive(Serialize)]
@@ -134,7 +133,7 @@ pub(super) struct Contours {
 
 #[derive(Serialize)]
 struct StructureContours {
-    name: &'static str,
+    name: String,
     colour: [u8; 3],
     found: bool,
     /// The slice in the middle of those that have a contour.
@@ -155,20 +154,16 @@ fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
-fn unreadable(structure: Structure, why: impl std::fmt::Display) -> ApiError {
+fn unreadable(row: &StructureRow, why: impl std::fmt::Display) -> ApiError {
     ApiError::new(
         Class::Internal,
-        format!("The stored contours of {} cannot be shown: {why}.", structure.name()),
+        format!("The stored contours of {} cannot be shown: {why}.", row.structure),
         "Look into the daemon's log; the structure set that was sent is not affected.",
     )
 }
 
-fn structure_contours(
-    structure: Structure,
-    row: &StructureRow,
-    series: &Series,
-) -> Result<StructureContours, ApiError> {
-    let stored = stored_contours(structure, row)?;
+fn structure_contours(row: &StructureRow, series: &Series) -> Result<StructureContours, ApiError> {
+    let stored = stored_contours(row)?;
     let mut slices: Vec<usize> = stored.iter().map(|c| c.slice).collect();
     slices.sort_unstable();
     slices.dedup();
@@ -180,14 +175,13 @@ fn structure_contours(
                 .iter()
                 .map(|p| series.point_on_slice(c.slice, *p).map(|at| at.to_array().map(rounded)))
                 .collect();
-            let lps_mm =
-                lps_mm.ok_or_else(|| unreadable(structure, format!("the images have no slice {}", c.slice)))?;
+            let lps_mm = lps_mm.ok_or_else(|| unreadable(row, format!("the images have no slice {}", c.slice)))?;
             Ok(Polygon { slice: c.slice, points: c.points.into_iter().map(|p| p.map(rounded)).collect(), lps_mm })
         })
         .collect::<Result<_, ApiError>>()?;
     Ok(StructureContours {
-        name: structure.name(),
-        colour: structure.colour(),
+        name: row.structure.clone(),
+        colour: colour_of(row),
         found: row.found,
         middle_slice: slices.get(slices.len() / 2).copied(),
         contours,
@@ -196,12 +190,9 @@ fn structure_contours(
 
 pub(super) async fn contours(State(state): State<WebState>, Path(id): Path<Uuid>) -> Result<Json<Contours>, ApiError> {
     let case = case_of(&state, id).await?.case;
-    let rows = state.store.structures_of(id).await?;
+    let rows = structures_of(&state, id).await?;
     let picture: std::sync::Arc<Picture> = state.pictures.of(case).await?;
-    let structures = Structure::ALL
-        .into_iter()
-        .filter_map(|s| rows.iter().find(|r| r.structure == s.name()).map(|row| (s, row)))
-        .map(|(s, row)| structure_contours(s, row, &picture.series))
-        .collect::<Result<_, ApiError>>()?;
+    let structures =
+        rows.iter().map(|row| structure_contours(row, &picture.series)).collect::<Result<_, ApiError>>()?;
     Ok(Json(Contours { derived: picture.derived, structures }))
 }

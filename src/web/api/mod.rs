@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::WebState;
 use super::error::{ApiError, Class};
 use crate::anatomy::Structure;
-use crate::store::CaseView;
+use crate::store::{CaseView, StructureRow};
 
 /// JSON body whose faults become our own errors.
 #[derive(FromRequest)]
@@ -73,14 +73,55 @@ async fn case_of(state: &WebState, id: Uuid) -> Result<CaseView, ApiError> {
     })
 }
 
-/// The structure of a path.
-fn structure_of(name: &str) -> Result<Structure, ApiError> {
-    Structure::from_name(name).ok_or_else(|| {
-        let names: Vec<&str> = Structure::ALL.iter().map(|s| s.name()).collect();
-        ApiError::new(
-            Class::NotFound,
-            "There is no structure of that name.",
-            format!("Use one of {}.", names.join(", ")),
-        )
-    })
+/// The structures of a case as its rows name them, whatever model is installed now: those of the catalogue in its order,
+/// then the others by name.
+async fn structures_of(state: &WebState, case: Uuid) -> Result<Vec<StructureRow>, ApiError> {
+    let mut rows = state.store.structures_of(case).await?;
+    rows.sort_by_cached_key(|row| (place(&row.structure), row.structure.clone()));
+    Ok(rows)
+}
+
+/// Where a structure stands in the catalogue; after all of it where it is described by a model.
+fn place(name: &str) -> usize {
+    Structure::ALL.iter().position(|s| s.name() == name).unwrap_or(Structure::ALL.len())
+}
+
+/// The colour of a structure: that of its report; the catalogue's, where a version wrote it that kept none.
+fn colour_of(row: &StructureRow) -> [u8; 3] {
+    const UNKNOWN: [u8; 3] = [160, 160, 160];
+    let kept = row.report.get("colour").and_then(|colour| serde_json::from_value(colour.clone()).ok());
+    kept.or_else(|| Structure::ALL.get(place(&row.structure)).map(|s| s.colour())).unwrap_or(UNKNOWN)
+}
+
+/// The structure of a path, by its row in the case.
+async fn structure_of(state: &WebState, case: Uuid, name: &str) -> Result<StructureRow, ApiError> {
+    let rows = structures_of(state, case).await?;
+    let names = rows.iter().map(|row| row.structure.as_str()).collect::<Vec<_>>().join(", ");
+    let names = if names.is_empty() { "This case has none yet.".into() } else { format!("Use one of {names}.") };
+    let found = rows.into_iter().find(|row| row.structure == name);
+    found.ok_or_else(|| ApiError::new(Class::NotFound, "This case has no structure of that name.", names))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(structure: &str, report: serde_json::Value) -> StructureRow {
+        StructureRow {
+            case_id: Uuid::nil(),
+            structure: structure.into(),
+            found: true,
+            volume_cc: None,
+            agreement: None,
+            report,
+            contours: serde_json::json!([]),
+        }
+    }
+
+    #[test]
+    fn a_colour_outlives_its_model() {
+        assert_eq!(colour_of(&row("Gone_L", serde_json::json!({"colour": [1, 2, 3]}))), [1, 2, 3]);
+        assert_eq!(colour_of(&row("Eye_L", serde_json::json!({}))), Structure::Eye_L.colour());
+        assert_eq!(colour_of(&row("Gone_L", serde_json::json!({"colour": null}))), [160; 3]);
+    }
 }

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Json, Path, case_of, structure_of};
-use crate::anatomy::Structure;
 use crate::store::{CaseState, CaseView, NewReview, Rating, Review};
 use crate::web::WebState;
 use crate::web::error::{ApiError, Class};
@@ -62,7 +61,7 @@ pub(super) fn plain_text(field: &str, text: &str) -> Result<String, ApiError> {
 }
 
 impl ReviewRequest {
-    fn checked(self, case_id: Uuid, structure: Structure) -> Result<NewReview, ApiError> {
+    fn checked(self, case_id: Uuid, structure: String) -> Result<NewReview, ApiError> {
         let ratings: Vec<&str> = Rating::ALL.iter().map(|r| r.name()).collect();
         let rating = Rating::try_from(self.rating)
             .map_err(|_| unprocessable("There is no such rating.", format!("Use one of {}.", ratings.join(", "))))?;
@@ -102,10 +101,10 @@ fn open_for_review(view: &CaseView) -> Result<(), ApiError> {
 }
 
 /// Whether the rating can be said of this structure: what was not drawn cannot be accepted or corrected.
-fn sensible(rating: Rating, structure: Structure, found: bool) -> Result<(), ApiError> {
+fn sensible(rating: Rating, structure: &str, found: bool) -> Result<(), ApiError> {
     match rating {
         Rating::Accept | Rating::Minor | Rating::Major if !found => Err(unprocessable(
-            format!("{} was not found, so that there is no contour to accept or correct.", structure.name()),
+            format!("{} was not found, so that there is no contour to accept or correct.", structure),
             "Use not_assigned when it is absent or invisible in this patient, reject when it was missed.",
         )),
         Rating::Accept | Rating::Minor | Rating::Major | Rating::Reject | Rating::NotAssigned => Ok(()),
@@ -118,8 +117,8 @@ pub(super) async fn history(
     Path((id, name)): Path<(Uuid, String)>,
 ) -> Result<JsonAnswer<History>, ApiError> {
     case_of(&state, id).await?;
-    let structure = structure_of(&name)?;
-    Ok(JsonAnswer(History { reviews: state.store.reviews(id, structure).await? }))
+    let row = structure_of(&state, id, &name).await?;
+    Ok(JsonAnswer(History { reviews: state.store.reviews(id, &row.structure).await? }))
 }
 
 pub(super) async fn record(
@@ -128,20 +127,12 @@ pub(super) async fn record(
     Json(request): Json<ReviewRequest>,
 ) -> Result<(StatusCode, JsonAnswer<Review>), ApiError> {
     let view = case_of(&state, id).await?;
-    let structure = structure_of(&name)?;
-    let new = request.checked(id, structure)?;
+    let new = request.checked(id, name)?;
     open_for_review(&view)?;
-    let rows = state.store.structures_of(id).await?;
-    let row = rows.iter().find(|r| r.structure == structure.name()).ok_or_else(|| {
-        ApiError::new(
-            Class::NotFound,
-            format!("{} is not among the structures of this case.", structure.name()),
-            "Take the names from GET /api/cases/{id}/structures.",
-        )
-    })?;
-    sensible(new.rating, structure, row.found)?;
+    let row = structure_of(&state, id, &new.structure).await?;
+    sensible(new.rating, &row.structure, row.found)?;
     let review = state.store.add_review(&new).await?;
-    tracing::info!(case.id = %id, structure = structure.name(), rating = new.rating.name(), "a review was recorded");
+    tracing::info!(case.id = %id, structure = row.structure, rating = new.rating.name(), "a review was recorded");
     Ok((StatusCode::CREATED, JsonAnswer(review)))
 }
 
@@ -156,7 +147,7 @@ mod tests {
             comment: comment.into(),
             seconds_spent: seconds,
         }
-        .checked(Uuid::nil(), Structure::Lens_R)
+        .checked(Uuid::nil(), "Lens_R".into())
     }
 
     #[test]
@@ -193,8 +184,8 @@ mod tests {
     #[test]
     fn what_was_not_drawn_cannot_be_accepted() {
         for rating in Rating::ALL {
-            assert!(sensible(*rating, Structure::Lens_R, true).is_ok());
-            let without = sensible(*rating, Structure::Lens_R, false);
+            assert!(sensible(*rating, "Lens_R", true).is_ok());
+            let without = sensible(*rating, "Lens_R", false);
             assert_eq!(without.is_ok(), matches!(rating, Rating::Reject | Rating::NotAssigned), "{rating:?}");
         }
     }

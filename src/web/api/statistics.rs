@@ -1,9 +1,12 @@
 //! The table of the thesis's clinical review (section 4.3.4, Table 4.6) with this site's counts.
 
+use std::collections::BTreeSet;
+
 use axum::extract::State;
 use axum::response::Json;
 use serde::Serialize;
 
+use super::place;
 use crate::anatomy::Structure;
 use crate::store::{Rating, Tally};
 use crate::web::WebState;
@@ -50,9 +53,9 @@ impl Counts {
     }
 }
 
-/// The thesis's counts for a structure, of 50 cases.
-const fn thesis(structure: Structure) -> Counts {
-    Counts::of(match structure {
+/// The thesis's counts for a structure, of 50 cases; it has the twelve only.
+const fn thesis(structure: Structure) -> Option<Counts> {
+    Some(Counts::of(match structure {
         Structure::Hippocampus_L => [39, 8, 1, 2, 0],
         Structure::Hippocampus_R => [45, 5, 0, 0, 0],
         Structure::Brainstem => [22, 26, 1, 1, 0],
@@ -65,16 +68,17 @@ const fn thesis(structure: Structure) -> Counts {
         Structure::OpticChiasm => [19, 26, 4, 1, 0],
         Structure::Pituitary => [19, 25, 3, 0, 3],
         Structure::Brain => [36, 14, 0, 0, 0],
-    })
+        Structure::Described(_) => return None,
+    }))
 }
 
 const THESIS_CASES: i64 = 50;
 
 #[derive(Serialize)]
 struct Row {
-    name: &'static str,
+    name: String,
     counts: Counts,
-    thesis: Counts,
+    thesis: Option<Counts>,
 }
 
 #[derive(Serialize)]
@@ -97,16 +101,19 @@ pub(super) struct Table {
     thesis: Thesis,
 }
 
-/// Rows in the order of the thesis's table.
+/// Rows in the order of the thesis's table, then every other structure that was reviewed, by name.
 fn rows(tally: &[Tally]) -> Vec<Row> {
-    let row = |structure: Structure| {
+    let row = |name: &str, thesis: Option<Counts>| {
         let mut counts = Counts::default();
-        for t in tally.iter().filter(|t| t.structure == structure.name()) {
+        for t in tally.iter().filter(|t| t.structure == name) {
             counts.count(t.rating, t.count);
         }
-        Row { name: structure.name(), counts, thesis: thesis(structure) }
+        Row { name: name.to_owned(), counts, thesis }
     };
-    Structure::ALL.into_iter().map(row).collect()
+    let others: BTreeSet<&str> =
+        tally.iter().map(|t| t.structure.as_str()).filter(|name| place(name) == Structure::ALL.len()).collect();
+    let known = Structure::ALL.into_iter().map(|s| row(s.name(), thesis(s)));
+    known.chain(others.into_iter().map(|name| row(name, None))).collect()
 }
 
 pub(super) async fn table(State(state): State<WebState>) -> Result<Json<Table>, ApiError> {
@@ -114,7 +121,7 @@ pub(super) async fn table(State(state): State<WebState>) -> Result<Json<Table>, 
     let totals = state.store.review_totals().await?;
     let structures = rows(&tally);
     let total = structures.iter().fold(Counts::default(), |sum, row| sum.plus(row.counts));
-    let thesis_total = structures.iter().fold(Counts::default(), |sum, row| sum.plus(row.thesis));
+    let thesis_total = structures.iter().filter_map(|row| row.thesis).fold(Counts::default(), Counts::plus);
     Ok(Json(Table {
         cases: totals.cases,
         reviewers: totals.reviewers,
@@ -136,11 +143,11 @@ mod tests {
 
     #[test]
     fn the_thesis_table_adds_up() {
-        let total = rows(&[]).iter().fold(Counts::default(), |sum, row| sum.plus(row.thesis));
+        let total = rows(&[]).iter().filter_map(|row| row.thesis).fold(Counts::default(), Counts::plus);
         assert_eq!(total, Counts::of([438, 139, 16, 4, 3]));
         assert_eq!(total.all(), 600);
         for structure in Structure::ALL {
-            assert_eq!(thesis(structure).all(), THESIS_CASES, "{structure:?}");
+            assert_eq!(thesis(structure).unwrap().all(), THESIS_CASES, "{structure:?}");
         }
     }
 
@@ -155,5 +162,13 @@ mod tests {
             let expected = if row.name == "Pituitary" { [1, 2, 3, 4, 5] } else { [0; 5] };
             assert_eq!(row.counts, Counts::of(expected), "{}", row.name);
         }
+    }
+    #[test]
+    fn a_structure_that_the_thesis_does_not_have_stands_after_its_own() {
+        let tally = [Tally { structure: "Cochlea_L".into(), rating: Rating::Minor, count: 3 }];
+        let rows = rows(&tally);
+        let last = rows.last().unwrap();
+        assert_eq!((rows.len(), last.name.as_str(), last.thesis), (Structure::ALL.len() + 1, "Cochlea_L", None));
+        assert_eq!(last.counts, Counts::of([0, 3, 0, 0, 0]));
     }
 }

@@ -5,8 +5,7 @@ use axum::response::Json;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Path, case_of};
-use crate::anatomy::Structure;
+use super::{Path, case_of, colour_of, structures_of};
 use crate::anatomy::quality::Light;
 use crate::anatomy::rules::{Flag, RuleEffect, Severity};
 use crate::store::{Review, StructureRow};
@@ -20,7 +19,7 @@ pub(super) struct Structures {
 
 #[derive(Serialize)]
 struct StructureJson {
-    name: &'static str,
+    name: String,
     colour: [u8; 3],
     found: bool,
     status: &'static str,
@@ -58,11 +57,12 @@ struct Report {
     reasons: Vec<String>,
 }
 
-fn structure_json(structure: Structure, row: StructureRow, reviews: &[Review]) -> Result<StructureJson, ApiError> {
+fn structure_json(row: StructureRow, reviews: &[Review]) -> Result<StructureJson, ApiError> {
+    let colour = colour_of(&row);
     let report: Report = serde_json::from_value(row.report).map_err(|e| {
         ApiError::new(
             Class::Internal,
-            format!("The stored report of {} cannot be read: {e}.", structure.name()),
+            format!("The stored report of {} cannot be read: {e}.", row.structure),
             "It was probably written by another version of contourd; update this one.",
         )
     })?;
@@ -72,8 +72,9 @@ fn structure_json(structure: Structure, row: StructureRow, reviews: &[Review]) -
         .map(|flag| FlagJson { severity: flag.severity(), text: flag.to_string(), flag })
         .collect();
     Ok(StructureJson {
-        name: structure.name(),
-        colour: structure.colour(),
+        latest_reviews: reviews.iter().filter(|r| r.structure == row.structure).cloned().collect(),
+        name: row.structure,
+        colour,
         found: row.found,
         status: if row.found { "found" } else { "not found" },
         volume_cc: row.volume_cc,
@@ -82,21 +83,15 @@ fn structure_json(structure: Structure, row: StructureRow, reviews: &[Review]) -
         reasons: report.reasons,
         flags,
         effects: report.effects,
-        latest_reviews: reviews.iter().filter(|r| r.structure == structure.name()).cloned().collect(),
     })
 }
 
-/// In the order of the catalogue; empty until the case is segmented.
+/// Empty until the case is segmented.
 pub(super) async fn list(State(state): State<WebState>, Path(id): Path<Uuid>) -> Result<Json<Structures>, ApiError> {
     case_of(&state, id).await?;
-    let mut rows = state.store.structures_of(id).await?;
+    let rows = structures_of(&state, id).await?;
     let reviews = state.store.latest_reviews(id).await?;
-    let mut structures = Vec::with_capacity(rows.len());
-    for structure in Structure::ALL {
-        if let Some(at) = rows.iter().position(|r| r.structure == structure.name()) {
-            structures.push(structure_json(structure, rows.swap_remove(at), &reviews)?);
-        }
-    }
+    let structures = rows.into_iter().map(|row| structure_json(row, &reviews)).collect::<Result<_, ApiError>>()?;
     Ok(Json(Structures { structures }))
 }
 
@@ -126,7 +121,7 @@ mod tests {
             "reasons": ["not found: the rules removed all of the 7 voxels that the networks marked"],
             "anything else": 1,
         });
-        let json = serde_json::to_value(structure_json(Structure::Eye_L, row(report), &[]).unwrap()).unwrap();
+        let json = serde_json::to_value(structure_json(row(report), &[]).unwrap()).unwrap();
         assert_eq!(json["status"], "not found");
         assert_eq!(json["flags"][0]["kind"], "not_found");
         assert_eq!(json["flags"][0]["severity"], "warning");
@@ -139,14 +134,14 @@ mod tests {
     #[test]
     fn a_report_without_a_light_has_none() {
         let report = serde_json::json!({"flags": [], "effects": []});
-        let json = serde_json::to_value(structure_json(Structure::Eye_L, row(report), &[]).unwrap()).unwrap();
+        let json = serde_json::to_value(structure_json(row(report), &[]).unwrap()).unwrap();
         assert_eq!((&json["light"], &json["reasons"]), (&serde_json::Value::Null, &serde_json::json!([])));
     }
 
     #[test]
     fn a_report_of_another_version_is_an_error_not_an_empty_list() {
         let report = serde_json::json!({"flags": [{"kind": "from_the_future"}]});
-        let error = structure_json(Structure::Eye_L, row(report), &[]).err().unwrap();
+        let error = structure_json(row(report), &[]).err().unwrap();
         assert_eq!(error.class, Class::Internal);
     }
 }

@@ -21,8 +21,8 @@ function row(name, ours, thesis, tag = "td") {
   return el("tr", { "data-structure": name }, el("th", { scope: "row" }, name),
     RATINGS.map(([key]) => el(tag, { class: "number" }, ours[key])),
     el(tag, { class: "number" }, total(ours)), el("td", {}, bar(ours)),
-    RATINGS.map(([key]) => el(tag, { class: "number thesis" }, thesis[key])),
-    el("td", {}, bar(thesis)));
+    RATINGS.map(([key]) => el(tag, { class: "number thesis" }, thesis ? thesis[key] : "–")),
+    el("td", {}, thesis ? bar(thesis) : ""));
 }
 
 export async function statisticsView(node) {

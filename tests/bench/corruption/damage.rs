@@ -68,6 +68,7 @@ impl Damage {
             }
             Class::Brainstem => &[D::None, D::Holes, D::Islands, D::TopMissing, D::TopExtra, D::Tumour],
             Class::Brain => &[D::None, D::Holes, D::Islands, D::Cribriform, D::Bone, D::Tongues, D::Short],
+            Class::Described(_) => &[D::None],
         }
     }
 

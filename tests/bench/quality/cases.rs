@@ -123,7 +123,7 @@ impl Scene<'_> {
     fn run(&self, marks: &Marks, cause: &dyn Fn(Structure) -> Cause) -> Vec<Row> {
         let vote = marks.vote(self.working.grid());
         let case = Case {
-            labels: &vote.labels(),
+            parts: &vote.parts().expect("boxes"),
             image: self.working,
             fat_suppressed: false,
             acquired: Some(self.acquired.as_ref()),

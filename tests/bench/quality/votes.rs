@@ -42,7 +42,7 @@ impl Marks {
 
     /// As the rules take it.
     pub fn vote(&self, grid: &Arc<Grid>) -> Vote {
-        let mut vote = Vote::none(Arc::clone(grid));
+        let mut vote = Vote::none(Arc::clone(grid), &Class::ALL);
         for (class, marks) in Class::ALL.into_iter().zip(&self.0) {
             for mark in marks {
                 for (plane, step) in PLANES.into_iter().zip(mark.steps) {

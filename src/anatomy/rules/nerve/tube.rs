@@ -62,7 +62,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::anatomy::Class;
+    use crate::anatomy::{Class, Parts};
     use crate::geometry::{Grid, Lps, Shape, Volume};
     use crate::ids::FrameOfReferenceUid;
 
@@ -82,7 +82,7 @@ mod tests {
         for [i, j, k] in blocks.iter().chain(&thread).chain(&sheet) {
             labels.set(*i, *j, *k, Class::OpticNerve.bit());
         }
-        let part = Part::of_labels(&labels).unwrap().swap_remove(Class::OpticNerve.index());
+        let part = Parts::of_labels(&labels).unwrap().of(Class::OpticNerve).clone();
         let cfg = NerveConfig::default();
         let ruler = Ruler::new(labels.grid(), &cfg);
         let open = opened(&part, &part.cleared(), &ruler, &cfg);

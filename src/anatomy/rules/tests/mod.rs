@@ -287,7 +287,12 @@ fn a_structure_at_the_end_of_the_images_is_flagged() {
         let axes = [Vec3::new(0.8, 0.6, 0.0), Vec3::new(0.0, 0.0, -1.0), Vec3::new(-0.6, 0.8, 0.0)];
         let frame = labels.grid().frame().clone();
         let acquired = Grid::new(frame, Shape::new(cols, 70, 60), from, axes, [1.5, 4.0, 5.0]).unwrap();
-        let case = Case { labels: &labels, image: &image, fat_suppressed: false, acquired: Some(&acquired) };
+        let case = Case {
+            parts: &Parts::of_labels(&labels).unwrap(),
+            image: &image,
+            fat_suppressed: false,
+            acquired: Some(&acquired),
+        };
         let found = apply_to(&case, &RulesConfig::default()).unwrap().structures;
         let flagged = found.into_iter().filter(|(_, finding)| finding.flags.contains(&Flag::CutByView));
         flagged.map(|(structure, _)| structure).collect::<Vec<_>>()

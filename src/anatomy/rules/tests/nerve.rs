@@ -215,7 +215,8 @@ fn fat_is_no_nerve_unless_it_is_dark() {
         image
     };
     let left = |fat: f32, fat_suppressed: bool, cfg: &RulesConfig| {
-        let case = Case { labels: &labels, image: &image(fat), fat_suppressed, acquired: None };
+        let case =
+            Case { parts: &Parts::of_labels(&labels).unwrap(), image: &image(fat), fat_suppressed, acquired: None };
         let result = apply_to(&case, cfg).unwrap();
         let fat = effect(&result, Structure::OpticNrv_L, Rule::Fat);
         (fat, inside(&result, Structure::OpticNrv_L, leak), result.structures[&Structure::OpticNrv_L].flags.clone())

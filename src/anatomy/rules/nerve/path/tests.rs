@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::anatomy::Class;
+use crate::anatomy::{Class, Parts};
 use crate::geometry::{Lps, Shape, Volume};
 use crate::ids::FrameOfReferenceUid;
 
@@ -96,7 +96,7 @@ proptest! {
         let grid = grid(if thesis_grid { [0.7, 0.7, 0.9] } else { [0.8, 1.1, 1.9] });
         let bit = |inside: &bool| if *inside { Class::OpticNerve.bit() } else { 0 };
         let labels = Volume::new(Arc::clone(&grid), marked.iter().map(bit).collect()).unwrap();
-        let predicted = Part::of_labels(&labels).unwrap().swap_remove(Class::OpticNerve.index());
+        let predicted = Parts::of_labels(&labels).unwrap().of(Class::OpticNerve).clone();
         let path = if own { NervePath::OwnAxis } else { NervePath::ThesisY };
         let cfg = NerveConfig { path, bend_deg, corridor_voxels, radius_eye, ..NerveConfig::default() };
         let (ruler, ends) = (Ruler::new(&grid, &cfg), Ends { start, target });
