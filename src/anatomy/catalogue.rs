@@ -314,7 +314,7 @@ impl<'de> Deserialize<'de> for Structure {
         let name = String::deserialize(deserializer)?;
         Self::from_name(&name).ok_or_else(|| {
             let known = Self::named().map(Self::name).collect::<Vec<_>>().join(", ");
-            D::Error::custom(format!("{name:?} is no structure: use one of {known}"))
+            D::Error::custom(format!("{name:?} is no structure: use one of {known}, or of those that the card of an installed model describes"))
         })
     }
 }

@@ -14,6 +14,7 @@ use crate::contour::{PlaneContour, crossing, rasterise};
 use crate::dicom::data::{ReadRoi, SlicePlanes, StructureSet, read_planes, read_rtstruct};
 use crate::evaluation::{Case, Metric, Pair, Renamed, Set, Study, TOLERANCES_MM, measure_case, pair};
 use crate::geometry::Mask;
+use crate::inference::Card;
 
 /// Measure RT Structure Sets against their references: overlap, distances, volumes, beside the thesis's values.
 #[derive(Debug, Args)]
@@ -42,6 +43,10 @@ pub struct EvaluateArgs {
     /// Count structures of a name, in either set, as of another.
     #[arg(long, value_name = "NAME=NAME", value_parser = parse_renamed)]
     map: Vec<(String, String)>,
+    /// Folder of a model: a structure that its card describes and that the test set lacks counts as missed, as the known ones
+    /// do.
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
     /// Tolerance of surface Dice in mm; may be given several times [default: 1 and 2].
     #[arg(long, value_name = "MM", value_parser = parse_tolerance)]
     tolerance: Vec<f64>,
@@ -75,6 +80,9 @@ struct Files {
 /// # Errors
 /// [`Failure::Refused`] with the reasons of every case that cannot be measured; nothing is written then.
 pub fn run(args: EvaluateArgs) -> Result<(), Failure> {
+    if let Some(model) = &args.model {
+        Card::read(model).map_err(|e| Failure::Usage(e.to_string()))?;
+    }
     let renamed = renamed(&args.map)?;
     let tolerances_mm = tolerances(&args.tolerance);
     let files = match (args.reference, args.test, args.series, args.cases) {

@@ -23,8 +23,8 @@ use crate::dicom::data::ProfileConfig;
 use crate::dicom::net::ScpConfig;
 use crate::domain::DomainConfig;
 use crate::ids::{Phi, sha256_hex};
-use crate::inference::{InferenceConfig, InferenceError, Model, Runtime};
-use crate::service::{PlanesConfig, Recipe, Recipes, ServiceConfig};
+use crate::inference::{Card, InferenceConfig, InferenceError, Model, Runtime};
+use crate::service::{PlanesConfig, Recipe, Recipes, RouteConfig, ServiceConfig};
 use crate::store::StoreConfig;
 use crate::web::WebConfig;
 
@@ -66,6 +66,30 @@ pub struct ModelsConfig {
 impl Default for ModelsConfig {
     fn default() -> Self {
         Self { dir: PathBuf::from("models"), default: "oar-head-v1".into() }
+    }
+}
+
+impl ModelsConfig {
+    /// Names of the models that are installed, sorted.
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries
+            .filter(|e| e.path().join("card.toml").is_file())
+            .filter_map(|e| e.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Reads the cards of the models that serve, so that what they describe has a name in the sections read after this. A
+    /// card that cannot be read describes nothing here; loading its model says why.
+    fn describe_classes(&self, routes: &[RouteConfig]) {
+        let named: Vec<&String> =
+            routes.iter().filter_map(|route| route.model.as_ref()).chain([&self.default]).collect();
+        // Only a name from the listing becomes a path.
+        for name in self.names().iter().filter(|name| named.contains(name)) {
+            Card::read(&self.dir.join(name)).ok();
+        }
     }
 }
 
@@ -183,7 +207,8 @@ impl Config {
         if r.faults.is_empty() { Ok(config) } else { Err(failed(r.faults)) }
     }
 
-    /// Reads the text of a configuration; nothing outside it is looked at but the library that it names.
+    /// Reads the text of a configuration; nothing outside it is looked at but the library and the models' cards that it
+    /// names.
     ///
     /// # Errors
     /// Every fault, with the path of its key.
@@ -195,6 +220,9 @@ impl Config {
     /// What a text says, with the reader that knows its faults. Where a fault is, a default or a stand-in is.
     fn draft(text: &str) -> Result<(Self, Reader), Fault> {
         let mut r = Reader::new(text)?;
+        let models: ModelsConfig = r.section("models");
+        let routes: Vec<RouteConfig> = r.list("route", route_stand_in);
+        models.describe_classes(&routes);
         let sections: Vec<ProfileConfig> = r.list("profile", profile_stand_in);
         let derived: Vec<DerivedConfig> = r.list("derived", derived_stand_in);
         // What is wrong with a derived structure is said of it alone, not of every profile too.
@@ -219,7 +247,7 @@ impl Config {
             web: r.section("web"),
             log: r.section("log"),
             inference: r.section("inference"),
-            models: r.section("models"),
+            models,
             rules: r.section("rules"),
             contours: r.section("contours"),
             delivery: r.section("delivery"),
@@ -229,7 +257,7 @@ impl Config {
                 receive: r.section("receive"),
                 jobs: r.section("jobs"),
                 sending: r.section("sending"),
-                routes: r.list("route", route_stand_in),
+                routes,
                 destinations: r.list("destination", destination_stand_in),
                 profiles,
             },
@@ -326,13 +354,7 @@ impl Config {
 
     /// Names of the models that are installed, sorted.
     pub fn model_names(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(&self.models.dir).into_iter().flatten().flatten();
-        let mut names: Vec<String> = entries
-            .filter(|e| e.path().join("card.toml").is_file())
-            .filter_map(|e| e.file_name().into_string().ok())
-            .collect();
-        names.sort();
-        names
+        self.models.names()
     }
 }
 

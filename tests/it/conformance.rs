@@ -11,7 +11,7 @@ use contourd::anatomy::quality::Light;
 use contourd::anatomy::rules::{self, Finding, Flag};
 use contourd::dicom::data::{Profile, Series, assemble, read_folder};
 use contourd::geometry::working_volume;
-use contourd::service::{Order, Segmentation, segment_series};
+use contourd::service::{Order, Recipe, Segmentation, segment_series};
 
 use crate::support::{contourd, files_in, recipe, run};
 use judges::{dciodvfy, judge};
@@ -23,9 +23,13 @@ fn order() -> Order {
     Order::first(Profile::generic(), time::macros::datetime!(2026-03-04 05:06:07))
 }
 
-/// What the networks make of a series, and the masks behind the contours.
+/// What the shipped networks make of a series, and the masks behind the contours.
 fn networks(series: &Series) -> (Segmentation, BTreeMap<Structure, Finding>) {
-    let recipe = recipe();
+    networks_of(recipe(), series)
+}
+
+/// What a recipe's networks make of a series, and the masks behind the contours.
+pub fn networks_of(recipe: &Recipe, series: &Series) -> (Segmentation, BTreeMap<Structure, Finding>) {
     let result = segment_series(series, recipe, &order(), &|_, _| ()).unwrap();
     // The result holds contours only, so the same stages once more.
     let working = working_volume(&series.volume, &recipe.model.card().working).unwrap();

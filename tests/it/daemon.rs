@@ -2,6 +2,7 @@
 //! known mask. Named by promise. The tests are in the files of their subject.
 
 mod delivering;
+mod described;
 mod receiving;
 mod working;
 
@@ -213,11 +214,21 @@ struct Running {
 }
 
 fn start(t: &TestStore, pacs_port: u16, segmenter: &Arc<Threshold>, listener: TcpListener) -> Running {
+    start_with(t, pacs_port, segmenter, "bright", listener)
+}
+
+fn start_with<S: Segmenter>(
+    t: &TestStore,
+    pacs_port: u16,
+    segmenter: &Arc<S>,
+    model: &str,
+    listener: TcpListener,
+) -> Running {
     let route = |name: &str, from| RouteConfig {
         name: name.into(),
         called_ae: None,
         calling_ae: Some(title(from)),
-        model: Some("bright".into()),
+        model: Some(model.into()),
         destinations: vec!["archive".into()],
     };
     let mut config = ServiceConfig {

@@ -10,6 +10,7 @@ mod nerve_damage;
 
 mod browser;
 mod card;
+mod classes;
 mod cli;
 mod conformance;
 mod corruption;

@@ -238,7 +238,7 @@ impl Profile {
         let outlines = self.contours(&ContourConfig::default());
         faults.extend(outlines.faults());
         let known: Vec<RoiIdentity> =
-            Structure::ALL.into_iter().map(RoiIdentity::from).chain(derived.iter().map(RoiIdentity::from)).collect();
+            Structure::named().map(RoiIdentity::from).chain(derived.iter().map(RoiIdentity::from)).collect();
         for (key, named) in
             [("aliases", self.aliases.keys().collect::<Vec<_>>()), ("types", self.types.keys().collect())]
         {
