@@ -196,6 +196,7 @@ fn value(step: u16) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::anatomy::{CardCode, Description, GenericRule, describe};
     use crate::geometry::{Lps, Shape};
     use crate::ids::FrameOfReferenceUid;
 
@@ -286,6 +287,38 @@ mod tests {
         let parts = vote.parts().unwrap();
         let eye = parts.of(Class::Eye).on_grid(vote.grid());
         assert!(eye.data().iter().enumerate().all(|(n, v)| *v == (p(n) > 0.5)));
+    }
+
+    /// A class that only a card knows is voted on like any; one that the networks do not know is nowhere.
+    #[test]
+    fn a_vote_is_on_the_classes_of_the_model() {
+        let described = describe(&[Description {
+            name: "button".into(),
+            sided: false,
+            structures: vec!["Button".into()],
+            colours: vec![[8, 8, 0]],
+            rules: GenericRule::None,
+            enclosed_by: None,
+            volume_cc: None,
+            volume_source: None,
+            code: CardCode { value: "BUTTON".into(), scheme: "99TEST".into(), meaning: "Button".into() },
+        }]);
+        let button = described.unwrap()[0];
+        let mut vote = Vote::none(grid(Shape::new(11, 9, 10)), &[Class::Brain, button]);
+        for (plane, odds) in PLANES.into_iter().zip([2.0, 3.0, -1.0]) {
+            [button, Class::Eye].into_iter().for_each(|class| vote.add(class, plane, 500, odds));
+        }
+        assert_eq!((vote.count(button, 500), vote.count(Class::Eye, 500)), (2, 0));
+        assert_eq!((vote.count(Class::Brain, 500), vote.probabilities(Class::Eye, 500)), (0, [value(0); 3]));
+        let parts = vote.parts().unwrap();
+        assert_eq!(parts.classes().collect::<Vec<_>>(), [Class::Brain, button]);
+        assert_eq!(parts.of(button).voxels().collect::<Vec<_>>(), [[5, 0, 5]]);
+        assert!(parts.of(Class::Eye).mask().is_empty() && !parts.has(Class::Eye));
+        let mut odds = [1.0; 4];
+        vote.log_odds(Class::Eye, [3, 0, 5], &mut odds);
+        assert!(odds.iter().all(|v| *v < -5.0));
+        vote.log_odds(button, [3, 0, 5], &mut odds);
+        assert!((odds[2] - 2.0).abs() < 0.05 && odds[1] < -5.0, "{odds:?}");
     }
 
     /// What is stored grows with the structures, not with the grid.

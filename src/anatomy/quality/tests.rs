@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::anatomy::rules::{Flag, NotTraced};
-use crate::anatomy::{Class, Side, Structure};
+use crate::anatomy::{CardCode, Class, Description, GenericRule, Side, Structure, describe};
 
 /// Limits of the lens, a nerve and the eye in which every measure has another range and another weight. Nothing odd is a
 /// doubt of 0.018; 0.1 is amber, 0.5 red: 1.8 and 4 more in log odds.
@@ -254,6 +254,48 @@ fn what_cannot_be_judged_is_amber() {
         assert_eq!(judged.light, Light::Amber, "{structure:?} {evidence:?}");
         assert!(judged.reasons[0].starts_with("not judged"), "{:?}", judged.reasons);
     }
+}
+
+/// A described class is judged as any once the card has limits for it. Without, it is amber, and no doubt about others.
+#[test]
+fn a_described_class_is_judged_by_its_own_limits_or_not_at_all() {
+    let knob = Description {
+        name: "knob".into(),
+        sided: false,
+        structures: vec!["Knob".into()],
+        colours: vec![[6, 6, 6]],
+        rules: GenericRule::None,
+        enclosed_by: None,
+        volume_cc: Some([0.1, 0.4]),
+        volume_source: Some("a card".into()),
+        code: CardCode { value: "KNOB".into(), scheme: "99TEST".into(), meaning: "Knob".into() },
+    };
+    let class = describe(&[knob]).unwrap()[0];
+    let structure = Structure::of(class, None).unwrap();
+    let evidence = lens();
+    let of = |structure| Subject { structure, evidence: Some(&evidence), flags: &[] };
+    let head = [of(Structure::Lens_L), of(structure)];
+    let [lens, knob] = &judge(&head, Some(&limits()))[..] else { panic!("two") };
+    assert_eq!((lens.light, knob.light), (Light::Green, Light::Amber));
+    assert!(knob.reasons[0].starts_with("not judged: the model's card"), "{:?}", knob.reasons);
+    assert_eq!(signs(&head, &limits())[0].others, 0.0);
+
+    let mut judged = limits();
+    let mut own = judged.class[0].clone();
+    own.class = class;
+    // It has no organ beside it, so that this is not asked.
+    own.usual.remove(&Measure::Apart);
+    judged.class.push(own);
+    let known = [Class::Lens, Class::OpticNerve, Class::Eye, class];
+    assert_eq!((limits().fault(&known), judged.fault(&known)), (None, None));
+    assert_eq!(judge(&head, Some(&judged))[1].light, Light::Green);
+    judged.class.push(judged.class[3].clone());
+    assert!(judged.fault(&known).unwrap().contains("knob once"));
+
+    let mut large = evidence.clone();
+    large.insert(Measure::Volume, 0.6);
+    let words = &one(structure, Some(&large), &[], Some(&limits())).reasons;
+    assert!(words.iter().any(|w| w == "volume 0.60 cm3; expected are 0.1 to 0.4 (a card)"), "{words:?}");
 }
 
 #[test]

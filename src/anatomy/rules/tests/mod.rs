@@ -1,6 +1,7 @@
 //! Each rule on a lopsided head with something wrong.
 
 mod corrections;
+mod described;
 mod nerve;
 mod sides;
 
