@@ -151,7 +151,7 @@ pub struct Config {
     pub contours: ContourConfig,
     /// Delivered planes and label.
     pub delivery: PlanesConfig,
-    /// Structures derived from the twelve.
+    /// Structures derived from those that are found.
     pub derived: Vec<DerivedConfig>,
     /// The check of the image.
     pub domain: DomainConfig,

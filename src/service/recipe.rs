@@ -68,7 +68,7 @@ pub struct Recipe {
     pub contours: ContourConfig,
     /// Delivered planes.
     pub planes: PlanesConfig,
-    /// Structures derived from the twelve.
+    /// Structures derived from those that are found.
     pub derived: Vec<DerivedConfig>,
     /// The check of the image, which changes no contour.
     pub domain: DomainConfig,

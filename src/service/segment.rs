@@ -251,7 +251,7 @@ fn finish(
         model_digest: recipe.model.digest().to_owned(),
         execution: recipe.model.execution().name().into(),
         derived_axial: shown.is_derived(),
-        warnings: series.warnings.clone(),
+        warnings: series.warnings.iter().cloned().chain(not_looked_for(card)).collect(),
         domain: None,
         structures: shown.organs.iter().map(|(report, _)| report.clone()).collect(),
         derived: shown.extras(),
@@ -264,6 +264,13 @@ fn finish(
         Cow::Borrowed(_) => None,
     };
     Ok(Segmentation { packages, derived_series, contours, report })
+}
+
+/// Which of the known structures a model does not look for, in words: what is missing in its results was not missed.
+fn not_looked_for(card: &Card) -> Option<String> {
+    let missing = Structure::ALL.iter().filter(|s| !card.classes.contains(&s.class())).map(|s| s.name());
+    let missing: Vec<&str> = missing.collect();
+    (!missing.is_empty()).then(|| format!("the model {} does not look for {}", card.name, missing.join(", ")))
 }
 
 /// Puts in what is known of the structures, and the lights that follow.

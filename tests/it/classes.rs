@@ -249,6 +249,9 @@ fn a_model_of_fewer_classes_delivers_those() {
     let result = few(folder.path(), &series);
     let names: Vec<&str> = result.report.structures.iter().map(|s| s.structure.name()).collect();
     assert_eq!(names, ["Eye_L", "Eye_R", "OpticNrv_L", "OpticNrv_R", "Brain"]);
+    let gone = "the model three-classes does not look for Hippocampus_L, Hippocampus_R, Brainstem, Lens_L, Lens_R, \
+                OpticChiasm, Pituitary";
+    assert!(result.report.warnings.iter().any(|w| w == gone), "{:?}", result.report.warnings);
     for structure in &result.report.structures {
         assert!(structure.found, "{}", structure.structure.name());
         let untraced =
