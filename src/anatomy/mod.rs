@@ -3,6 +3,7 @@
 mod axes;
 mod catalogue;
 mod derived;
+mod headplane;
 mod margin;
 mod morphology;
 mod part;
@@ -14,6 +15,7 @@ mod testhead;
 pub use axes::{PlaneSource, SidePlane};
 pub use catalogue::{ANATOMICAL_STRUCTURE, Class, Code, Side, Structure};
 pub use derived::{Derived, DerivedConfig, RoiType, derive, derived_faults};
+pub use headplane::head_plane;
 pub use margin::{Margin, with_margin};
 pub use morphology::{fill_plane_holes, open_along_axes, touches};
 pub use part::Part;
