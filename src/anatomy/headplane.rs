@@ -33,7 +33,7 @@ pub fn head_plane(
     }
     let by_eyes = eyes.and_then(|[left, right]| SidePlane::of_eyes(left, right));
     let s = grid.shape();
-    let middle = || grid.to_lps(Index::new(s.cols as f64 / 2.0, s.rows as f64 / 2.0, s.slices as f64 / 2.0) );
+    let middle = || grid.to_lps(Index::new(s.cols as f64 / 2.0, s.rows as f64 / 2.0, s.slices as f64 / 2.0));
     let point = midline.first().copied().unwrap_or_else(middle);
     Ok(by_eyes.unwrap_or_else(|| SidePlane::across_x(point, PlaneSource::PatientAxes)))
 }

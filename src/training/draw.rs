@@ -181,7 +181,8 @@ fn label_class(
                     names()
                 )),
                 OneSided::Known => {
-                    notes.push(format!("only the {only} one was drawn ({}): the {other} one counts as absent", names()));
+                    notes
+                        .push(format!("only the {only} one was drawn ({}): the {other} one counts as absent", names()));
                     Ok(parts)
                 }
             }
@@ -358,7 +359,8 @@ mod tests {
         let mut both = ball(&drawn, LEFT, 5.0);
         both.join(&ball(&drawn, RIGHT, 6.0)).unwrap();
         for declared in [Declared::Both, Declared::Unsaid] {
-            let out = labelled(&[region(Class::Eye, declared, "Yeux")], &drawn, OneSided::Unknown, |_| Ok(both.clone()));
+            let out =
+                labelled(&[region(Class::Eye, declared, "Yeux")], &drawn, OneSided::Unknown, |_| Ok(both.clone()));
             assert_eq!(out.extents.len(), 2);
             assert!(out.extents[&Structure::Eye_L].lo[0] > out.extents[&Structure::Eye_R].hi[0]);
         }

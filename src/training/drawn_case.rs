@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::draw::{Labelled, OneSided, Region, labelled};
 use super::names::{Names, Reading};
-use crate::contour::{beyond, crossed_slices, rasterise, skipped_slices};
+use crate::contour::{PlaneContour, beyond, crossed_slices, rasterise, skipped_slices};
 use crate::dicom::data::{
     InstanceHeader, ReadRoi, Series, SlicePlanes, StructureSet, assemble, parse_instances, read_rtstruct,
     without_patient,
@@ -69,7 +69,7 @@ impl ReadNames {
 ///
 /// # Errors
 /// Why it holds no head, in words.
-pub fn working_image(series: &Series, working: &WorkingSpec) -> Result<Volume<f32>, String> {
+fn working_image(series: &Series, working: &WorkingSpec) -> Result<Volume<f32>, String> {
     working_volume(&series.volume, working).map_err(|e| e.to_string())
 }
 
@@ -77,7 +77,7 @@ pub fn working_image(series: &Series, working: &WorkingSpec) -> Result<Volume<f3
 ///
 /// # Errors
 /// Every reason why they make none, in words; without UIDs.
-pub fn series_of<B: AsRef<[u8]> + Sync>(images: &[B]) -> Result<Series, Vec<String>> {
+fn series_of<B: AsRef<[u8]> + Sync>(images: &[B]) -> Result<Series, Vec<String>> {
     parse_instances(images).and_then(assemble).map_err(|refusals| {
         let mut reasons: Vec<String> = refusals.0.iter().map(|r| r.message.clone()).collect();
         reasons.dedup();
@@ -128,6 +128,36 @@ pub fn drawn_case<B: AsRef<[u8]> + Sync>(
         return Err(reasons);
     }
     Ok(DrawnCase { image, labelled, regions, notes })
+}
+
+/// Makes a case of images and of contours that lie on them, or on the derived images of the same patient.
+///
+/// # Errors
+/// Every reason why there is none, in words.
+pub fn contoured_case<B: AsRef<[u8]> + Sync>(
+    images: &[B],
+    derived: Option<&[B]>,
+    contours: &[(Region, Vec<PlaneContour>)],
+    options: &DrawOptions,
+) -> Result<DrawnCase, Vec<String>> {
+    let series = series_of(images)?;
+    let image = working_image(&series, options.working).map_err(|reason| vec![reason])?;
+    let planes = match derived {
+        Some(derived) => Arc::clone(series_of(derived)?.volume.grid()),
+        None => Arc::clone(series.volume.grid()),
+    };
+    let notes = series.warnings;
+    drop(series.volume);
+    let regions: Vec<Region> = contours.iter().map(|(region, _)| region.clone()).collect();
+    let labelled = labelled(&regions, image.grid(), options.one_sided, |n| {
+        let (_, contours) = contours.get(n).ok_or("there is no such region")?;
+        Ok(rasterise(contours, &planes))
+    });
+    if labelled.known.is_empty() {
+        let why = labelled.unknown.iter().map(|(class, why)| format!("{}: {why}", class.name()));
+        return Err(std::iter::once("no class is known from its structures".to_owned()).chain(why).collect());
+    }
+    Ok(DrawnCase { image, labelled, regions: ReadNames::default(), notes })
 }
 
 /// The regions of a set that are organs.

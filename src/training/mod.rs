@@ -20,7 +20,7 @@ mod store;
 
 pub use choose::{Chosen, PassedOver, SetRule, choose};
 pub use draw::{Labelled, OneSided, Region, labelled};
-pub use drawn_case::{DrawOptions, DrawnCase, ReadNames, drawn_case, series_of, working_image};
+pub use drawn_case::{DrawOptions, DrawnCase, ReadNames, contoured_case, drawn_case};
 pub use names::{DEFAULT_NAMES, Declared, Names, Reading};
 pub use report::{Aside, CaseReport, ImportReport, Outcome};
 pub use store::{CaseRecord, CaseWriter, Provenance, Source, StoreIndex, TrainingCase, TrainingStore, VERSION};

@@ -135,7 +135,11 @@ impl Names {
             organs.entry(key).or_insert((structure.class(), Some(declared)));
         }
         let refuse = raw.refuse.iter().map(|word| words(word).concat()).collect();
-        if faults.is_empty() { Ok(Self { organs, sides, refuse, text: text.to_owned() }) } else { Err(faults.join("\n")) }
+        if faults.is_empty() {
+            Ok(Self { organs, sides, refuse, text: text.to_owned() })
+        } else {
+            Err(faults.join("\n"))
+        }
     }
 
     /// The table as it was written.
@@ -319,7 +323,20 @@ mod tests {
         ] {
             assert!(matches!(names.read(name), Reading::Derived(_)), "{name}: {:?}", names.read(name));
         }
-        for name in ["GTV_Eye", "Brain_L", "Eyes L", "Eye L R", "Eye_L1", "Brains", "Cochlea_L", "", "...", "Körper", "Eyebrow", "Os"] {
+        for name in [
+            "GTV_Eye",
+            "Brain_L",
+            "Eyes L",
+            "Eye L R",
+            "Eye_L1",
+            "Brains",
+            "Cochlea_L",
+            "",
+            "...",
+            "Körper",
+            "Eyebrow",
+            "Os",
+        ] {
             assert!(!matches!(names.read(name), Reading::Organ(..)), "{name}: {:?}", names.read(name));
         }
     }
@@ -330,6 +347,9 @@ mod tests {
         assert!(faults("\"hypophysis\"", "\"Chiasma\"").contains("two things"));
         assert!(faults("right = [\"r\"", "right = [\"l\"").contains("two sides"));
         assert!(faults("refuse = [", "reffuse = [").contains("reffuse"));
-        assert!(Names::parse(&DEFAULT_NAMES.replace("class = \"brain\"", "class = \"brain\"\npair = [\"brains\"]")).is_err());
+        assert!(
+            Names::parse(&DEFAULT_NAMES.replace("class = \"brain\"", "class = \"brain\"\npair = [\"brains\"]"))
+                .is_err()
+        );
     }
 }

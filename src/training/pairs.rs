@@ -263,10 +263,12 @@ mod tests {
     #[test]
     fn values_mean_organs() {
         let names = Names::parse(DEFAULT_NAMES).unwrap();
-        let map = LabelMap::parse("[labels]\n1 = 'Eye_L'\n17 = ['Hippocampus_L', 'brain']\n3 = 'Brain'\n", &names).unwrap();
+        let map =
+            LabelMap::parse("[labels]\n1 = 'Eye_L'\n17 = ['Hippocampus_L', 'brain']\n3 = 'Brain'\n", &names).unwrap();
         assert_eq!(map.organs[&(Class::Brain, Declared::Midline)], [17, 3]);
         assert_eq!(map.organs[&(Class::Eye, Declared::Left)], [1]);
-        for (bad, word) in [("1 = 'Knee'", "no organ"), ("x = 'Eye_L'", "whole number"), ("0 = 'Eye_L'", "background")] {
+        for (bad, word) in [("1 = 'Knee'", "no organ"), ("x = 'Eye_L'", "whole number"), ("0 = 'Eye_L'", "background")]
+        {
             let why = LabelMap::parse(&format!("[labels]\n{bad}\n"), &names).unwrap_err();
             assert!(why.contains(word), "{why}");
         }

@@ -232,7 +232,8 @@ impl CaseWriter {
     /// Whether both files of a case have the digests of its record.
     pub fn is_whole(&self, record: &CaseRecord) -> bool {
         let [image, labels] = paths(&self.folder, &record.id);
-        let whole = |(path, digest): (PathBuf, &String)| fs::read(path).is_ok_and(|bytes| sha256_hex(&bytes) == *digest);
+        let whole =
+            |(path, digest): (PathBuf, &String)| fs::read(path).is_ok_and(|bytes| sha256_hex(&bytes) == *digest);
         [(image, &record.image_sha256), (labels, &record.labels_sha256)].into_iter().all(whole)
     }
 

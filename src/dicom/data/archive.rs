@@ -109,7 +109,7 @@ pub fn read_archive(roots: &[PathBuf], tell: &(dyn Fn(usize) + Sync)) -> Archive
         })
         .collect();
     let mut archive = Archive::default();
-    archive.damaged.extend(unread.into_iter().map(|refusal| (PathBuf::new(), refusal)));
+    archive.damaged.extend(unread);
     let mut first: BTreeMap<InstanceUid, PathBuf> = BTreeMap::new();
     for one in seen {
         match one {
@@ -128,7 +128,8 @@ pub fn read_archive(roots: &[PathBuf], tell: &(dyn Fn(usize) + Sync)) -> Archive
                 }
                 Some(other) if is_copy(other, &path) => archive.copies += 1,
                 Some(_) => {
-                    let message = "two images of other content have the same SOP Instance UID; have the archive correct them";
+                    let message =
+                        "two images of other content have the same SOP Instance UID; have the archive correct them";
                     let refusal = Refusal::new(RefusalCode::ConflictingDuplicate, message);
                     archive.series_of(&header).faults.push(refusal.with_instance(header.instance.clone()));
                 }
@@ -185,7 +186,11 @@ fn see(path: PathBuf) -> Seen {
             }
         }
         Found::Object(_, header) if Wanted::Mr.takes(&header.sop_class) => {
-            if is_own_object(&header) { Seen::OwnImage } else { Seen::Image(path, header) }
+            if is_own_object(&header) {
+                Seen::OwnImage
+            } else {
+                Seen::Image(path, header)
+            }
         }
         Found::Object(..) => Seen::Other,
     }

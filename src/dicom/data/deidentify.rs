@@ -70,10 +70,10 @@ impl Pseudonyms {
         format!("{}-{}", kind.prefix(), self.digest(kind.prefix(), names))
     }
 
-    /// The patient of an object: by Patient ID, or, where there is none, by the study, which is then a patient of its own.
-    pub fn patient(&self, header: &InstanceHeader) -> String {
-        match header.patient_id.reveal().trim() {
-            "" => self.of(Kind::Patient, &["study", header.study.as_str()]),
+    /// A patient by Patient ID, or, where there is none, by the study's UID, which is then a patient of its own.
+    pub fn patient(&self, patient_id: &Phi<String>, study: &str) -> String {
+        match patient_id.reveal().trim() {
+            "" => self.of(Kind::Patient, &["study", study]),
             id => self.of(Kind::Patient, &["id", id]),
         }
     }
@@ -98,7 +98,10 @@ pub fn without_patient(text: &str, header: &InstanceHeader) -> String {
     let lower = text.to_lowercase();
     let parts = |of: &Phi<String>| -> Vec<String> {
         let of = of.reveal().to_lowercase();
-        of.split(|c: char| !c.is_alphanumeric()).filter(|p| p.chars().count() >= LEAST_PART).map(str::to_owned).collect()
+        of.split(|c: char| !c.is_alphanumeric())
+            .filter(|p| p.chars().count() >= LEAST_PART)
+            .map(str::to_owned)
+            .collect()
     };
     let id = header.patient_id.reveal().trim().to_lowercase();
     let held = parts(&header.patient_name).iter().any(|part| lower.contains(part.as_str()))
@@ -132,14 +135,15 @@ mod tests {
     fn a_patient_keeps_the_key_and_another_salt_gives_another() {
         let one = Pseudonyms::with_salt(&"0a".repeat(32)).unwrap();
         let other = Pseudonyms::with_salt(&"0b".repeat(32)).unwrap();
-        let key = one.patient(&header("4711", "Muster^Erika"));
-        assert_eq!(key, one.patient(&header(" 4711 ", "MUSTER^ERIKA^DR")));
-        assert_ne!(key, one.patient(&header("4712", "Muster^Erika")));
-        assert_ne!(key, other.patient(&header("4711", "Muster^Erika")));
+        let id = |text: &str| Phi::new(text.to_owned());
+        let key = one.patient(&id("4711"), "1.2");
+        assert_eq!(key, one.patient(&id(" 4711 "), "1.3"));
+        assert_ne!(key, one.patient(&id("4712"), "1.2"));
+        assert_ne!(key, other.patient(&id("4711"), "1.2"));
         assert_ne!(one.fingerprint(), other.fingerprint());
         assert!(key.starts_with("p-") && key.len() == 18 && !key.contains("4711"));
         // Without a Patient ID the study stands for the patient, and is no ID of that text.
-        assert_ne!(one.patient(&header("", "")), one.patient(&header("1.2.3", "")));
+        assert_ne!(one.patient(&id(""), "1.2.3"), one.patient(&id("1.2.3"), ""));
         assert_ne!(one.of(Kind::Case, &["a"]).split_once('-'), one.of(Kind::File, &["a"]).split_once('-'));
         for bad in ["", "0a", &"zz".repeat(32)] {
             assert!(Pseudonyms::with_salt(bad).is_none());

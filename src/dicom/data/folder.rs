@@ -117,7 +117,7 @@ fn contents(dir: &Path, wanted: Wanted) -> Result<Contents, Refusal> {
     let mut files = Vec::new();
     let mut unread = Vec::new();
     collect(dir, 0, &mut BTreeSet::new(), &mut files, &mut unread);
-    if let Some(refusal) = unread.into_iter().next() {
+    if let Some((_, refusal)) = unread.into_iter().next() {
         return Err(refusal);
     }
     files.sort();
@@ -176,11 +176,11 @@ pub(super) fn collect(
     depth: usize,
     visited: &mut BTreeSet<PathBuf>,
     files: &mut Vec<PathBuf>,
-    unread: &mut Vec<Refusal>,
+    unread: &mut Vec<(PathBuf, Refusal)>,
 ) {
     if depth > MAX_DEPTH {
         let message = format!("{} is nested more than {MAX_DEPTH} folders deep", dir.display());
-        unread.push(Refusal::new(RefusalCode::Unreadable, message));
+        unread.push((dir.to_owned(), Refusal::new(RefusalCode::Unreadable, message)));
         return;
     }
     let entries = match fs::canonicalize(dir).map(|real| visited.insert(real)) {
@@ -191,7 +191,7 @@ pub(super) fn collect(
     let entries = match entries {
         Ok(entries) => entries,
         Err(e) => {
-            unread.push(unreadable(dir, &e));
+            unread.push((dir.to_owned(), unreadable(dir, &e)));
             return;
         }
     };
@@ -199,7 +199,7 @@ pub(super) fn collect(
         let path = match entry {
             Ok(entry) => entry.path(),
             Err(e) => {
-                unread.push(unreadable(dir, &e));
+                unread.push((dir.to_owned(), unreadable(dir, &e)));
                 continue;
             }
         };
@@ -208,7 +208,10 @@ pub(super) fn collect(
             Ok(kind) if kind.is_dir() => collect(&path, depth + 1, visited, files, unread),
             Ok(kind) if kind.is_file() => files.push(path),
             Ok(_) => {}
-            Err(e) => unread.push(unreadable(&path, &e)),
+            Err(e) => {
+                let refusal = unreadable(&path, &e);
+                unread.push((path, refusal));
+            }
         }
     }
 }
