@@ -163,10 +163,10 @@ fn label_class(
         }
     }
     let mut found = parts.values();
-    if let (Some(left), Some(right)) = (found.next(), found.next()) {
-        if left.middle.x <= right.middle.x {
-            notes.push(format!("{}: the left one lies further to the patient's right; look at the names", names()));
-        }
+    if let (Some(left), Some(right)) = (found.next(), found.next())
+        && left.middle.x <= right.middle.x
+    {
+        notes.push(format!("{}: the left one lies further to the patient's right; look at the names", names()));
     }
     let bilateral = own.iter().any(|(_, r)| r.declared != Declared::Midline);
     match (bilateral, parts.keys().next().and_then(|s| s.side())) {

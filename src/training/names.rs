@@ -115,11 +115,11 @@ impl Names {
                     let key = words(name).concat();
                     if key.is_empty() {
                         faults.push(format!("{}: a name without letters", one.class.name()));
-                    } else if let Some(other) = organs.insert(key, (one.class, declared)) {
-                        if other != (one.class, declared) {
-                            let two = [one.class.name(), other.0.name()].join(" and ");
-                            faults.push(format!("the name {name:?} stands for two things: {two}"));
-                        }
+                    } else if let Some(other) = organs.insert(key, (one.class, declared))
+                        && other != (one.class, declared)
+                    {
+                        let two = [one.class.name(), other.0.name()].join(" and ");
+                        faults.push(format!("the name {name:?} stands for two things: {two}"));
                     }
                 }
             }
