@@ -123,6 +123,8 @@ fn an_archive_becomes_a_store_and_names_nobody() {
     one_eyed.write_set(&archive.join("e/rs.dcm"), 1, &drawn, &[]);
     std::fs::write(archive.join("notes.txt"), "no DICOM").unwrap();
     anonymous(&archive, false);
+    // As an older planning system writes it.
+    run(std::process::Command::new("dcmconv").arg("+L1").args([archive.join("Muster_Erika/rs.dcm"); 2]));
 
     let (out, report) = import(&archive, folder.path(), &["--jobs", "2"]);
     let said = String::from_utf8_lossy(&out.stdout).into_owned();

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::super::Failure;
 use super::keep::{Job, Keep, KeepArgs, Made, is_within, private_file};
-use crate::dicom::data::{ArchivedSeries, ArchivedSet, Kind, Refusal, read_archive};
+use crate::dicom::data::{ArchivedSeries, ArchivedSet, Kind, read_archive, without_uids};
 use crate::training::{Aside, CaseReport, ImportReport, ReadNames, SetRule, choose, drawn_case};
 
 /// Take MR series with the RT Structure Sets drawn on them into a training store.
@@ -84,7 +84,7 @@ pub(super) fn run(args: ImportArgs) -> Result<(), Failure> {
         let shown = path.display().to_string();
         let file = named.of(Kind::File, &[&shown]);
         // Names of folders are often patients'.
-        report.damaged.push(aside(file.clone(), &refusal.message.replace(&shown, "it")));
+        report.damaged.push(aside(file.clone(), &without_uids(&refusal.message.replace(&shown, "it"))));
         identities.push(format!("{file},,{}", quoted(&shown)));
     }
     let mut jobs = Vec::new();
@@ -120,11 +120,7 @@ fn quoted(text: &str) -> String {
 fn case_of(job: &Job<Source>, keep: &Keep) -> Result<Made, Vec<String>> {
     let Source { series, set, set_name } = &job.of;
     if !series.faults.is_empty() {
-        let message = |refusal: &Refusal| {
-            let paths = series.files.iter().map(|path| path.display().to_string());
-            paths.fold(refusal.message.clone(), |message, path| message.replace(&path, "an image"))
-        };
-        let mut reasons: Vec<String> = series.faults.iter().map(message).collect();
+        let mut reasons: Vec<String> = series.faults.iter().map(|refusal| refusal.message.clone()).collect();
         reasons.sort();
         reasons.dedup();
         return Err(reasons);

@@ -15,7 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::super::Failure;
 use super::super::files::write_file;
 use super::super::say::say;
-use crate::dicom::data::Pseudonyms;
+use crate::dicom::data::{Pseudonyms, without_uids};
 use crate::geometry::WorkingSpec;
 use crate::ids::sha256_hex;
 use crate::training::{
@@ -248,16 +248,18 @@ impl Keep {
                 };
                 let record = self.writer.write(&written)?;
                 self.locked().list(record)?;
-                let unknown = labelled.unknown.into_iter().map(|(class, why)| (class.name().to_owned(), why));
+                let unknown =
+                    labelled.unknown.into_iter().map(|(class, why)| (class.name().to_owned(), without_uids(&why)));
                 Ok(CaseReport {
                     known: written.known.iter().map(|c| c.name().to_owned()).collect(),
                     unknown: unknown.collect::<BTreeMap<_, _>>(),
                     regions: regions.organs,
-                    notes: notes.into_iter().chain(labelled.notes).collect(),
+                    notes: notes.iter().chain(&labelled.notes).map(|note| without_uids(note)).collect(),
                     ..CaseReport::new(case, patient, Outcome::Taken)
                 })
             }
-            Err(mut reasons) => {
+            Err(reasons) => {
+                let mut reasons: Vec<String> = reasons.iter().map(|why| without_uids(why)).collect();
                 if self.locked().record(&case).is_some() {
                     reasons.push("what the store has of it from an earlier import stays there".to_owned());
                 }

@@ -118,7 +118,9 @@ pub fn read_archive(roots: &[PathBuf], tell: &(dyn Fn(usize) + Sync)) -> Archive
             Seen::OwnImage => archive.own_images += 1,
             Seen::Damaged(path, refusal) => archive.damaged.push((path, refusal)),
             Seen::CutImage(path, header, refusal) => {
-                archive.series_of(&header).faults.push(refusal.clone());
+                // The series names no file: folders are often called as patients are.
+                let message = refusal.message.replace(&format!("{}: ", path.display()), "an image is damaged: ");
+                archive.series_of(&header).faults.push(Refusal { message, ..refusal.clone() });
                 archive.damaged.push((path, refusal));
             }
             Seen::Image(path, header) => match first.get(&header.instance) {

@@ -109,6 +109,25 @@ pub fn without_patient(text: &str, header: &InstanceHeader) -> String {
     if held { "[names the patient]".to_owned() } else { text.to_owned() }
 }
 
+/// A text of ours without the UIDs that it names: they lead back to an object in its archive. What has the form of a UID, and
+/// more parts than a number or a version, is one.
+pub fn without_uids(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+        let (before, from) = rest.split_at(start);
+        let end = from.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(from.len());
+        let (digits, after) = from.split_at(end);
+        let uid = digits.trim_end_matches('.');
+        out.push_str(before);
+        out.push_str(if uid.matches('.').count() > 2 { "[UID]" } else { uid });
+        out.push_str(&digits[uid.len()..]);
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +168,12 @@ mod tests {
             assert!(Pseudonyms::with_salt(bad).is_none());
         }
         assert!(!format!("{one:?}").contains("0a0a"));
+    }
+
+    #[test]
+    fn uids_are_taken_out_of_words() {
+        let text = "slices 1.25 mm apart: 1.2.840.77.1, and 2.25.4711.3. Nothing of 3 more";
+        assert_eq!(without_uids(text), "slices 1.25 mm apart: [UID], and [UID]. Nothing of 3 more");
     }
 
     #[test]

@@ -33,7 +33,7 @@ mod stack;
 mod values;
 
 pub use archive::{Archive, ArchivedSeries, ArchivedSet, read_archive};
-pub use deidentify::{Kind, Pseudonyms, without_patient};
+pub use deidentify::{Kind, Pseudonyms, without_patient, without_uids};
 pub use derived::{DerivedSeriesMeta, derived_axial_series};
 pub use folder::{read_folder, read_planes};
 pub use header::{InstanceHeader, MANUFACTURER, MODEL_NAME, is_own_object, read_header, read_received_header};
