@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::Failure;
 use super::files::write_file;
 use super::say::say;
-use crate::contour::{PlaneContour, crossing, rasterise};
+use crate::contour::{PlaneContour, beyond, crossed_slices, rasterise};
 use crate::dicom::data::{ReadRoi, SlicePlanes, StructureSet, read_planes, read_rtstruct};
 use crate::evaluation::{Case, Metric, Pair, Renamed, Set, Study, TOLERANCES_MM, measure_case, pair};
 use crate::geometry::Mask;
@@ -208,13 +208,10 @@ fn placed(
     file: &Path,
     notes: &mut Vec<String>,
 ) -> Result<BTreeMap<usize, Vec<PlaneContour>>, String> {
-    let shape = planes.grid.shape();
-    let within = |v: f64, count: usize| (-0.5..=count as f64 - 0.5).contains(&v);
     let mut all = BTreeMap::new();
     for (at, roi) in rois.iter().enumerate().filter(|(at, _)| used.contains(at)) {
         let contours = roi.placed_on(planes).map_err(|e| format!("{}: {e}", file.display()))?;
-        let leaves = |c: &&PlaneContour| !c.points.iter().all(|p| within(p[0], shape.cols) && within(p[1], shape.rows));
-        if let Some(contour) = contours.iter().find(leaves) {
+        if let Some(contour) = beyond(&contours, planes.grid.shape()) {
             return Err(format!(
                 "{}: a contour of {} leaves the image on slice {}; name the series that it was drawn on",
                 file.display(),
@@ -222,10 +219,7 @@ fn placed(
                 contour.slice + 1
             ));
         }
-        let mut by_slice: BTreeMap<usize, Vec<&[[f64; 2]]>> = BTreeMap::new();
-        contours.iter().for_each(|c| by_slice.entry(c.slice).or_default().push(&c.points));
-        let crossed: Vec<String> =
-            by_slice.iter().filter(|(_, p)| crossing(p).is_some()).map(|(slice, _)| (slice + 1).to_string()).collect();
+        let crossed: Vec<String> = crossed_slices(&contours).iter().map(|slice| (slice + 1).to_string()).collect();
         if !crossed.is_empty() {
             let (name, slices) = (&roi.name, crossed.join(" "));
             notes.push(format!("contours of {name} in {} cross (read even-odd) on slices {slices}", file.display()));

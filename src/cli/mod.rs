@@ -5,6 +5,7 @@
 //! away early, the verb ends with 1 and says nothing.
 
 mod check_config;
+mod dataset;
 mod demo_series;
 mod doctor;
 mod evaluate;
@@ -39,6 +40,7 @@ enum Verb {
     Doctor(doctor::DoctorArgs),
     Phantom(phantom::PhantomArgs),
     DemoSeries(demo_series::DemoSeriesArgs),
+    Dataset(dataset::DatasetArgs),
     Evaluate(evaluate::EvaluateArgs),
 }
 
@@ -121,6 +123,7 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Doctor(args) => doctor::run(args),
         Verb::Phantom(args) => phantom::run(args),
         Verb::DemoSeries(args) => demo_series::run(args),
+        Verb::Dataset(args) => dataset::run(args),
         Verb::Evaluate(args) => evaluate::run(args),
     }
 }

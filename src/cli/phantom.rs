@@ -15,7 +15,7 @@ use crate::phantom::{
     Acquisition, Contrast, Head, HeadOptions, PatientRecipe, PhantomError, Rng, Spread, VERSION, class_labels, scan,
     synthetic_patient,
 };
-use crate::training::{Source, TrainingCase, TrainingStore};
+use crate::training::{Provenance, Source, TrainingCase, TrainingStore};
 
 /// Make synthetic patients with known truth: one as DICOM, or many as a training store.
 #[derive(Debug, Args)]
@@ -212,6 +212,7 @@ fn training_case(id: String, seed: u64, mix: Mix, working: &WorkingSpec) -> Resu
         image: working_image,
         labels: labelled.labels,
         extents: labelled.extents,
+        provenance: Provenance::default(),
     })
 }
 

@@ -16,6 +16,7 @@ mod isoline;
 mod keyhole;
 mod outline;
 pub mod picture;
+mod placed;
 mod rasterise;
 mod simplify;
 mod trace;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::geometry::GeometryError;
 
 pub use outline::{Outlines, contours_of, outline, outline_on};
+pub use placed::{beyond, crossed_slices, skipped_slices};
 pub use rasterise::rasterise;
 
 /// A corner (i, j) in continuous voxel indices.

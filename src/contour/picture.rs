@@ -1,11 +1,15 @@
 //! A picture to look at: a sheet of planes with the contours drawn on them.
 
+mod planes;
+
 use serde::Serialize;
 
 use super::canvas::{Canvas, Colour, LETTER};
 use super::{ContourError, PlaneContour, Point, enclosed};
 use crate::anatomy::Structure;
 use crate::geometry::{Grid, Vec3, Volume, quantile};
+
+pub use planes::three_planes;
 
 /// What every sheet says.
 pub const STATEMENT: &str = "RESEARCH USE ONLY, NOT REVIEWED";
@@ -81,7 +85,7 @@ impl Shown {
 /// [`ContourError::Picture`] when the picture cannot be written.
 pub fn contact_sheet(volume: &Volume<f32>, structures: &[Shown]) -> Result<Vec<u8>, ContourError> {
     let view = View::of(volume.grid(), structures);
-    let planes = choose_planes(volume.grid().shape().slices, structures);
+    let planes = choose_planes(volume.grid().shape().slices, structures, TILES);
     let columns = planes.len().clamp(1, TILES_PER_ROW);
     let (step_x, step_y) = (TILE_WIDTH + GAP, view.height + GAP);
     let legend_top = HEADER + planes.len().div_ceil(columns) * step_y + GAP;
@@ -106,7 +110,7 @@ pub fn contact_sheet(volume: &Volume<f32>, structures: &[Shown]) -> Result<Vec<u
 }
 
 /// The planes to show, ascending: where each structure is largest, then the middles of the widest gaps.
-fn choose_planes(slices: usize, structures: &[Shown]) -> Vec<usize> {
+fn choose_planes(slices: usize, structures: &[Shown], tiles: usize) -> Vec<usize> {
     let mut chosen = std::collections::BTreeSet::new();
     let mut contoured: Option<(usize, usize)> = None;
     for Shown { contours, .. } in structures {
@@ -122,7 +126,7 @@ fn choose_planes(slices: usize, structures: &[Shown]) -> Vec<usize> {
     if chosen.is_empty() {
         chosen.insert(first.midpoint(last));
     }
-    while chosen.len() < TILES.min(last - first + 1) {
+    while chosen.len() < tiles.min(last - first + 1) {
         // The ends count as borders just outside, so that they are reached in the end.
         let before = |k: usize| chosen.range(..k).next_back().map_or(first as i64 - 1, |b| *b as i64);
         let stops = chosen.iter().copied().chain([last + 1]);
@@ -353,14 +357,14 @@ mod tests {
             .enumerate()
             .map(|(n, s)| Shown::of(s, discs(grid, [0.0, 0.0], 6.0 + n as f64, 4 * n + 3..4 * n + 4)))
             .collect();
-        let planes = choose_planes(60, &structures);
+        let planes = choose_planes(60, &structures, TILES);
         assert_eq!(planes.len(), TILES);
         assert!(planes.is_sorted());
         for Shown { name, contours, .. } in &structures {
             assert!(planes.contains(&contours[0].slice), "{name} is not shown");
         }
-        assert_eq!(choose_planes(3, &[]), [0, 1, 2]);
-        assert_eq!(choose_planes(60, &[Shown::of(Structure::Brain, discs(grid, [0.0; 2], 9.0, 7..10))]), [7, 8, 9]);
+        assert_eq!(choose_planes(3, &[], TILES), [0, 1, 2]);
+        assert_eq!(choose_planes(60, &[Shown::of(Structure::Brain, discs(grid, [0.0; 2], 9.0, 7..10))], TILES), [7, 8, 9]);
         assert!(contact_sheet(&volume, &structures).is_ok());
     }
 

@@ -10,7 +10,7 @@
 //!   `jobs`: leases and results; `outbox`: deliveries.
 //! - `retry`: another attempt when a person asks for it; `release`: cases that wait for a person.
 //! - `look`: what can be told without changing anything.
-//! - `review`, `view`: what the web shows and records.
+//! - `review`, `view`: what the web shows and records; `reviewed`: what people accepted, for training.
 
 mod binding;
 mod blobs;
@@ -27,6 +27,7 @@ mod postgres;
 mod release;
 mod retry;
 mod review;
+mod reviewed;
 mod rows;
 mod view;
 
@@ -52,6 +53,7 @@ pub use postgres::PgStore;
 pub use release::{NewRelease, Release, Released};
 pub use retry::{Retriable, Retried};
 pub use review::{NewReview, Rating, Review, ReviewTotals, Tally};
+pub use reviewed::ReviewedCase;
 pub use rows::{
     Case, CaseState, InstanceRow, OutboxRow, OutboxState, PatientText, ResultKind, StructureRow, UnknownName,
 };

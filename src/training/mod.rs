@@ -1,12 +1,29 @@
 //! The training store: images and labels on the working grid, written here and read by the offline trainer.
 //!
 //! A store is one folder: `store.json` (what it holds), and for each case `<id>.image.npy` (float32, `[z][y][x]`, the
-//! working image) and `<id>.labels.npy` (uint8, same shape, bit c of a voxel = class c). Files are written beside their
-//! place and renamed, `store.json` last, so that an interrupted export is taken up where it stopped.
+//! working image) and `<id>.labels.npy` (same shape; bit c of a voxel = class c; uint8 for up to 8 classes, uint16 for up to
+//! 16, uint32 for more). Files are written beside their place and renamed, `store.json` last, so that an interrupted export
+//! is taken up where it stopped.
+//!
+//! Cases come from digital heads, from archives ([`choose`], [`drawn_case`]: series with structure sets drawn on them, whose
+//! regions are read by a table of [`Names`]), from NIfTI pairs ([`pairs`]) and from reviewed results; all of them are
+//! labelled by [`labelled`]. [`check`] looks at a store with other eyes.
 
+pub mod check;
+mod choose;
+mod draw;
+mod drawn_case;
+mod names;
+pub mod pairs;
+mod report;
 mod store;
 
-pub use store::{CaseRecord, Source, StoreIndex, TrainingCase, TrainingStore, VERSION};
+pub use choose::{Chosen, PassedOver, SetRule, choose};
+pub use draw::{Labelled, OneSided, Region, labelled};
+pub use drawn_case::{DrawOptions, DrawnCase, ReadNames, contoured_case, drawn_case};
+pub use names::{DEFAULT_NAMES, Declared, Names, Reading};
+pub use report::{Aside, CaseReport, ImportReport, Outcome};
+pub use store::{CaseRecord, CaseWriter, Provenance, Source, StoreIndex, TrainingCase, TrainingStore, VERSION};
 
 use std::path::PathBuf;
 

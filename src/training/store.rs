@@ -10,7 +10,7 @@ use ndarray_npy::{WritableElement, WriteNpyExt};
 use serde::{Deserialize, Serialize};
 
 use super::TrainingError;
-use crate::anatomy::{Class, Structure};
+use crate::anatomy::{Class, Side, Structure};
 use crate::geometry::{Extent, Volume, WorkingSpec};
 use crate::ids::sha256_hex;
 
@@ -27,9 +27,18 @@ pub enum Source {
     Source(String),
 }
 
-/// One case, to be written.
+/// What is known of where a case comes from without saying who it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Provenance {
+    /// Pseudonym of the patient: cases of one patient stay in one fold of a cross-validation.
+    pub patient: Option<String>,
+    /// Digest of everything that the case was made from: made again only when it differs.
+    pub source_sha256: Option<String>,
+}
+
+/// One case, to be written. `W` is a word of class bits, of any size that holds the classes.
 #[derive(Debug)]
-pub struct TrainingCase {
+pub struct TrainingCase<W = u8> {
     /// File name stem: letters, digits, `-`, `_`.
     pub id: String,
     /// Where it comes from.
@@ -39,9 +48,11 @@ pub struct TrainingCase {
     /// Working image.
     pub image: Volume<f32>,
     /// Class bits on the same grid.
-    pub labels: Volume<u8>,
+    pub labels: Volume<W>,
     /// Boxes of the structures present.
     pub extents: BTreeMap<Structure, Extent>,
+    /// Patient and digest; empty for a digital head.
+    pub provenance: Provenance,
 }
 
 /// One case, as the index keeps it.
@@ -58,6 +69,18 @@ pub struct CaseRecord {
     pub shape: [usize; 3],
     /// For each known class one box per present side: `[ilo, jlo, klo, ihi, jhi, khi]`, inclusive.
     pub boxes: BTreeMap<Class, Vec<[usize; 6]>>,
+    /// Of a patient: the sides of the boxes of a bilateral class, in their order, as the names of the regions say them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sides: BTreeMap<Class, Vec<Side>>,
+    /// Classes that are not known, but 0 outside the class that encloses them and is known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub implied: BTreeMap<Class, Class>,
+    /// Pseudonym of the patient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patient: Option<String>,
+    /// Digest of what the case was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_sha256: Option<String>,
     /// Digest of the image file.
     pub image_sha256: String,
     /// Digest of the label file.
@@ -75,6 +98,9 @@ pub struct StoreIndex {
     pub working: WorkingSpec,
     /// What made the cases, with its version: part of what makes training repeatable.
     pub generator: String,
+    /// Fingerprint of the salt that patients' keys were made with: with another, one patient would be two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub salt: Option<String>,
     /// Cases, in the order of their ids.
     pub cases: Vec<CaseRecord>,
 }
@@ -93,6 +119,19 @@ impl TrainingStore {
     /// [`TrainingError::Io`]; [`TrainingError::Index`]; [`TrainingError::Mixed`] when version, classes, working grid or
     /// generator differ from what the folder holds.
     pub fn open(folder: &Path, working: &WorkingSpec, generator: &str) -> Result<Self, TrainingError> {
+        Self::open_salted(folder, working, generator, None)
+    }
+
+    /// As [`TrainingStore::open`], for cases of patients whose keys were made with the salt of this fingerprint.
+    ///
+    /// # Errors
+    /// As [`TrainingStore::open`]; [`TrainingError::Mixed`] also for another salt.
+    pub fn open_salted(
+        folder: &Path,
+        working: &WorkingSpec,
+        generator: &str,
+        salt: Option<&str>,
+    ) -> Result<Self, TrainingError> {
         fs::create_dir_all(folder).map_err(|source| TrainingError::Io { path: folder.to_owned(), source })?;
         let classes: Vec<String> = Class::ALL.iter().map(|c| c.name().to_owned()).collect();
         let fresh = StoreIndex {
@@ -100,6 +139,7 @@ impl TrainingStore {
             classes,
             working: working.clone(),
             generator: generator.to_owned(),
+            salt: salt.map(str::to_owned),
             cases: Vec::new(),
         };
         let path = folder.join("store.json");
@@ -114,6 +154,7 @@ impl TrainingStore {
             (index.classes != fresh.classes, "list of classes"),
             (index.working != fresh.working, "working grid"),
             (index.generator != fresh.generator, "generator"),
+            (index.salt != fresh.salt, "salt of patients' keys"),
         ];
         if let Some((_, what)) = differs.into_iter().find(|(different, _)| *different) {
             return Err(TrainingError::Mixed { path: folder.to_owned(), what });
@@ -126,13 +167,19 @@ impl TrainingStore {
         &self.index
     }
 
+    /// What writes the arrays of cases, several at a time if need be; [`TrainingStore::list`] takes what it answers.
+    pub fn writer(&self) -> CaseWriter {
+        CaseWriter { folder: self.folder.clone(), classes: self.index.classes.len() }
+    }
+
+    /// The record of a case that is listed.
+    pub fn record(&self, id: &str) -> Option<&CaseRecord> {
+        self.index.cases.iter().find(|c| c.id == id)
+    }
+
     /// Whether a case is complete: listed, and both files have the digests of the list.
     pub fn holds(&self, id: &str) -> bool {
-        self.index.cases.iter().find(|c| c.id == id).is_some_and(|c| {
-            [(self.image_path(id), &c.image_sha256), (self.labels_path(id), &c.labels_sha256)]
-                .iter()
-                .all(|(path, digest)| fs::read(path).is_ok_and(|bytes| sha256_hex(&bytes) == **digest))
-        })
+        self.record(id).is_some_and(|record| self.writer().is_whole(record))
     }
 
     /// Writes a case, in the place of one of the same id.
@@ -140,38 +187,17 @@ impl TrainingStore {
     /// # Errors
     /// [`TrainingError::Io`], [`TrainingError::Encode`], [`TrainingError::Geometry`] when image and labels lie on
     /// different grids.
-    pub fn put(&mut self, case: &TrainingCase) -> Result<(), TrainingError> {
-        case.image.same_grid(&case.labels)?;
-        let s = case.image.grid().shape();
-        let shape = [s.slices, s.rows, s.cols];
-        let known_bits = case.known.iter().fold(0u8, |bits, c| bits | c.bit());
-        let labels: Vec<u8> = case.labels.data().iter().map(|v| v & known_bits).collect();
-        let image_npy = npy(shape, case.image.data(), &case.id, "image")?;
-        let labels_npy = npy(shape, &labels, &case.id, "labels")?;
-        write_atomically(&self.image_path(&case.id), &image_npy)?;
-        write_atomically(&self.labels_path(&case.id), &labels_npy)?;
-        let boxes = case
-            .known
-            .iter()
-            .map(|class| {
-                let found = class.structures().filter_map(|s| case.extents.get(&s));
-                let flat = |e: &Extent| {
-                    let ([a, b, c], [d, e, f]) = (e.lo, e.hi);
-                    [a, b, c, d, e, f]
-                };
-                (*class, found.map(flat).collect())
-            })
-            .collect();
-        let record = CaseRecord {
-            id: case.id.clone(),
-            source: case.source.clone(),
-            known: case.known.clone(),
-            shape,
-            boxes,
-            image_sha256: sha256_hex(&image_npy),
-            labels_sha256: sha256_hex(&labels_npy),
-        };
-        self.index.cases.retain(|c| c.id != case.id);
+    pub fn put<W: Into<u32> + Copy>(&mut self, case: &TrainingCase<W>) -> Result<(), TrainingError> {
+        let record = self.writer().write(case)?;
+        self.list(record)
+    }
+
+    /// Lists a case whose arrays are written, in the place of one of the same id.
+    ///
+    /// # Errors
+    /// [`TrainingError::Io`], [`TrainingError::Index`].
+    pub fn list(&mut self, record: CaseRecord) -> Result<(), TrainingError> {
+        self.index.cases.retain(|c| c.id != record.id);
         self.index.cases.push(record);
         self.index.cases.sort_by(|a, b| a.id.cmp(&b.id));
         let path = self.folder.join("store.json");
@@ -179,13 +205,80 @@ impl TrainingStore {
             .map_err(|e| TrainingError::Index { path: path.clone(), reason: e.to_string() })?;
         write_atomically(&path, &text)
     }
+}
 
-    fn image_path(&self, id: &str) -> PathBuf {
-        self.folder.join(format!("{id}.image.npy"))
+/// Where the arrays of a case lie.
+pub(super) fn paths(folder: &Path, id: &str) -> [PathBuf; 2] {
+    [folder.join(format!("{id}.image.npy")), folder.join(format!("{id}.labels.npy"))]
+}
+
+/// The class that encloses another: outside the one there is nothing of the other (method, section 3).
+fn enclosing(class: Class) -> Option<Class> {
+    match class {
+        Class::Lens => Some(Class::Eye),
+        Class::Hippocampus | Class::Brainstem => Some(Class::Brain),
+        Class::Eye | Class::OpticNerve | Class::Chiasm | Class::Pituitary | Class::Brain => None,
+        Class::Described(of) => of.description().enclosed_by,
+    }
+}
+
+/// Writes the arrays of cases into the folder of a store.
+#[derive(Debug, Clone)]
+pub struct CaseWriter {
+    folder: PathBuf,
+    classes: usize,
+}
+
+impl CaseWriter {
+    /// Whether both files of a case have the digests of its record.
+    pub fn is_whole(&self, record: &CaseRecord) -> bool {
+        let [image, labels] = paths(&self.folder, &record.id);
+        let whole =
+            |(path, digest): (PathBuf, &String)| fs::read(path).is_ok_and(|bytes| sha256_hex(&bytes) == *digest);
+        [(image, &record.image_sha256), (labels, &record.labels_sha256)].into_iter().all(whole)
     }
 
-    fn labels_path(&self, id: &str) -> PathBuf {
-        self.folder.join(format!("{id}.labels.npy"))
+    /// Writes the two arrays of a case. A word of labels has 8 bits for up to 8 classes of the store, 16 for up to 16, else 32.
+    ///
+    /// # Errors
+    /// As [`TrainingStore::put`].
+    pub fn write<W: Into<u32> + Copy>(&self, case: &TrainingCase<W>) -> Result<CaseRecord, TrainingError> {
+        case.image.same_grid(&case.labels)?;
+        let s = case.image.grid().shape();
+        let shape = [s.slices, s.rows, s.cols];
+        let known_bits = case.known.iter().fold(0u32, |bits, c| bits | u32::from(c.bit()));
+        let words = case.labels.data().iter().map(|v| (*v).into() & known_bits);
+        let image_npy = npy(shape, case.image.data(), &case.id, "image")?;
+        let labels_npy = match self.classes {
+            ..=8 => npy(shape, &words.map(|w| w as u8).collect::<Vec<_>>(), &case.id, "labels")?,
+            9..=16 => npy(shape, &words.map(|w| w as u16).collect::<Vec<_>>(), &case.id, "labels")?,
+            _ => npy(shape, &words.collect::<Vec<_>>(), &case.id, "labels")?,
+        };
+        let [image, labels] = paths(&self.folder, &case.id);
+        write_atomically(&image, &image_npy)?;
+        write_atomically(&labels, &labels_npy)?;
+        let present = |class: Class| {
+            let found = class.structures().filter_map(|s| Some((s, case.extents.get(&s)?)));
+            found.map(|(s, Extent { lo: [a, b, c], hi: [d, e, f] })| (s.side(), [*a, *b, *c, *d, *e, *f]))
+        };
+        let boxes = case.known.iter().map(|class| (*class, present(*class).map(|(_, flat)| flat).collect()));
+        let sided = case.known.iter().filter(|_| case.provenance.patient.is_some());
+        let sides = sided.map(|class| (*class, present(*class).filter_map(|(side, _)| side).collect::<Vec<_>>()));
+        let unknown = Class::ALL.into_iter().filter(|class| !case.known.contains(class));
+        let implied = unknown.filter_map(|class| Some((class, enclosing(class).filter(|c| case.known.contains(c))?)));
+        Ok(CaseRecord {
+            id: case.id.clone(),
+            source: case.source.clone(),
+            known: case.known.clone(),
+            shape,
+            boxes: boxes.collect(),
+            sides: sides.filter(|(_, sides)| !sides.is_empty()).collect(),
+            implied: implied.filter(|_| case.provenance.patient.is_some()).collect(),
+            patient: case.provenance.patient.clone(),
+            source_sha256: case.provenance.source_sha256.clone(),
+            image_sha256: sha256_hex(&image_npy),
+            labels_sha256: sha256_hex(&labels_npy),
+        })
     }
 }
 
@@ -233,7 +326,8 @@ mod tests {
             (Structure::Eye_R, Extent { lo: [0, 2, 1], hi: [0, 2, 1] }),
             (Structure::Brain, Extent { lo: [0, 2, 1], hi: [0, 2, 1] }),
         ]);
-        TrainingCase { id: id.into(), source: Source::Seed(7), known, image, labels, extents }
+        let provenance = Provenance::default();
+        TrainingCase { id: id.into(), source: Source::Seed(7), known, image, labels, extents, provenance }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod cli;
 mod conformance;
 mod corruption;
 mod daemon;
+mod dataset;
 mod delivery;
 mod doctor;
 mod domain;

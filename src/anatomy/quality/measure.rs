@@ -130,7 +130,7 @@ impl Measure {
 }
 
 /// The organ that a structure's place is measured from: near, on the same side, and of a place that hardly varies.
-pub(super) fn beside(structure: Structure) -> Option<Structure> {
+pub fn beside(structure: Structure) -> Option<Structure> {
     let side = structure.side();
     match structure.class() {
         Class::Eye => Structure::of(Class::Eye, side.map(Side::other)),

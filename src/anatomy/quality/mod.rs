@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use judge::{Signs, Subject, judge, signs};
 pub use limits::{ClassLimits, Figures, Limits};
-pub use measure::{Measure, anatomy_of};
+pub use measure::{Measure, anatomy_of, beside};
 pub use reference::{Reference, reference};
 
 /// What is known of one structure; a measure that cannot be taken is absent.

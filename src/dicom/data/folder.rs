@@ -21,9 +21,11 @@ const MAX_DEPTH: usize = 16;
 const HEAD: u64 = 16 << 10;
 
 /// A file of the folder and what its header says.
-enum Found {
+pub(super) enum Found {
     /// A DICOM object.
     Object(PathBuf, Box<InstanceHeader>),
+    /// A DICOM object that is damaged behind its header.
+    Cut(Box<InstanceHeader>, Refusal),
     /// An object that is no MR image, in a transfer syntax that is not read here.
     Unread(FileMeta),
     /// Looks like DICOM but cannot be read.
@@ -113,7 +115,11 @@ struct Contents {
 
 fn contents(dir: &Path, wanted: Wanted) -> Result<Contents, Refusal> {
     let mut files = Vec::new();
-    collect(dir, 0, &mut BTreeSet::new(), &mut files)?;
+    let mut unread = Vec::new();
+    collect(dir, 0, &mut BTreeSet::new(), &mut files, &mut unread);
+    if let Some((_, refusal)) = unread.into_iter().next() {
+        return Err(refusal);
+    }
     files.sort();
     let found: Vec<Found> = files.par_iter().map(|path| look(path, wanted)).collect();
     let Contents { mut series, mut damaged, mut others, mut own } = Contents::default();
@@ -124,7 +130,7 @@ fn contents(dir: &Path, wanted: Wanted) -> Result<Contents, Refusal> {
                 let kind = format!("of SOP class {sop_class} in transfer syntax {transfer_syntax}");
                 others.add_kind(&sop_class, kind);
             }
-            Found::Damaged(refusal) => damaged.push(refusal),
+            Found::Damaged(refusal) | Found::Cut(_, refusal) => damaged.push(refusal),
             Found::Object(_, header) if wanted == Wanted::Mr && is_own_object(&header) => own += 1,
             Found::Object(path, header) if wanted.takes(&header.sop_class) => {
                 let entry = series.entry(header.series.to_string()).or_insert((header.series_description, Vec::new()));
@@ -159,34 +165,59 @@ fn nothing(own: usize) -> Refusal {
     Refusal::new(RefusalCode::NoImages, message)
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Refusal {
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Refusal {
     Refusal::new(RefusalCode::Unreadable, format!("{} cannot be read: {error}", path.display()))
 }
 
-/// The files of a folder and of those in it. A folder that is reached twice over links is visited once.
-fn collect(dir: &Path, depth: usize, visited: &mut BTreeSet<PathBuf>, files: &mut Vec<PathBuf>) -> Result<(), Refusal> {
+/// The files of a folder and of those in it. A folder that is reached twice over links is visited once. What cannot be
+/// looked into goes to `unread`; the rest is collected all the same.
+pub(super) fn collect(
+    dir: &Path,
+    depth: usize,
+    visited: &mut BTreeSet<PathBuf>,
+    files: &mut Vec<PathBuf>,
+    unread: &mut Vec<(PathBuf, Refusal)>,
+) {
     if depth > MAX_DEPTH {
         let message = format!("{} is nested more than {MAX_DEPTH} folders deep", dir.display());
-        return Err(Refusal::new(RefusalCode::Unreadable, message));
+        unread.push((dir.to_owned(), Refusal::new(RefusalCode::Unreadable, message)));
+        return;
     }
-    if !visited.insert(fs::canonicalize(dir).map_err(|e| unreadable(dir, &e))?) {
-        return Ok(());
-    }
-    for entry in fs::read_dir(dir).map_err(|e| unreadable(dir, &e))? {
-        let path = entry.map_err(|e| unreadable(dir, &e))?.path();
+    let entries = match fs::canonicalize(dir).map(|real| visited.insert(real)) {
+        Ok(false) => return,
+        Ok(true) => fs::read_dir(dir),
+        Err(e) => Err(e),
+    };
+    let entries = match entries {
+        Ok(entries) => entries,
+        Err(e) => {
+            unread.push((dir.to_owned(), unreadable(dir, &e)));
+            return;
+        }
+    };
+    for entry in entries {
+        let path = match entry {
+            Ok(entry) => entry.path(),
+            Err(e) => {
+                unread.push((dir.to_owned(), unreadable(dir, &e)));
+                continue;
+            }
+        };
         // Follows links; one that leads nowhere may have led to a slice.
-        let kind = fs::metadata(&path).map_err(|e| unreadable(&path, &e))?.file_type();
-        if kind.is_dir() {
-            collect(&path, depth + 1, visited, files)?;
-        } else if kind.is_file() {
-            files.push(path);
+        match fs::metadata(&path).map(|found| found.file_type()) {
+            Ok(kind) if kind.is_dir() => collect(&path, depth + 1, visited, files, unread),
+            Ok(kind) if kind.is_file() => files.push(path),
+            Ok(_) => {}
+            Err(e) => {
+                let refusal = unreadable(&path, &e);
+                unread.push((path, refusal));
+            }
         }
     }
-    Ok(())
 }
 
 /// What a file is. Only what may be a wanted image or a result of ours is read whole.
-fn look(path: &Path, wanted: Wanted) -> Found {
+pub(super) fn look(path: &Path, wanted: Wanted) -> Found {
     match head(path).map(|head| sniff(&head)) {
         Err(error) => return Found::Damaged(unreadable(path, &error)),
         Ok(Sniffed::Foreign) => return Found::Foreign,
@@ -204,18 +235,25 @@ fn look(path: &Path, wanted: Wanted) -> Found {
         Ok(bytes) => bytes,
         Err(error) => return Found::Damaged(unreadable(path, &error)),
     };
-    let refusal = match read_received_header(&bytes, MAX_INFLATED) {
+    let (named, refusal) = match read_received_header(&bytes, MAX_INFLATED) {
         Ok((header, None)) => return Found::Object(path.to_owned(), Box::new(header)),
         // As over the network, the instance is named where the damage lies behind its name.
-        Ok((header, Some(damage))) => damage.with_instance(header.instance),
-        Err(refusal) => refusal,
+        Ok((header, Some(damage))) => {
+            let refusal = damage.with_instance(header.instance.clone());
+            (Some(Box::new(header)), refusal)
+        }
+        Err(refusal) => (None, refusal),
     };
     // Without the mark it is some other kind of file; a data set without any frame is taken only when whole.
     if bytes.get(128..132) != Some(b"DICM") {
         return Found::Foreign;
     }
     let message = format!("{}: {}", path.display(), refusal.message);
-    Found::Damaged(Refusal { message, ..refusal })
+    let refusal = Refusal { message, ..refusal };
+    match named {
+        Some(header) => Found::Cut(header, refusal),
+        None => Found::Damaged(refusal),
+    }
 }
 
 fn head(path: &Path) -> io::Result<Vec<u8>> {

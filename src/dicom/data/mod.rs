@@ -3,14 +3,16 @@
 //! The way in: [`parse_instance`] (one object), [`read_folder`] or [`parse_instances`] (many), then [`assemble`] to one
 //! [`Series`] whose volume has its place in the patient from positions and orientations alone. Whatever does not fit
 //! is a [`Refusal`] with the tag and the instance, and all of them are reported together. [`read_planes`] gives only where
-//! the slices of a CT or MR series lie.
+//! the slices of a CT or MR series lie, [`read_archive`] what stands in folders of many patients.
 //!
 //! The way out: [`write_mr_series`], [`derived_axial_series`] and [`write_rtstruct`]; [`read_rtstruct`] and
 //! [`validate_rtstruct`] look at what was written with other eyes. Same input, same bytes: times and UIDs come from the
 //! caller or are derived, never from a clock.
 
+mod archive;
 mod build;
 mod charset;
+mod deidentify;
 mod derived;
 mod folder;
 mod header;
@@ -30,6 +32,8 @@ mod series;
 mod stack;
 mod values;
 
+pub use archive::{Archive, ArchivedSeries, ArchivedSet, read_archive};
+pub use deidentify::{Kind, Pseudonyms, without_patient, without_uids};
 pub use derived::{DerivedSeriesMeta, derived_axial_series};
 pub use folder::{read_folder, read_planes};
 pub use header::{InstanceHeader, MANUFACTURER, MODEL_NAME, is_own_object, read_header, read_received_header};

@@ -62,6 +62,8 @@ pub struct StructureSet {
     pub label: String,
     /// Structure Set Name.
     pub name: String,
+    /// Structure Set Date (3006,0008) and Structure Set Time (3006,0009) as written; they sort by time.
+    pub made: [String; 2],
     /// Approval Status.
     pub approval: String,
     /// Software Versions.
@@ -150,6 +152,7 @@ pub(super) fn structure_set(opened: &Opened<'_>, object: &InMemDicomObject) -> R
     Ok(StructureSet {
         label: decoded(opened, tags::STRUCTURE_SET_LABEL)?,
         name: decoded(opened, tags::STRUCTURE_SET_NAME)?,
+        made: [tags::STRUCTURE_SET_DATE, tags::STRUCTURE_SET_TIME].map(|tag| text(object, tag)),
         approval: text(object, tags::APPROVAL_STATUS),
         software_versions: texts(object, tags::SOFTWARE_VERSIONS),
         referenced_frame: FrameOfReferenceUid::parse(&within(of_frame, tags::FRAME_OF_REFERENCE_UID)).ok(),

@@ -1,0 +1,391 @@
+//! From regions on the planes that they were drawn on to class labels on the working grid.
+//!
+//! A region is exact where it was drawn: the pixels whose centres lie within its contours. It comes to the working grid as a
+//! smooth [`Field`], the way structures go from the working grid to delivered planes when they are served: the sign at the
+//! centre of every voxel stays, and the volume of small organs is kept, where a mask interpolated and cut at one half would
+//! lose a tenth of a lens.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::names::Declared;
+use crate::anatomy::{Class, Side, Structure};
+use crate::geometry::{Connectivity, Extent, Field, Grid, Lps, Mask, Volume, components};
+
+/// What one side of a bilateral organ, alone, says of its class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum OneSided {
+    /// The other side was not drawn: the class stays unknown, since that organ would be taught as background.
+    Unknown,
+    /// The other side is not there (it was removed): the class is known.
+    Known,
+}
+
+/// A region to be labelled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Region {
+    /// The class that its name was read as.
+    pub class: Class,
+    /// What its name says of the side.
+    pub declared: Declared,
+    /// Its name, for words about it.
+    pub name: String,
+}
+
+/// Labels on a grid, and how they came about.
+#[derive(Debug)]
+pub struct Labelled {
+    /// Bit c is `Class::ALL[c]`; of known classes only.
+    pub labels: Volume<u32>,
+    /// Classes with labels, in the order of the bits.
+    pub known: Vec<Class>,
+    /// Box of every structure that is there, by the declared side.
+    pub extents: BTreeMap<Structure, Extent>,
+    /// Classes that regions were drawn of and that are unknown all the same: why.
+    pub unknown: BTreeMap<Class, String>,
+    /// What is odd about what was taken.
+    pub notes: Vec<String>,
+}
+
+/// Part of a region beyond the working grid from which on it is said.
+const BEYOND: f64 = 0.02;
+/// Of two parts of a region the smaller is an organ of its own from this share of the larger on.
+const TWO_PARTS: f64 = 0.2;
+
+/// Labels every region on `grid`. `draw` gives the mask of a region, on whatever grid it was drawn on, or the reason why
+/// there is none; one mask is held at a time. A class is known when all of its regions could be drawn and they are the
+/// organ, both of two, or, by `one_sided`, one of two.
+pub fn labelled(
+    regions: &[Region],
+    grid: &Arc<Grid>,
+    one_sided: OneSided,
+    mut draw: impl FnMut(usize) -> Result<Mask, String>,
+) -> Labelled {
+    let mut out = Labelled {
+        labels: Volume::filled(Arc::clone(grid), 0u32),
+        known: Vec::new(),
+        extents: BTreeMap::new(),
+        unknown: BTreeMap::new(),
+        notes: Vec::new(),
+    };
+    for class in Class::ALL {
+        let own: Vec<(usize, &Region)> = regions.iter().enumerate().filter(|(_, r)| r.class == class).collect();
+        if own.is_empty() {
+            continue;
+        }
+        let mut notes = Vec::new();
+        match label_class(&own, grid, one_sided, &mut draw, &mut notes) {
+            Ok(parts) => {
+                for (structure, part) in parts {
+                    let bit = u32::from(class.bit());
+                    part.voxels.iter().for_each(|offset| {
+                        if let Some(word) = out.labels.data_mut().get_mut(*offset) {
+                            *word |= bit;
+                        }
+                    });
+                    out.extents.insert(structure, part.extent);
+                }
+                out.known.push(class);
+                out.notes.extend(notes);
+            }
+            Err(why) => {
+                out.unknown.insert(class, why);
+            }
+        }
+    }
+    out
+}
+
+/// One structure on the grid.
+struct Placed {
+    /// Positions in storage order.
+    voxels: Vec<usize>,
+    extent: Extent,
+    /// Barycentre.
+    middle: Lps,
+}
+
+impl Placed {
+    /// `None` when nothing is there.
+    fn of(grid: &Grid, voxels: Vec<[usize; 3]>) -> Option<Self> {
+        let s = grid.shape();
+        let (mut lo, mut hi, mut sum) = ([usize::MAX; 3], [0usize; 3], [0.0f64; 3]);
+        for v in &voxels {
+            for a in 0..3 {
+                lo[a] = lo[a].min(v[a]);
+                hi[a] = hi[a].max(v[a]);
+                sum[a] += v[a] as f64;
+            }
+        }
+        let n = voxels.len() as f64;
+        (!voxels.is_empty()).then(|| Self {
+            middle: grid.to_lps(crate::geometry::Index::new(sum[0] / n, sum[1] / n, sum[2] / n)),
+            voxels: voxels.into_iter().map(|[i, j, k]| (k * s.rows + j) * s.cols + i).collect(),
+            extent: Extent { lo, hi },
+        })
+    }
+}
+
+type Parts = BTreeMap<Structure, Placed>;
+
+fn label_class(
+    own: &[(usize, &Region)],
+    grid: &Arc<Grid>,
+    one_sided: OneSided,
+    draw: &mut impl FnMut(usize) -> Result<Mask, String>,
+    notes: &mut Vec<String>,
+) -> Result<Parts, String> {
+    let names = || own.iter().map(|(_, r)| format!("{:?}", r.name)).collect::<Vec<_>>().join(" and ");
+    let mut sides: Vec<Declared> = own.iter().map(|(_, r)| r.declared).collect();
+    sides.sort_unstable();
+    if !matches!(sides.as_slice(), [_] | [Declared::Left, Declared::Right]) {
+        return Err(format!("{} are one organ by their names; which one counts is not known", names()));
+    }
+    let mut parts = Parts::new();
+    for (at, region) in own {
+        let mask = draw(*at)?;
+        if mask.is_empty() {
+            return Err(format!("{:?} encloses nothing", region.name));
+        }
+        let beyond = share_beyond(&mask, grid);
+        let seen = on_grid(&mask, grid);
+        drop(mask);
+        if seen.is_empty() {
+            return Err(format!("{:?} lies outside the working grid", region.name));
+        }
+        if beyond > BEYOND {
+            notes.push(format!("{:.0} % of {:?} lie outside the working grid", beyond * 100.0, region.name));
+        }
+        match (region.declared.side(), region.declared) {
+            (Some(side), _) => insert(&mut parts, grid, region.class, Some(side), seen)?,
+            (None, Declared::Midline) => insert(&mut parts, grid, region.class, None, seen)?,
+            (None, _) => by_place(&mut parts, grid, region, seen, notes)?,
+        }
+    }
+    let mut found = parts.values();
+    if let (Some(left), Some(right)) = (found.next(), found.next())
+        && left.middle.x <= right.middle.x
+    {
+        notes.push(format!("{}: the left one lies further to the patient's right; look at the names", names()));
+    }
+    let bilateral = own.iter().any(|(_, r)| r.declared != Declared::Midline);
+    match (bilateral, parts.keys().next().and_then(|s| s.side())) {
+        (true, Some(side)) if parts.len() == 1 => {
+            let (only, other) = match side {
+                Side::Left => ("left", "right"),
+                Side::Right => ("right", "left"),
+            };
+            match one_sided {
+                OneSided::Unknown => Err(format!(
+                    "only the {only} one was drawn ({}); if there is no {other} one, take it by --one-sided known",
+                    names()
+                )),
+                OneSided::Known => {
+                    notes
+                        .push(format!("only the {only} one was drawn ({}): the {other} one counts as absent", names()));
+                    Ok(parts)
+                }
+            }
+        }
+        _ => Ok(parts),
+    }
+}
+
+fn insert(
+    parts: &mut Parts,
+    grid: &Grid,
+    class: Class,
+    side: Option<Side>,
+    voxels: Vec<[usize; 3]>,
+) -> Result<(), String> {
+    let structure = Structure::of(class, side).ok_or_else(|| format!("{} has no such side", class.name()))?;
+    if let Some(placed) = Placed::of(grid, voxels) {
+        parts.insert(structure, placed);
+    }
+    Ok(())
+}
+
+/// Splits a region whose name says no single side: between its two largest parts, along the patient's x axis; what is in one
+/// piece and was called both is cut in the middle, and what no word says of is on the side where it lies.
+fn by_place(
+    parts: &mut Parts,
+    grid: &Arc<Grid>,
+    region: &Region,
+    seen: Vec<[usize; 3]>,
+    notes: &mut Vec<String>,
+) -> Result<(), String> {
+    let mut mask = Mask::empty(Arc::clone(grid));
+    seen.iter().for_each(|[i, j, k]| mask.set(*i, *j, *k, true));
+    let found = components(&mask, Connectivity::Corners);
+    let middle_x = |extent: &Extent| (extent.lo[0] + extent.hi[0]) as f64 / 2.0;
+    let cut = match found.list.as_slice() {
+        [first, second, ..] if second.voxels as f64 >= TWO_PARTS * first.voxels as f64 => {
+            f64::midpoint(middle_x(&first.extent), middle_x(&second.extent))
+        }
+        [first, ..] if region.declared == Declared::Both => {
+            notes.push(format!("{:?} is in one piece and was cut in its middle", region.name));
+            middle_x(&first.extent)
+        }
+        [first, ..] => {
+            // The working grid is centred on the head.
+            let centre = (grid.shape().cols as f64 - 1.0) / 2.0;
+            let side = if middle_x(&first.extent) > centre { Side::Left } else { Side::Right };
+            notes.push(format!("{:?} has no side in its name; it lies on the {}", region.name, side_name(side)));
+            return insert(parts, grid, region.class, Some(side), seen);
+        }
+        [] => return Ok(()),
+    };
+    let (left, right) = seen.into_iter().partition(|v: &[usize; 3]| v[0] as f64 > cut);
+    insert(parts, grid, region.class, Some(Side::Left), left)?;
+    insert(parts, grid, region.class, Some(Side::Right), right)
+}
+
+const fn side_name(side: Side) -> &'static str {
+    match side {
+        Side::Left => "left",
+        Side::Right => "right",
+    }
+}
+
+/// The voxels of a grid that lie in a mask of another grid.
+fn on_grid(mask: &Mask, grid: &Arc<Grid>) -> Vec<[usize; 3]> {
+    if mask.grid().id() == grid.id() {
+        return mask.inside().collect();
+    }
+    let Some(field) = Field::new(mask, None) else { return Vec::new() };
+    let Some(seen) = field.on(grid) else { return Vec::new() };
+    let Extent { lo, hi } = seen.extent();
+    let mut values = vec![0.0f32; hi[0] - lo[0] + 1];
+    let mut voxels = Vec::new();
+    for k in lo[2]..=hi[2] {
+        for j in lo[1]..=hi[1] {
+            if seen.row(j, k, &mut values).is_some() {
+                let inside = values.iter().enumerate().filter(|(_, value)| **value > 0.0);
+                voxels.extend(inside.map(|(n, _)| [lo[0] + n, j, k]));
+            }
+        }
+    }
+    voxels
+}
+
+/// Share of the voxels of a mask whose centres lie outside a grid.
+fn share_beyond(mask: &Mask, grid: &Grid) -> f64 {
+    let s = grid.shape();
+    let within = |v: f64, n: usize| (-0.5..n as f64 - 0.5).contains(&v);
+    let (mut all, mut outside) = (0usize, 0usize);
+    for [i, j, k] in mask.inside() {
+        let at = grid.to_index(mask.grid().centre(i, j, k));
+        all += 1;
+        outside += usize::from(!(within(at.i, s.cols) && within(at.j, s.rows) && within(at.k, s.slices)));
+    }
+    outside as f64 / all.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::Shape;
+    use crate::ids::FrameOfReferenceUid;
+
+    fn grid(shape: [usize; 3], spacing: [f64; 3]) -> Arc<Grid> {
+        let frame = FrameOfReferenceUid::parse("1.2.3").unwrap();
+        let origin = Lps::new(-30.0, -20.0, -15.0);
+        Arc::new(Grid::axis_aligned(frame, Shape::new(shape[0], shape[1], shape[2]), origin, spacing).unwrap())
+    }
+
+    /// A ball around a patient point.
+    fn ball(grid: &Arc<Grid>, centre: [f64; 3], radius: f64) -> Mask {
+        let [x, y, z] = centre;
+        let mut mask = Mask::empty(Arc::clone(grid));
+        for offset in 0..mask.data().len() {
+            let [i, j, k] = mask.voxel(offset);
+            let inside = grid.centre(i, j, k).distance(Lps::new(x, y, z)) < radius;
+            mask.data_mut()[offset] = inside;
+        }
+        mask
+    }
+
+    fn region(class: Class, declared: Declared, name: &str) -> Region {
+        Region { class, declared, name: name.into() }
+    }
+
+    const LEFT: [f64; 3] = [20.0, -5.0, 0.0];
+    const RIGHT: [f64; 3] = [-17.0, -4.0, 1.0];
+
+    #[test]
+    fn two_sides_make_a_known_class_with_a_box_each() {
+        let (drawn, working) = (grid([61, 41, 31], [1.0; 3]), grid([75, 52, 33], [0.8, 0.8, 0.95]));
+        let regions = [
+            region(Class::Eye, Declared::Right, "Auge re"),
+            region(Class::Eye, Declared::Left, "Auge li"),
+            region(Class::Pituitary, Declared::Midline, "Hypophyse"),
+        ];
+        let masks = [ball(&drawn, RIGHT, 7.0), ball(&drawn, LEFT, 8.0), ball(&drawn, [1.0, 2.0, 3.0], 4.0)];
+        let out = labelled(&regions, &working, OneSided::Unknown, |n| Ok(masks[n].clone()));
+        assert_eq!(out.known, [Class::Eye, Class::Pituitary]);
+        assert!(out.unknown.is_empty() && out.notes.is_empty(), "{:?} {:?}", out.unknown, out.notes);
+        let (left, right) = (out.extents[&Structure::Eye_L], out.extents[&Structure::Eye_R]);
+        assert!(left.lo[0] > right.hi[0], "left is +x");
+        // Volumes survive the change of grid.
+        for (class, mm) in [(Class::Eye, 7.0f64.powi(3) + 8.0f64.powi(3)), (Class::Pituitary, 64.0)] {
+            let bit = u32::from(class.bit());
+            let cc = out.labels.data().iter().filter(|w| **w & bit != 0).count() as f64 * working.voxel_cc();
+            let wanted = 4.0 / 3.0 * std::f64::consts::PI * mm / 1000.0;
+            assert!((cc / wanted - 1.0).abs() < 0.03, "{}: {cc} {wanted}", class.name());
+        }
+        // On the grid that it was drawn on, a region is what it was.
+        let same = labelled(&regions[2..], &drawn, OneSided::Unknown, |_| Ok(masks[2].clone()));
+        let bit = u32::from(Class::Pituitary.bit());
+        assert!(same.labels.data().iter().zip(masks[2].data()).all(|(w, m)| (*w & bit != 0) == *m));
+    }
+
+    #[test]
+    fn one_side_alone_is_taught_only_when_the_other_is_said_to_be_absent() {
+        let drawn = grid([61, 41, 31], [1.0; 3]);
+        let regions = [region(Class::Lens, Declared::Left, "Lens_L")];
+        let mask = ball(&drawn, LEFT, 5.0);
+        let unknown = labelled(&regions, &drawn, OneSided::Unknown, |_| Ok(mask.clone()));
+        assert!(unknown.known.is_empty() && unknown.extents.is_empty());
+        assert!(unknown.unknown[&Class::Lens].contains("only the left one"), "{:?}", unknown.unknown);
+        assert!(unknown.labels.data().iter().all(|w| *w == 0));
+        let known = labelled(&regions, &drawn, OneSided::Known, |_| Ok(mask.clone()));
+        assert_eq!((known.known.as_slice(), known.notes.len()), ([Class::Lens].as_slice(), 1));
+        assert_eq!(known.extents.keys().collect::<Vec<_>>(), [&Structure::Lens_L]);
+    }
+
+    #[test]
+    fn a_region_of_both_sides_is_split_where_it_lies() {
+        let drawn = grid([61, 41, 31], [1.0; 3]);
+        let mut both = ball(&drawn, LEFT, 5.0);
+        both.join(&ball(&drawn, RIGHT, 6.0)).unwrap();
+        for declared in [Declared::Both, Declared::Unsaid] {
+            let out =
+                labelled(&[region(Class::Eye, declared, "Yeux")], &drawn, OneSided::Unknown, |_| Ok(both.clone()));
+            assert_eq!(out.extents.len(), 2);
+            assert!(out.extents[&Structure::Eye_L].lo[0] > out.extents[&Structure::Eye_R].hi[0]);
+        }
+        let one = ball(&drawn, RIGHT, 6.0);
+        let alone = [region(Class::Eye, Declared::Unsaid, "Auge")];
+        let out = labelled(&alone, &drawn, OneSided::Known, |_| Ok(one.clone()));
+        assert_eq!(out.extents.keys().collect::<Vec<_>>(), [&Structure::Eye_R]);
+        assert!(labelled(&alone, &drawn, OneSided::Unknown, |_| Ok(one.clone())).known.is_empty());
+    }
+
+    #[test]
+    fn what_is_ambiguous_empty_or_swapped_is_said() {
+        let drawn = grid([61, 41, 31], [1.0; 3]);
+        let (left, right) = (ball(&drawn, LEFT, 5.0), ball(&drawn, RIGHT, 5.0));
+        let eye = |declared, name| region(Class::Eye, declared, name);
+        let twice = [eye(Declared::Left, "Eye_L"), eye(Declared::Left, "Oeil G"), eye(Declared::Right, "Eye_R")];
+        let out = labelled(&twice, &drawn, OneSided::Known, |_| Ok(left.clone()));
+        assert!(out.known.is_empty() && out.unknown[&Class::Eye].contains("\"Oeil G\""));
+        let pair = [eye(Declared::Left, "Eye_L"), eye(Declared::Right, "Eye_R")];
+        let swapped = labelled(&pair, &drawn, OneSided::Unknown, |n| Ok([&right, &left][n].clone()));
+        assert!(swapped.known == [Class::Eye] && swapped.notes[0].contains("further to the patient's right"));
+        let empty = Mask::empty(Arc::clone(&drawn));
+        let out = labelled(&pair, &drawn, OneSided::Known, |n| Ok([&left, &empty][n].clone()));
+        assert!(out.unknown[&Class::Eye].contains("encloses nothing"));
+        let out = labelled(&pair, &drawn, OneSided::Known, |_| Err("open lines".into()));
+        assert_eq!(out.unknown[&Class::Eye], "open lines");
+    }
+}
