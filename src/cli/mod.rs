@@ -14,6 +14,7 @@ mod phantom;
 mod say;
 mod segment;
 mod serve;
+mod validate;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 use std::process::ExitCode;
@@ -42,6 +43,7 @@ enum Verb {
     DemoSeries(demo_series::DemoSeriesArgs),
     Dataset(dataset::DatasetArgs),
     Evaluate(evaluate::EvaluateArgs),
+    Validate(validate::ValidateArgs),
 }
 
 /// Why a verb did not do its work.
@@ -125,6 +127,7 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::DemoSeries(args) => demo_series::run(args),
         Verb::Dataset(args) => dataset::run(args),
         Verb::Evaluate(args) => evaluate::run(args),
+        Verb::Validate(args) => validate::run(args),
     }
 }
 

@@ -364,7 +364,10 @@ mod tests {
             assert!(planes.contains(&contours[0].slice), "{name} is not shown");
         }
         assert_eq!(choose_planes(3, &[], TILES), [0, 1, 2]);
-        assert_eq!(choose_planes(60, &[Shown::of(Structure::Brain, discs(grid, [0.0; 2], 9.0, 7..10))], TILES), [7, 8, 9]);
+        assert_eq!(
+            choose_planes(60, &[Shown::of(Structure::Brain, discs(grid, [0.0; 2], 9.0, 7..10))], TILES),
+            [7, 8, 9]
+        );
         assert!(contact_sheet(&volume, &structures).is_ok());
     }
 

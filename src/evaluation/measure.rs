@@ -1,12 +1,12 @@
 //! Every measure between a found structure and its reference. What each one is, to the voxel, is said at its field.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::joint::Joint;
 use crate::geometry::{GeometryError, Mask, squared_distances};
 
 /// One structure of one case against its reference.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measures {
     /// Volume of the reference in cm3: voxels times their size.
     pub reference_cc: f64,
@@ -21,7 +21,7 @@ pub struct Measures {
 /// Shares between 0 and 1, and one length. True positives are voxels of both, false positives of what was found alone,
 /// false negatives of the reference alone, true negatives all others of the grid. When one structure is empty, Dice is 0
 /// with and without tolerance and a share that has nothing to be a share of is `None`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Overlap {
     /// 2 TP / (2 TP + FP + FN).
     pub dice: f64,
@@ -50,7 +50,7 @@ pub struct Overlap {
 }
 
 /// Surface Dice at a tolerance.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SurfaceDice {
     /// Largest distance in mm that still counts as met.
     pub tolerance_mm: f64,
@@ -60,7 +60,7 @@ pub struct SurfaceDice {
 
 /// Distances in mm between voxel centres. A border voxel has a neighbour outside its structure across a face; beyond the
 /// grid is outside.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Distances {
     /// Undirected Hausdorff distance of the two sets of voxels: the largest distance of a voxel of either to the other.
     pub hausdorff_mm: f64,

@@ -1,6 +1,6 @@
 //! Many cases, their rows, and what they say together.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::pairing::{Pair, Pairing, Unmatched};
 use super::{Measures, Metric, Pool, measure};
@@ -8,7 +8,7 @@ use crate::anatomy::Structure;
 use crate::geometry::{GeometryError, Mask};
 
 /// One structure, or one row of the thesis, in one case.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CaseRow {
     /// Name of the structure, or of the thesis's row.
     pub structure: String,
@@ -135,6 +135,8 @@ pub struct Spread {
     pub quartile3: f64,
     /// Largest.
     pub max: f64,
+    /// 95 % interval of the mean, by Student's distribution; `None` for fewer than two values.
+    pub interval: Option<[f64; 2]>,
 }
 
 impl Spread {
@@ -152,8 +154,26 @@ impl Spread {
             low + (high - low) * place.fract()
         };
         let sd = if n > 1.0 { (squares / (n - 1.0)).sqrt() } else { 0.0 };
-        Some(Self { mean, sd, min, quartile1: at(0.25), median: at(0.5), quartile3: at(0.75), max })
+        let half = student(sorted.len()).map(|t| t * sd / n.sqrt());
+        let interval = half.map(|half| [mean - half, mean + half]);
+        Some(Self { mean, sd, min, quartile1: at(0.25), median: at(0.5), quartile3: at(0.75), max, interval })
     }
+}
+
+/// The 97.5 % quantile of Student's distribution for the mean of `n` values, to a hundredth: by Hill's expansion (Commun ACM
+/// 13, 1970, algorithm 396), from a table below five degrees of freedom, where it is not good enough.
+fn student(n: usize) -> Option<f64> {
+    const TABLE: [f64; 4] = [12.706, 4.303, 3.182, 2.776];
+    let freedom = n.checked_sub(1).filter(|f| *f > 0)?;
+    if let Some(t) = TABLE.get(freedom - 1) {
+        return Some(*t);
+    }
+    let (f, z) = (freedom as f64, 1.959_964_f64);
+    let (z3, z5, z7) = (z.powi(3), z.powi(5), z.powi(7));
+    let g1 = (z3 + z) / 4.0;
+    let g2 = (5.0 * z5 + 16.0 * z3 + 3.0 * z) / 96.0;
+    let g3 = (3.0 * z7 + 19.0 * z5 + 17.0 * z3 - 15.0 * z) / 384.0;
+    Some(z + g1 / f + g2 / f.powi(2) + g3 / f.powi(3))
 }
 
 /// Cases measured with the same tolerances.
@@ -291,6 +311,11 @@ mod tests {
         assert_eq!((s.min, s.quartile1, s.median, s.quartile3, s.max, s.mean), (1.0, 2.0, 3.0, 4.0, 10.0, 4.0));
         assert!((s.sd - 12.5f64.sqrt()).abs() < 1e-12);
         assert_eq!(Spread::of(&[7.0, 9.0]).unwrap().quartile1, 7.5);
+        // Tabulated: t(4) = 2.776, t(9) = 2.262, t(59) = 2.001.
+        let half = s.interval.map(|[lo, hi]| (hi - lo) / 2.0).unwrap();
+        assert!((half - 2.776 * s.sd / 5f64.sqrt()).abs() < 1e-9);
+        assert!((student(10).unwrap() - 2.262).abs() < 2e-3 && (student(60).unwrap() - 2.001).abs() < 1e-3);
+        assert!((student(6).unwrap() - 2.571).abs() < 5e-3 && student(1).is_none());
         assert_eq!((Spread::of(&[]), Spread::of(&[2.0]).unwrap().sd), (None, 0.0));
     }
 }

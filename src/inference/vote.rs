@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::Plane;
 use crate::anatomy::{Class, Part, Parts};
-use crate::geometry::{Extent, GeometryError, Grid};
+use crate::geometry::{Extent, GeometryError, Grid, Mask};
 
 /// For each voxel of the working grid and each class, the probability that each of the three networks gave.
 ///
@@ -82,6 +82,15 @@ impl Vote {
                 }
             }
         }
+    }
+
+    /// Where the network of one plane alone found a class.
+    pub fn found_by(&self, plane: Plane, class: Class) -> Mask {
+        let mut mask = Mask::empty(Arc::clone(&self.grid));
+        for (offset, marked) in mask.data_mut().iter_mut().enumerate() {
+            *marked = self.steps(class, offset)[plane as usize] >= FOUND;
+        }
+        mask
     }
 
     /// How many of the networks found a class at a position in storage order, 0 to 3.

@@ -130,7 +130,9 @@ pub fn check_case(case: &StoredCase) -> Result<(CaseCheck, Vec<(Structure, Mask)
             flag(Suspicion::Empty);
             continue;
         };
-        if let Some(usual) = reference(structure.class()).map(|of| of.cc).filter(|[least, most]| cc < *least || cc > *most) {
+        if let Some(usual) =
+            reference(structure.class()).map(|of| of.cc).filter(|[least, most]| cc < *least || cc > *most)
+        {
             flag(Suspicion::Volume { cc, usual });
         }
         let lateral = plane.distance(*middle);
