@@ -125,7 +125,7 @@ impl Names {
             }
         }
         // TG-263's own names are read whatever a site leaves out of its table.
-        for structure in Structure::ALL {
+        for structure in Structure::named() {
             let key = words(structure.name()).concat();
             let declared = match structure.side() {
                 Some(Side::Left) => Declared::Left,

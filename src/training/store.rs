@@ -10,7 +10,7 @@ use ndarray_npy::{WritableElement, WriteNpyExt};
 use serde::{Deserialize, Serialize};
 
 use super::TrainingError;
-use crate::anatomy::{Class, Side, Structure};
+use crate::anatomy::{Class, Description, Side, Structure, describe};
 use crate::geometry::{Extent, Volume, WorkingSpec};
 use crate::ids::sha256_hex;
 
@@ -101,8 +101,40 @@ pub struct StoreIndex {
     /// Fingerprint of the salt that patients' keys were made with: with another, one patient would be two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub salt: Option<String>,
+    /// What the classes beyond the eight are, as a model's card says it (models/README.md).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class: Vec<Description>,
     /// Cases, in the order of their ids.
     pub cases: Vec<CaseRecord>,
+}
+
+/// The part of the index that the rest is read by.
+#[derive(Deserialize)]
+struct Described {
+    #[serde(default)]
+    class: Vec<Description>,
+}
+
+impl StoreIndex {
+    /// Reads `store.json`; what its descriptions name are classes of this process from then on.
+    ///
+    /// # Errors
+    /// [`TrainingError::Index`].
+    pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Self, TrainingError> {
+        let fault = |reason: String| TrainingError::Index { path: path.to_owned(), reason };
+        let described: Described = serde_json::from_slice(bytes).map_err(|e| fault(e.to_string()))?;
+        describe(&described.class).map_err(fault)?;
+        let index: Self = serde_json::from_slice(bytes).map_err(|e| fault(e.to_string()))?;
+        if let Some(unknown) = index.classes.iter().find(|name| Class::from_name(name).is_none()) {
+            return Err(fault(format!("it has the class {unknown:?} and no description of it")));
+        }
+        Ok(index)
+    }
+
+    /// The classes in the order of the label bits.
+    pub fn classes(&self) -> Vec<Class> {
+        self.classes.iter().filter_map(|name| Class::from_name(name)).collect()
+    }
 }
 
 /// A store being written.
@@ -119,10 +151,11 @@ impl TrainingStore {
     /// [`TrainingError::Io`]; [`TrainingError::Index`]; [`TrainingError::Mixed`] when version, classes, working grid or
     /// generator differ from what the folder holds.
     pub fn open(folder: &Path, working: &WorkingSpec, generator: &str) -> Result<Self, TrainingError> {
-        Self::open_salted(folder, working, generator, None)
+        Self::open_salted(folder, working, generator, None, &[])
     }
 
-    /// As [`TrainingStore::open`], for cases of patients whose keys were made with the salt of this fingerprint.
+    /// As [`TrainingStore::open`], for cases of patients whose keys were made with the salt of this fingerprint, with classes
+    /// beyond the eight.
     ///
     /// # Errors
     /// As [`TrainingStore::open`]; [`TrainingError::Mixed`] also for another salt.
@@ -131,27 +164,29 @@ impl TrainingStore {
         working: &WorkingSpec,
         generator: &str,
         salt: Option<&str>,
+        further: &[Description],
     ) -> Result<Self, TrainingError> {
         fs::create_dir_all(folder).map_err(|source| TrainingError::Io { path: folder.to_owned(), source })?;
-        let classes: Vec<String> = Class::ALL.iter().map(|c| c.name().to_owned()).collect();
+        let classes = Class::ALL.iter().map(|c| c.name()).chain(further.iter().map(|c| c.name.as_str()));
         let fresh = StoreIndex {
             version: VERSION,
-            classes,
+            classes: classes.map(str::to_owned).collect(),
             working: working.clone(),
             generator: generator.to_owned(),
             salt: salt.map(str::to_owned),
+            class: further.to_vec(),
             cases: Vec::new(),
         };
         let path = folder.join("store.json");
         let index = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice::<StoreIndex>(&bytes)
-                .map_err(|e| TrainingError::Index { path: path.clone(), reason: e.to_string() })?,
+            Ok(bytes) => StoreIndex::parse(&bytes, &path)?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => fresh.clone(),
             Err(source) => return Err(TrainingError::Io { path, source }),
         };
         let differs = [
             (index.version != fresh.version, "version"),
             (index.classes != fresh.classes, "list of classes"),
+            (index.class != fresh.class, "description of classes"),
             (index.working != fresh.working, "working grid"),
             (index.generator != fresh.generator, "generator"),
             (index.salt != fresh.salt, "salt of patients' keys"),
@@ -169,7 +204,7 @@ impl TrainingStore {
 
     /// What writes the arrays of cases, several at a time if need be; [`TrainingStore::list`] takes what it answers.
     pub fn writer(&self) -> CaseWriter {
-        CaseWriter { folder: self.folder.clone(), classes: self.index.classes.len() }
+        CaseWriter { folder: self.folder.clone(), classes: self.index.classes() }
     }
 
     /// The record of a case that is listed.
@@ -226,7 +261,7 @@ fn enclosing(class: Class) -> Option<Class> {
 #[derive(Debug, Clone)]
 pub struct CaseWriter {
     folder: PathBuf,
-    classes: usize,
+    classes: Vec<Class>,
 }
 
 impl CaseWriter {
@@ -246,10 +281,11 @@ impl CaseWriter {
         case.image.same_grid(&case.labels)?;
         let s = case.image.grid().shape();
         let shape = [s.slices, s.rows, s.cols];
-        let known_bits = case.known.iter().fold(0u32, |bits, c| bits | u32::from(c.bit()));
+        let places = (0..u32::BITS).zip(&self.classes).filter(|(_, class)| case.known.contains(class));
+        let known_bits = places.fold(0u32, |bits, (place, _)| bits | 1 << place);
         let words = case.labels.data().iter().map(|v| (*v).into() & known_bits);
         let image_npy = npy(shape, case.image.data(), &case.id, "image")?;
-        let labels_npy = match self.classes {
+        let labels_npy = match self.classes.len() {
             ..=8 => npy(shape, &words.map(|w| w as u8).collect::<Vec<_>>(), &case.id, "labels")?,
             9..=16 => npy(shape, &words.map(|w| w as u16).collect::<Vec<_>>(), &case.id, "labels")?,
             _ => npy(shape, &words.collect::<Vec<_>>(), &case.id, "labels")?,
@@ -264,7 +300,7 @@ impl CaseWriter {
         let boxes = case.known.iter().map(|class| (*class, present(*class).map(|(_, flat)| flat).collect()));
         let sided = case.known.iter().filter(|_| case.provenance.patient.is_some());
         let sides = sided.map(|class| (*class, present(*class).filter_map(|(side, _)| side).collect::<Vec<_>>()));
-        let unknown = Class::ALL.into_iter().filter(|class| !case.known.contains(class));
+        let unknown = self.classes.iter().copied().filter(|class| !case.known.contains(class));
         let implied = unknown.filter_map(|class| Some((class, enclosing(class).filter(|c| case.known.contains(c))?)));
         Ok(CaseRecord {
             id: case.id.clone(),

@@ -11,10 +11,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Deserialize;
 
 use super::super::Failure;
 use super::super::files::write_file;
 use super::super::say::say;
+use crate::anatomy::{Class, Description, describe};
 use crate::dicom::data::{Pseudonyms, without_uids};
 use crate::geometry::WorkingSpec;
 use crate::ids::sha256_hex;
@@ -39,6 +41,10 @@ pub(super) struct KeepArgs {
     /// Table of names of regions, in the place of the built-in one (see `contourd dataset names`).
     #[arg(long, value_name = "TABLE.toml")]
     names: Option<PathBuf>,
+    /// Classes beyond the eight: a file with the `[[class]]` sections of a model's card (models/README.md). Their TG-263 names are
+    /// read as they are; other names stand in the table of names.
+    #[arg(long, value_name = "FILE.toml")]
+    classes: Option<PathBuf>,
     /// What one organ of two, alone, says: the class is unknown (the other was not drawn), or known (it is not there).
     #[arg(long, value_enum, default_value = "unknown")]
     one_sided: OneSided,
@@ -66,6 +72,7 @@ pub(super) struct Keep {
     writer: CaseWriter,
     /// Pseudonyms of this store.
     pub pseudonyms: Pseudonyms,
+    classes: Vec<Class>,
     /// Names of regions.
     pub names: Names,
     working: WorkingSpec,
@@ -116,6 +123,11 @@ impl Keep {
     /// # Errors
     /// [`Failure::Usage`] for options that cannot be used and a store of other make.
     pub fn open(args: &KeepArgs) -> Result<Self, Failure> {
+        let further = match &args.classes {
+            Some(path) => further_classes(&read_option("--classes", path)?)
+                .map_err(|why| Failure::Usage(format!("--classes {}: {why}", path.display())))?,
+            None => Vec::new(),
+        };
         let names = match &args.names {
             Some(path) => read_option("--names", path)?,
             None => DEFAULT_NAMES.to_owned(),
@@ -142,8 +154,15 @@ impl Keep {
         }
         let pseudonyms = pseudonyms(&salt_file, &args.store)?;
         let generator = format!("contourd {} dataset {VERSION}", env!("CARGO_PKG_VERSION"));
-        let store = TrainingStore::open_salted(&args.store, &working, &generator, Some(&pseudonyms.fingerprint()))?;
+        let store = TrainingStore::open_salted(
+            &args.store,
+            &working,
+            &generator,
+            Some(&pseudonyms.fingerprint()),
+            &further,
+        )?;
         Ok(Self {
+            classes: store.index().classes(),
             writer: store.writer(),
             store: Mutex::new(store),
             pseudonyms,
@@ -158,7 +177,7 @@ impl Keep {
 
     /// How regions become labels.
     pub fn options(&self) -> DrawOptions<'_> {
-        DrawOptions { names: &self.names, one_sided: self.one_sided, working: &self.working }
+        DrawOptions { classes: &self.classes, names: &self.names, one_sided: self.one_sided, working: &self.working }
     }
 
     /// Digest of a source: its files, in their order, and every setting that changes what is made of them.
@@ -282,6 +301,18 @@ impl Keep {
         }
         say!("{} cases in {}", self.locked().index().cases.len(), self.folder.display())
     }
+}
+
+/// The `[[class]]` sections of a file, whatever else stands in it.
+#[derive(Deserialize)]
+struct FurtherClasses {
+    class: Vec<Description>,
+}
+
+fn further_classes(text: &str) -> Result<Vec<Description>, String> {
+    let FurtherClasses { class } = toml::from_str(text).map_err(|e| e.to_string())?;
+    describe(&class)?;
+    Ok(class)
 }
 
 /// The salt's own place: beside the store, under its name.

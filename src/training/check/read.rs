@@ -34,8 +34,7 @@ pub struct StoredCase {
 pub fn read_index(folder: &Path) -> Result<StoreIndex, TrainingError> {
     let path = folder.join("store.json");
     let bytes = fs::read(&path).map_err(|source| TrainingError::Io { path: path.clone(), source })?;
-    let index: StoreIndex = serde_json::from_slice(&bytes)
-        .map_err(|e| TrainingError::Index { path: path.clone(), reason: e.to_string() })?;
+    let index = StoreIndex::parse(&bytes, &path)?;
     if index.version != VERSION {
         let reason = format!("its version is {}, and {VERSION} is read", index.version);
         return Err(TrainingError::Index { path, reason });
@@ -59,12 +58,11 @@ pub fn read_case(folder: &Path, index: &StoreIndex, record: &CaseRecord) -> Resu
         9..=16 => widened(array::<u16>(&labels_path, &record.labels_sha256, record.shape)?),
         _ => array(&labels_path, &record.labels_sha256, record.shape)?,
     };
-    let bit = |class: Class| Some((class, u32::try_from(index.classes.iter().position(|c| c == class.name())?).ok()?));
     Ok(StoredCase {
         record: record.clone(),
         image: Volume::new(Arc::clone(&grid), image)?,
         labels: Volume::new(grid, labels)?,
-        bits: Class::ALL.into_iter().filter_map(bit).collect(),
+        bits: index.classes().into_iter().zip(0..u32::BITS).collect(),
     })
 }
 
