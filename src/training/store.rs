@@ -169,7 +169,7 @@ impl TrainingStore {
 
     /// What writes the arrays of cases, several at a time if need be; [`TrainingStore::list`] takes what it answers.
     pub fn writer(&self) -> CaseWriter {
-        CaseWriter { folder: self.folder.clone(), classes: self.index.classes.len() }
+        CaseWriter { folder: self.folder.clone(), classes: self.index.classes.clone() }
     }
 
     /// The record of a case that is listed.
@@ -225,7 +225,8 @@ const fn enclosing(class: Class) -> Option<Class> {
 #[derive(Debug, Clone)]
 pub struct CaseWriter {
     folder: PathBuf,
-    classes: usize,
+    /// Names of the classes, in the order of the bits.
+    classes: Vec<String>,
 }
 
 impl CaseWriter {
@@ -245,10 +246,11 @@ impl CaseWriter {
         case.image.same_grid(&case.labels)?;
         let s = case.image.grid().shape();
         let shape = [s.slices, s.rows, s.cols];
-        let known_bits = case.known.iter().fold(0u32, |bits, c| bits | u32::from(c.bit()));
+        let bit = |class: &Class| self.classes.iter().position(|name| name == class.name());
+        let known_bits = case.known.iter().filter_map(bit).fold(0u32, |bits, n| bits | 1u32.wrapping_shl(n as u32));
         let words = case.labels.data().iter().map(|v| (*v).into() & known_bits);
         let image_npy = npy(shape, case.image.data(), &case.id, "image")?;
-        let labels_npy = match self.classes {
+        let labels_npy = match self.classes.len() {
             ..=8 => npy(shape, &words.map(|w| w as u8).collect::<Vec<_>>(), &case.id, "labels")?,
             9..=16 => npy(shape, &words.map(|w| w as u16).collect::<Vec<_>>(), &case.id, "labels")?,
             _ => npy(shape, &words.collect::<Vec<_>>(), &case.id, "labels")?,

@@ -15,6 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::super::Failure;
 use super::super::files::write_file;
 use super::super::say::say;
+use crate::anatomy::Class;
 use crate::dicom::data::{Pseudonyms, without_uids};
 use crate::geometry::WorkingSpec;
 use crate::ids::sha256_hex;
@@ -158,7 +159,7 @@ impl Keep {
 
     /// How regions become labels.
     pub fn options(&self) -> DrawOptions<'_> {
-        DrawOptions { names: &self.names, one_sided: self.one_sided, working: &self.working }
+        DrawOptions { names: &self.names, classes: &Class::ALL, one_sided: self.one_sided, working: &self.working }
     }
 
     /// Digest of a source: its files, in their order, and every setting that changes what is made of them.
