@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::axes::{PlaneSource, SidePlane};
 use super::part::Part;
-use crate::geometry::{Connectivity, GeometryError, Grid, Index, Lps, Mask, components};
+use crate::geometry::{Connectivity, Extent, GeometryError, Grid, Index, Lps, Mask, components};
 
 /// Less is a piece of a brain, whose mirror symmetry says nothing, cm3.
 const LEAST_BRAIN_CC: f64 = 300.0;
@@ -33,7 +33,8 @@ pub fn head_plane(
     }
     let by_eyes = eyes.and_then(|[left, right]| SidePlane::of_eyes(left, right));
     let s = grid.shape();
-    let middle = || grid.to_lps(Index::new(s.cols as f64 / 2.0, s.rows as f64 / 2.0, s.slices as f64 / 2.0));
+    let half = |n: usize| (n as f64 - 1.0) / 2.0;
+    let middle = || grid.to_lps(Index::new(half(s.cols), half(s.rows), half(s.slices)));
     let point = midline.first().copied().unwrap_or_else(middle);
     Ok(by_eyes.unwrap_or_else(|| SidePlane::across_x(point, PlaneSource::PatientAxes)))
 }
@@ -55,8 +56,8 @@ fn two_eyes(mask: &Mask) -> Option<[Lps; 2]> {
 }
 
 fn part_of(mask: &Mask) -> Result<Part, GeometryError> {
-    let whole = crate::geometry::Extent { lo: [0; 3], hi: [0; 3] };
-    let mut part = Part::empty(mask.grid(), mask.extent().unwrap_or(whole))?;
+    let nothing = Extent { lo: [0; 3], hi: [0; 3] };
+    let mut part = Part::empty(mask.grid(), mask.extent().unwrap_or(nothing))?;
     mask.inside().for_each(|v| part.insert(v));
     Ok(part)
 }
@@ -74,7 +75,7 @@ mod tests {
         let grid = grid([2.0, 2.1, 2.3]);
         let truth = head.truth(&grid);
         let bits = |such: &dyn Fn(Structure) -> bool| -> u16 {
-            Structure::ALL.into_iter().filter(|s| such(*s)).map(|s| 1 << s as usize).sum()
+            (0u16..).zip(Structure::ALL).filter(|(_, s)| such(*s)).map(|(n, _)| 1 << n).sum()
         };
         let class = |class: Class| truth.map(|v| v & bits(&|s| s.class() == class) != 0);
         let (brain, eyes) = (class(Class::Brain), class(Class::Eye));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::names::Declared;
 use crate::anatomy::{Class, Side, Structure};
-use crate::geometry::{Connectivity, Extent, Field, Grid, Lps, Mask, Volume, components};
+use crate::geometry::{Connectivity, Extent, Field, Grid, Index, Lps, Mask, Volume, components};
 
 /// What one side of a bilateral organ, alone, says of its class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -35,7 +35,7 @@ pub struct Region {
 /// Labels on a grid, and how they came about.
 #[derive(Debug)]
 pub struct Labelled {
-    /// Bit c is `Class::ALL[c]`; of known classes only.
+    /// Bit c is the c-th class of the store; of known classes only.
     pub labels: Volume<u32>,
     /// Classes with labels, in the order of the bits.
     pub known: Vec<Class>,
@@ -52,11 +52,13 @@ const BEYOND: f64 = 0.02;
 /// Of two parts of a region the smaller is an organ of its own from this share of the larger on.
 const TWO_PARTS: f64 = 0.2;
 
-/// Labels every region on `grid`. `draw` gives the mask of a region, on whatever grid it was drawn on, or the reason why
-/// there is none; one mask is held at a time. A class is known when all of its regions could be drawn and they are the
-/// organ, both of two, or, by `one_sided`, one of two.
+/// Labels every region of some classes (the store's, in the order of their bits; at most 32) on `grid`. `draw` gives the
+/// mask of a region, on whatever grid it was drawn on, or the reason why there is none; one mask is held at a time. A class
+/// is known when all of its regions could be drawn and they are the organ, both of two, or, by `one_sided`, one of two.
+/// Regions of other classes are said.
 pub fn labelled(
     regions: &[Region],
+    classes: &[Class],
     grid: &Arc<Grid>,
     one_sided: OneSided,
     mut draw: impl FnMut(usize) -> Result<Mask, String>,
@@ -68,7 +70,10 @@ pub fn labelled(
         unknown: BTreeMap::new(),
         notes: Vec::new(),
     };
-    for class in Class::ALL {
+    for other in regions.iter().filter(|region| !classes.contains(&region.class)) {
+        out.unknown.insert(other.class, "it is no class of this store".to_owned());
+    }
+    for (class, bit) in classes.iter().copied().zip((0..u32::BITS).map(|n| 1u32 << n)) {
         let own: Vec<(usize, &Region)> = regions.iter().enumerate().filter(|(_, r)| r.class == class).collect();
         if own.is_empty() {
             continue;
@@ -77,7 +82,6 @@ pub fn labelled(
         match label_class(&own, grid, one_sided, &mut draw, &mut notes) {
             Ok(parts) => {
                 for (structure, part) in parts {
-                    let bit = u32::from(class.bit());
                     part.voxels.iter().for_each(|offset| {
                         if let Some(word) = out.labels.data_mut().get_mut(*offset) {
                             *word |= bit;
@@ -119,7 +123,7 @@ impl Placed {
         }
         let n = voxels.len() as f64;
         (!voxels.is_empty()).then(|| Self {
-            middle: grid.to_lps(crate::geometry::Index::new(sum[0] / n, sum[1] / n, sum[2] / n)),
+            middle: grid.to_lps(Index::new(sum[0] / n, sum[1] / n, sum[2] / n)),
             voxels: voxels.into_iter().map(|[i, j, k]| (k * s.rows + j) * s.cols + i).collect(),
             extent: Extent { lo, hi },
         })
@@ -321,7 +325,7 @@ mod tests {
             region(Class::Pituitary, Declared::Midline, "Hypophyse"),
         ];
         let masks = [ball(&drawn, RIGHT, 7.0), ball(&drawn, LEFT, 8.0), ball(&drawn, [1.0, 2.0, 3.0], 4.0)];
-        let out = labelled(&regions, &working, OneSided::Unknown, |n| Ok(masks[n].clone()));
+        let out = labelled(&regions, &Class::ALL, &working, OneSided::Unknown, |n| Ok(masks[n].clone()));
         assert_eq!(out.known, [Class::Eye, Class::Pituitary]);
         assert!(out.unknown.is_empty() && out.notes.is_empty(), "{:?} {:?}", out.unknown, out.notes);
         let (left, right) = (out.extents[&Structure::Eye_L], out.extents[&Structure::Eye_R]);
@@ -334,7 +338,7 @@ mod tests {
             assert!((cc / wanted - 1.0).abs() < 0.03, "{}: {cc} {wanted}", class.name());
         }
         // On the grid that it was drawn on, a region is what it was.
-        let same = labelled(&regions[2..], &drawn, OneSided::Unknown, |_| Ok(masks[2].clone()));
+        let same = labelled(&regions[2..], &Class::ALL, &drawn, OneSided::Unknown, |_| Ok(masks[2].clone()));
         let bit = u32::from(Class::Pituitary.bit());
         assert!(same.labels.data().iter().zip(masks[2].data()).all(|(w, m)| (*w & bit != 0) == *m));
     }
@@ -344,11 +348,11 @@ mod tests {
         let drawn = grid([61, 41, 31], [1.0; 3]);
         let regions = [region(Class::Lens, Declared::Left, "Lens_L")];
         let mask = ball(&drawn, LEFT, 5.0);
-        let unknown = labelled(&regions, &drawn, OneSided::Unknown, |_| Ok(mask.clone()));
+        let unknown = labelled(&regions, &Class::ALL, &drawn, OneSided::Unknown, |_| Ok(mask.clone()));
         assert!(unknown.known.is_empty() && unknown.extents.is_empty());
         assert!(unknown.unknown[&Class::Lens].contains("only the left one"), "{:?}", unknown.unknown);
         assert!(unknown.labels.data().iter().all(|w| *w == 0));
-        let known = labelled(&regions, &drawn, OneSided::Known, |_| Ok(mask.clone()));
+        let known = labelled(&regions, &Class::ALL, &drawn, OneSided::Known, |_| Ok(mask.clone()));
         assert_eq!((known.known.as_slice(), known.notes.len()), ([Class::Lens].as_slice(), 1));
         assert_eq!(known.extents.keys().collect::<Vec<_>>(), [&Structure::Lens_L]);
     }
@@ -359,16 +363,17 @@ mod tests {
         let mut both = ball(&drawn, LEFT, 5.0);
         both.join(&ball(&drawn, RIGHT, 6.0)).unwrap();
         for declared in [Declared::Both, Declared::Unsaid] {
-            let out =
-                labelled(&[region(Class::Eye, declared, "Yeux")], &drawn, OneSided::Unknown, |_| Ok(both.clone()));
+            let out = labelled(&[region(Class::Eye, declared, "Yeux")], &Class::ALL, &drawn, OneSided::Unknown, |_| {
+                Ok(both.clone())
+            });
             assert_eq!(out.extents.len(), 2);
             assert!(out.extents[&Structure::Eye_L].lo[0] > out.extents[&Structure::Eye_R].hi[0]);
         }
         let one = ball(&drawn, RIGHT, 6.0);
         let alone = [region(Class::Eye, Declared::Unsaid, "Auge")];
-        let out = labelled(&alone, &drawn, OneSided::Known, |_| Ok(one.clone()));
+        let out = labelled(&alone, &Class::ALL, &drawn, OneSided::Known, |_| Ok(one.clone()));
         assert_eq!(out.extents.keys().collect::<Vec<_>>(), [&Structure::Eye_R]);
-        assert!(labelled(&alone, &drawn, OneSided::Unknown, |_| Ok(one.clone())).known.is_empty());
+        assert!(labelled(&alone, &Class::ALL, &drawn, OneSided::Unknown, |_| Ok(one.clone())).known.is_empty());
     }
 
     #[test]
@@ -377,15 +382,15 @@ mod tests {
         let (left, right) = (ball(&drawn, LEFT, 5.0), ball(&drawn, RIGHT, 5.0));
         let eye = |declared, name| region(Class::Eye, declared, name);
         let twice = [eye(Declared::Left, "Eye_L"), eye(Declared::Left, "Oeil G"), eye(Declared::Right, "Eye_R")];
-        let out = labelled(&twice, &drawn, OneSided::Known, |_| Ok(left.clone()));
+        let out = labelled(&twice, &Class::ALL, &drawn, OneSided::Known, |_| Ok(left.clone()));
         assert!(out.known.is_empty() && out.unknown[&Class::Eye].contains("\"Oeil G\""));
         let pair = [eye(Declared::Left, "Eye_L"), eye(Declared::Right, "Eye_R")];
-        let swapped = labelled(&pair, &drawn, OneSided::Unknown, |n| Ok([&right, &left][n].clone()));
+        let swapped = labelled(&pair, &Class::ALL, &drawn, OneSided::Unknown, |n| Ok([&right, &left][n].clone()));
         assert!(swapped.known == [Class::Eye] && swapped.notes[0].contains("further to the patient's right"));
         let empty = Mask::empty(Arc::clone(&drawn));
-        let out = labelled(&pair, &drawn, OneSided::Known, |n| Ok([&left, &empty][n].clone()));
+        let out = labelled(&pair, &Class::ALL, &drawn, OneSided::Known, |n| Ok([&left, &empty][n].clone()));
         assert!(out.unknown[&Class::Eye].contains("encloses nothing"));
-        let out = labelled(&pair, &drawn, OneSided::Known, |_| Err("open lines".into()));
+        let out = labelled(&pair, &Class::ALL, &drawn, OneSided::Known, |_| Err("open lines".into()));
         assert_eq!(out.unknown[&Class::Eye], "open lines");
     }
 }

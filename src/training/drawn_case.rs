@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::draw::{Labelled, OneSided, Region, labelled};
 use super::names::{Names, Reading};
+use crate::anatomy::{Class, Structure};
 use crate::contour::{PlaneContour, beyond, crossed_slices, rasterise, skipped_slices};
 use crate::dicom::data::{
     InstanceHeader, ReadRoi, Series, SlicePlanes, StructureSet, assemble, parse_instances, read_rtstruct,
@@ -16,6 +17,8 @@ use crate::geometry::{Mask, Volume, WorkingSpec, working_volume};
 pub struct DrawOptions<'a> {
     /// How names are read.
     pub names: &'a Names,
+    /// The classes of the store, in the order of their bits.
+    pub classes: &'a [Class],
     /// What one side of two says.
     pub one_sided: OneSided,
     /// The working grid.
@@ -54,7 +57,7 @@ impl ReadNames {
             let said = without_patient(name, header);
             match names.read(name) {
                 Reading::Organ(class, declared) => {
-                    let structure = crate::anatomy::Structure::of(class, declared.side());
+                    let structure = Structure::of(class, declared.side());
                     out.organs.push((said, structure.map_or(class.name(), |s| s.name()).to_owned()));
                 }
                 Reading::Derived(word) => out.derived.push((said, word)),
@@ -107,7 +110,7 @@ pub fn drawn_case<B: AsRef<[u8]> + Sync>(
     drop(series.volume);
     let mut notes = series.warnings;
     let (regions, rois) = regions_of(&set, options.names);
-    let labelled = labelled(&regions, image.grid(), options.one_sided, |n| match rois.get(n) {
+    let labelled = labelled(&regions, options.classes, image.grid(), options.one_sided, |n| match rois.get(n) {
         Some(roi) => mask_of(roi, &planes, &mut notes),
         None => Err("there is no such region".to_owned()),
     });
@@ -149,7 +152,7 @@ pub fn contoured_case<B: AsRef<[u8]> + Sync>(
     let notes = series.warnings;
     drop(series.volume);
     let regions: Vec<Region> = contours.iter().map(|(region, _)| region.clone()).collect();
-    let labelled = labelled(&regions, image.grid(), options.one_sided, |n| {
+    let labelled = labelled(&regions, options.classes, image.grid(), options.one_sided, |n| {
         let (_, contours) = contours.get(n).ok_or("there is no such region")?;
         Ok(rasterise(contours, &planes))
     });

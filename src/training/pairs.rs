@@ -201,15 +201,16 @@ pub fn pair_case(pair: &Pair, map: Option<&LabelMap>, options: &DrawOptions) -> 
         from.push(From::File(path));
     }
     let mut elsewhere = labels.as_ref().is_some_and(|volume| !same_place(volume.grid(), &grid));
-    let labelled = labelled(&regions, image.grid(), options.one_sided, |n| match (from.get(n), &labels) {
-        (Some(From::Values(values)), Some(volume)) => Ok(volume.map(|v| values.contains(&(v.round() as i64)))),
-        (Some(From::File(path)), _) => {
-            let mask: Mask = read(path, "mask")?.map(|v| *v > 0.0);
-            elsewhere |= !same_place(mask.grid(), &grid);
-            Ok(mask)
-        }
-        _ => Err("there is no such region".to_owned()),
-    });
+    let labelled =
+        labelled(&regions, options.classes, image.grid(), options.one_sided, |n| match (from.get(n), &labels) {
+            (Some(From::Values(values)), Some(volume)) => Ok(volume.map(|v| values.contains(&(v.round() as i64)))),
+            (Some(From::File(path)), _) => {
+                let mask: Mask = read(path, "mask")?.map(|v| *v > 0.0);
+                elsewhere |= !same_place(mask.grid(), &grid);
+                Ok(mask)
+            }
+            _ => Err("there is no such region".to_owned()),
+        });
     if elsewhere {
         notes.push("labels lie on another grid than the image; each voxel counts where it lies in the patient".into());
     }

@@ -113,9 +113,6 @@ fn an_archive_becomes_a_store_and_names_nobody() {
     let broken = Patient::new(9, None);
     broken.write_images(&archive.join("broken"));
     broken.write_set(&archive.join("broken/rs.dcm"), 1, &TG263, &[]);
-    let last = files_in(&archive.join("broken")).into_iter().rev().find(|f| f.ends_with("0001.dcm")).unwrap();
-    let bytes = std::fs::read(&last).unwrap();
-    std::fs::write(&last, &bytes[..bytes.len() - 1000]).unwrap();
     // No right eye; nobody drew the left hippocampus.
     let one_eyed = Patient::new(10, Some(contourd::anatomy::Side::Right));
     one_eyed.write_images(&archive.join("e"));
@@ -123,8 +120,12 @@ fn an_archive_becomes_a_store_and_names_nobody() {
     one_eyed.write_set(&archive.join("e/rs.dcm"), 1, &drawn, &[]);
     std::fs::write(archive.join("notes.txt"), "no DICOM").unwrap();
     anonymous(&archive, false);
+    let last = archive.join("broken/0001.dcm");
+    let bytes = std::fs::read(&last).unwrap();
+    std::fs::write(&last, &bytes[..bytes.len() - 1000]).unwrap();
     // As an older planning system writes it.
-    run(std::process::Command::new("dcmconv").arg("+L1").args([archive.join("Muster_Erika/rs.dcm"); 2]));
+    let set = archive.join("Muster_Erika/rs.dcm");
+    run(std::process::Command::new("dcmconv").arg("+L1").args([&set, &set]));
 
     let (out, report) = import(&archive, folder.path(), &["--jobs", "2"]);
     let said = String::from_utf8_lossy(&out.stdout).into_owned();
@@ -229,11 +230,7 @@ fn approved_sets_conflicts_and_other_tables_decide() {
     std::fs::create_dir(archive.join("other")).unwrap();
     let changed = archive.join("other/changed.dcm");
     std::fs::copy(&files[5], &changed).unwrap();
-    run(std::process::Command::new("dcmodify")
-        .args(["-nb", "-m", "0018,0050=9"])
-        .arg("-i")
-        .arg("0018,0050=9")
-        .arg(&changed));
+    run(std::process::Command::new("dcmodify").args(["-nb", "-i", "0018,0050=9"]).arg(&changed));
     let (out, report) = import(&archive, folder.path(), &[]);
     assert_eq!(out.status.code(), Some(2), "{}", report.text());
     let reasons = report.cases[0].reasons.join(" ");
