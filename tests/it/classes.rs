@@ -132,8 +132,10 @@ fn code(item: &Value) -> (&str, &str) {
 fn a_class_that_only_the_card_knows_is_segmented_delivered_and_measured() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let config =
-        config(folder.path(), "[[derived]]\nname = \"Cochlea_PRV02_L\"\nof = [\"Cochlea_L\"]\nmargin_mm = 2\n");
+    // Its structures are names in the site's own sections, too.
+    let sections = "[[profile]]\nname = \"tps\"\naliases = { Cochlea_L = \"Cochlea left\" }\n\
+                    [[derived]]\nname = \"Cochlea_PRV02_L\"\nof = [\"Cochlea_L\"]\nmargin_mm = 2\n";
+    let config = config(folder.path(), sections);
     let painted = painted("1.2.840.77.40");
     let images = path("mr");
     let series = painted.series(&images);
