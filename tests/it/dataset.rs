@@ -16,7 +16,7 @@ use contourd::phantom::{Head, class_labels};
 use contourd::training::check::{read_case, read_index};
 use contourd::training::{CaseRecord, ImportReport, Outcome};
 
-use self::made::{FRENCH, GERMAN, ID, NAME, Patient, TG263, anonymous};
+use self::made::{FRENCH, GERMAN, ID, NAME, Patient, anonymous, tg263};
 use crate::support::{contourd, files_in, run};
 
 /// The thesis's grid at half its resolution: everything that is promised holds on it, and it takes an eighth of the time.
@@ -108,15 +108,15 @@ fn an_archive_becomes_a_store_and_names_nobody() {
     german.write_images(&archive.join("b/c/d"));
     german.write_set(&archive.join("b/older.dcm"), 1, &[("Hypophyse", Structure::Pituitary)], &[]);
     german.write_set(&archive.join("b/newer.dcm"), 2, &GERMAN, &[]);
-    german.write_own_set(&archive.join("b/own.dcm"), 3, &TG263);
+    german.write_own_set(&archive.join("b/own.dcm"), 3, &tg263());
     // One image cut short: its series must not be taken for whole.
     let broken = Patient::new(9, None);
     broken.write_images(&archive.join("broken"));
-    broken.write_set(&archive.join("broken/rs.dcm"), 1, &TG263, &[]);
+    broken.write_set(&archive.join("broken/rs.dcm"), 1, &tg263(), &[]);
     // No right eye; nobody drew the left hippocampus.
     let one_eyed = Patient::new(10, Some(contourd::anatomy::Side::Right));
     one_eyed.write_images(&archive.join("e"));
-    let drawn: Vec<_> = TG263.into_iter().filter(|(_, s)| *s != Structure::Hippocampus_L).collect();
+    let drawn: Vec<_> = tg263().into_iter().filter(|(_, s)| *s != Structure::Hippocampus_L).collect();
     one_eyed.write_set(&archive.join("e/rs.dcm"), 1, &drawn, &[]);
     std::fs::write(archive.join("notes.txt"), "no DICOM").unwrap();
     anonymous(&archive, false);
@@ -253,7 +253,7 @@ fn a_killed_import_is_taken_up_where_it_stopped() {
     for seed in 20..24 {
         let patient = Patient::new(seed, None);
         patient.write_images(&archive.join(format!("{seed}/mr")));
-        patient.write_set(&archive.join(format!("{seed}/rs.dcm")), 1, &TG263, &[]);
+        patient.write_set(&archive.join(format!("{seed}/rs.dcm")), 1, &tg263(), &[]);
     }
     anonymous(&archive, true);
     std::fs::write(folder.path().join("working.toml"), WORKING).unwrap();

@@ -154,13 +154,8 @@ impl Keep {
         }
         let pseudonyms = pseudonyms(&salt_file, &args.store)?;
         let generator = format!("contourd {} dataset {VERSION}", env!("CARGO_PKG_VERSION"));
-        let store = TrainingStore::open_salted(
-            &args.store,
-            &working,
-            &generator,
-            Some(&pseudonyms.fingerprint()),
-            &further,
-        )?;
+        let store =
+            TrainingStore::open_salted(&args.store, &working, &generator, Some(&pseudonyms.fingerprint()), &further)?;
         Ok(Self {
             classes: store.index().classes(),
             writer: store.writer(),

@@ -3,7 +3,7 @@
 use contourd::anatomy::Structure;
 use contourd::contour::PlaneContour;
 
-use super::made::{Patient, TG263, anonymous};
+use super::made::{Patient, anonymous, tg263};
 use super::{contourd, files_in, import};
 
 #[test]
@@ -12,7 +12,7 @@ fn suspicious_labels_are_flagged_and_drawn() {
     let archive = folder.path().join("archive");
     let ordinary = Patient::new(31, None);
     ordinary.write_images(&archive.join("a"));
-    ordinary.write_set(&archive.join("a/rs.dcm"), 1, &TG263, &[]);
+    ordinary.write_set(&archive.join("a/rs.dcm"), 1, &tg263(), &[]);
     // Names of the eyes swapped; the pituitary drawn 20 pixels (40 mm) to the left; lenses as large as eyes.
     let odd = Patient::new(32, None);
     odd.write_images(&archive.join("b"));
@@ -31,7 +31,7 @@ fn suspicious_labels_are_flagged_and_drawn() {
         };
         (name.to_owned(), contours)
     };
-    let regions: Vec<_> = TG263.into_iter().map(drawn).collect();
+    let regions: Vec<_> = tg263().into_iter().map(drawn).collect();
     odd.write_regions(&archive.join("b/rs.dcm"), 1, &regions);
     anonymous(&archive, false);
     let (_, report) = import(&archive, folder.path(), &[]);

@@ -51,15 +51,9 @@ pub const GERMAN: [Look; 12] = [
     ("Gehirn", Structure::Brain),
 ];
 
-pub const TG263: [Look; 12] = {
-    let mut all = FRENCH;
-    let mut n = 0;
-    while n < all.len() {
-        all[n].0 = all[n].1.name();
-        n += 1;
-    }
-    all
-};
+pub fn tg263() -> [Look; 12] {
+    FRENCH.map(|(_, structure)| (structure.name(), structure))
+}
 
 /// A digital head in 2 x 2 x 3 mm, and its truth.
 pub struct Patient {

@@ -101,9 +101,9 @@ fn what_every_reviewer_accepted_is_known() {
         let store = Store::open(&config).await.unwrap();
         receive(&store, &patient).await;
         let case = segment(&store, &patient).await;
-        let say = |structure, rating, reviewer: &str| NewReview {
+        let say = |structure: Structure, rating, reviewer: &str| NewReview {
             case_id: case,
-            structure,
+            structure: structure.name().to_owned(),
             rating,
             reviewer: reviewer.into(),
             comment: "Musterfrau".into(),
