@@ -156,9 +156,8 @@ impl Vote {
                     let voxel: [usize; 3] = std::array::from_fn(|a| corner[a] * SIDE + within[a]);
                     found.push(voxel);
                     let e = extent.get_or_insert(Extent { lo: voxel, hi: voxel });
-                    for a in 0..3 {
-                        (e.lo[a], e.hi[a]) = (e.lo[a].min(voxel[a]), e.hi[a].max(voxel[a]));
-                    }
+                    e.lo.iter_mut().zip(voxel).for_each(|(least, at)| *least = at.min(*least));
+                    e.hi.iter_mut().zip(voxel).for_each(|(most, at)| *most = at.max(*most));
                 }
             }
         }

@@ -3,7 +3,7 @@
 mod archive;
 mod check;
 mod keep;
-mod nifti;
+mod pairs;
 mod reviewed;
 
 use clap::{Args, Subcommand};
@@ -22,7 +22,7 @@ pub struct DatasetArgs {
 #[derive(Debug, Subcommand)]
 enum DatasetVerb {
     Import(archive::ImportArgs),
-    ImportNifti(nifti::ImportNiftiArgs),
+    ImportNifti(pairs::ImportNiftiArgs),
     ImportReviewed(reviewed::ImportReviewedArgs),
     Check(check::CheckArgs),
     /// Print the table by which names of regions are read as organs, to be edited and given to --names.
@@ -36,7 +36,7 @@ enum DatasetVerb {
 pub fn run(args: DatasetArgs) -> Result<(), Failure> {
     match args.verb {
         DatasetVerb::Import(args) => archive::run(args),
-        DatasetVerb::ImportNifti(args) => nifti::run(args),
+        DatasetVerb::ImportNifti(args) => pairs::run(args),
         DatasetVerb::ImportReviewed(args) => reviewed::run(args),
         DatasetVerb::Check(args) => check::run(args),
         DatasetVerb::Names => say!("{}", DEFAULT_NAMES.trim_end()),
