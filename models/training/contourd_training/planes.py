@@ -16,12 +16,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Callable
 
 import torch
 
 from . import train
 from .dry_run import dry_run
 from .store import PLANES
+
+# A command, once the device is known.
+Job = Callable[[str], list[str]]
 
 
 def devices(asked: list[str] | None) -> list[str]:
@@ -30,35 +34,45 @@ def devices(asked: list[str] | None) -> list[str]:
     return [found[n % len(found)] for n in range(len(PLANES))]
 
 
-def commands(words: list[str], out: Path, where: list[str], threads: int) -> dict[str, list[str]]:
-    """What is run for each plane."""
-    base = [sys.executable, "-m", "contourd_training.train"]
-    return {plane: [*base, *words, "--plane", plane, "--out", str(out / plane), "--device", device, "--threads",
-                    str(threads)] for plane, device in zip(PLANES, where)}
+def training(words: list[str], plane: str, out: Path, threads: int) -> Job:
+    """The command that trains a plane on the device that it is given."""
+    base = [sys.executable, "-m", "contourd_training.train", *words, "--plane", plane, "--out", str(out)]
+    return lambda device: [*base, "--device", device, "--threads", str(threads)]
 
 
-def run_all(jobs: dict[str, list[str]]) -> dict[str, int]:
-    """Runs them at once until all have ended; the exit status of each. The first that fails, or a signal to this
-    process, has the others asked to stop."""
-    running = {name: subprocess.Popen(command) for name, command in jobs.items()}
+def run_all(jobs: dict[str, Job], slots: list[str]) -> dict[str, int]:
+    """Runs jobs until all have ended, as many at once as there are slots (a slot is a device; one may be named twice);
+    the exit status of each. The first that fails, or a signal to this process, has those that run asked to stop,
+    and those that wait are not started: their status is 1."""
+    waiting, free = dict(jobs), list(slots)
+    running: dict[str, tuple[subprocess.Popen, str]] = {}
+    codes: dict[str, int] = {}
     asked: list[int] = []
     handlers = {n: signal.signal(n, lambda number, _: asked.append(number)) for n in (signal.SIGTERM, signal.SIGINT)}
-    told = False
     try:
-        while any(job.poll() is None for job in running.values()):
-            failed = [name for name, job in running.items() if job.poll() not in (None, 0)]
-            if (failed or asked) and not told:
-                told = True
-                why = f"{', '.join(failed)} failed" if failed else "asked to stop"
-                print(f"{why}; the others write their checkpoints and stop", file=sys.stderr, flush=True)
-                for job in running.values():
-                    if job.poll() is None:
-                        job.terminate()
+        while running or waiting:
+            while waiting and free:
+                name, slot = next(iter(waiting)), free.pop(0)
+                running[name] = (subprocess.Popen(waiting.pop(name)(slot)), slot)
             time.sleep(0.2)
+            for name in [name for name, (job, _) in running.items() if job.poll() is not None]:
+                job, slot = running.pop(name)
+                codes[name] = job.returncode
+                free.append(slot)
+            failed = [name for name, code in codes.items() if code]
+            if failed or asked:
+                why = f"{', '.join(failed)} failed" if failed else "asked to stop"
+                if running or waiting:
+                    print(f"{why}; what runs writes its checkpoint and stops", file=sys.stderr, flush=True)
+                for job, _ in running.values():
+                    job.terminate()
+                codes.update({name: job.wait() for name, (job, _) in running.items()})
+                codes.update(dict.fromkeys(waiting, 1))
+                break
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    return {name: job.returncode for name, job in running.items()}
+    return codes
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -81,7 +95,8 @@ def main(arguments: list[str] | None = None) -> None:
     if shared.dry_run:
         sys.exit(dry_run(shared.config, shared.store, shared.validate, list(PLANES), where[0]))
     threads = given.threads or max(1, (os.cpu_count() or 1) // len(PLANES))
-    failed = {name: code for name, code in run_all(commands(rest, given.out, where, threads)).items() if code}
+    jobs = {plane: training(rest, plane, given.out / plane, threads) for plane in PLANES}
+    failed = {name: code for name, code in run_all(jobs, where).items() if code}
     if failed:
         raise SystemExit("; ".join(f"{name} ended with status {code}" for name, code in failed.items()))
 
