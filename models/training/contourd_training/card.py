@@ -69,13 +69,14 @@ def _is_table(value) -> bool:
 
 
 def card(
-    recipe: Recipe, store: Store, heldout: Store, run: Path, evaluation: dict, commands: list[str],
+    recipe: Recipe, store: Store, heldout: Store, run: Path, evaluation: dict | None, commands: list[str],
     notes: list[str], model: Path,
 ) -> dict:
-    """The card of the networks in a model folder."""
-    if evaluation["store_sha256"] != heldout.sha256:
+    """The card of the networks in a model folder. Without an evaluation it has no figures (a fold of a
+    cross-validation, which is measured by contourd itself)."""
+    if evaluation and evaluation["store_sha256"] != heldout.sha256:
         raise SystemExit("the evaluation was not made with this held-out store; measure again")
-    if evaluation["networks"] != evaluate.digests(model):
+    if evaluation and evaluation["networks"] != evaluate.digests(model):
         raise SystemExit("the evaluation was made with other networks; measure again")
     if heldout.images & store.images:
         raise SystemExit("the held-out store shares heads with the training store; a card needs figures on other heads")
@@ -124,7 +125,7 @@ def card(
         "validation": [
             {"class": row["class"], "dice_mean": round(row["vote"]["mean"], 4),
              "dice_min": round(row["vote"]["min"], 4), "n": row["vote"]["n"]}
-            for row in evaluation["summary"] if "vote" in row
+            for row in (evaluation["summary"] if evaluation else []) if "vote" in row
         ],
     }
 

@@ -1,7 +1,7 @@
 """Reads the weights of an ONNX file without the `onnx` package, which a fine-tuning should not need.
 
 An ONNX file is a protocol buffer (onnx/onnx.proto): ModelProto.graph = 7; GraphProto.node = 1, initializer = 5;
-NodeProto.input = 1, op_type = 4; TensorProto.dims = 1, data_type = 2, name = 8, raw_data = 9.
+NodeProto.input = 1, output = 2, op_type = 4; TensorProto.dims = 1, data_type = 2, name = 8, raw_data = 9.
 """
 
 from __future__ import annotations
@@ -20,15 +20,20 @@ def convolutions(data: bytes, source: str) -> list[tuple[torch.Tensor, torch.Ten
         graph = next(value for number, value in _fields(data) if number == 7)
         tensors = dict(_tensor(value) for number, value in _fields(graph) if number == 5)
         nodes = [_node(value) for number, value in _fields(graph) if number == 1]
-        return [(tensors[inputs[1]], tensors[inputs[2]]) for kind, inputs in nodes if kind == "Conv"]
+        # PyTorch writes equal tensors once; an Identity node gives the others their names.
+        for kind, inputs, outputs in nodes:
+            if kind == "Identity" and inputs[0] in tensors:
+                tensors[outputs[0]] = tensors[inputs[0]]
+        return [(tensors[inputs[1]], tensors[inputs[2]]) for kind, inputs, _ in nodes if kind == "Conv"]
     except (StopIteration, KeyError, IndexError, ValueError) as fault:
         raise SystemExit(f"{source}: its weights cannot be read ({fault}); start from the run's checkpoint") from fault
 
 
-def _node(data: bytes) -> tuple[str, list[str]]:
+def _node(data: bytes) -> tuple[str, list[str], list[str]]:
+    """Kind, inputs and outputs."""
     fields = list(_fields(data))
-    kind = next((bytes(value).decode() for number, value in fields if number == 4), "")
-    return kind, [bytes(value).decode() for number, value in fields if number == 1]
+    words = lambda wanted: [bytes(value).decode() for number, value in fields if number == wanted]
+    return "".join(words(4)), words(1), words(2)
 
 
 def _tensor(data: bytes) -> tuple[str, torch.Tensor | None]:
