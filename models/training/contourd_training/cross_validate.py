@@ -4,7 +4,7 @@ python3 -m contourd_training.cross_validate --config RECIPE --store FOLDER --ite
     [--folds 5] [--contourd target/release/contourd] [--devices cuda:0 cuda:1]
 
 For each fold the three planes are trained on the patients of the other folds, exported, and run with the anatomical
-rules over the fold's own cases by `contourd evaluate`; then the thesis's tables are printed with ours beside them.
+rules over the fold's own cases by `contourd validate`; then the thesis's tables are printed with ours beside them.
 Started again it goes on: what is trained is not trained again, what is measured is not measured again.
 """
 
@@ -64,21 +64,35 @@ def make_model(folder: Path, recipe_file: Path, command: str) -> None:
 
 
 def measure(folder: Path, contourd: Path) -> list[dict]:
-    """What contourd measures on the held-out cases with this fold's model and all rules."""
-    path = folder / "measures.json"
-    if not path.exists():
-        heldout, part = folder / "heldout", folder / "measures.json.part"
-        cases = ",".join(case.name for case in Store(heldout).cases)
-        command = [str(contourd), "evaluate", "--store", str(heldout), "--model", str(folder / "model"), "--cases", cases,
-                   "--json", str(part)]
-        try:
-            status = subprocess.run(command).returncode
-        except OSError as fault:
-            raise SystemExit(f"{contourd}: cannot be run ({fault}); build it, or name it with --contourd") from fault
-        if status:
-            raise SystemExit(f"{folder.name}: contourd evaluate ended with status {status}; its words are above")
-        os.replace(part, path)
-    return json.loads(path.read_text(encoding="utf-8"))["cases"]
+    """What contourd measures on the held-out cases with this fold's model and all rules. It keeps what it has measured."""
+    heldout, out = folder / "heldout", folder / "measures"
+    command = [str(contourd), "validate", "--store", str(heldout), "--model", str(folder / "model"), "--output", str(out)]
+    try:
+        status = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
+    except OSError as fault:
+        raise SystemExit(f"{contourd}: cannot be run ({fault}); build it, or name it with --contourd") from fault
+    if status:
+        raise SystemExit(f"{folder.name}: contourd validate ended with status {status}; its words are above")
+    return [figures(out / "cases" / f"{case.name}.json") for case in Store(heldout).cases]
+
+
+def figures(path: Path) -> dict:
+    """What the tables need of one case's file: {"classes": {class: {"axial": {measure: value}, "final": ...}}}."""
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    classes: dict = {}
+    for stage in ("axial", "final"):
+        for row in kept["stages"][stage]:
+            name = row["structure"].replace(" ", "_")
+            # Rows of the thesis repeat the classes, but for nerves with chiasm.
+            if row["pooled"] and name != "optic_nerves_and_chiasm":
+                continue
+            overlap, distances = row["overlap"] or {}, row["distances"] or {}
+            values = {"dice": overlap.get("dice"), "hausdorff_mm": distances.get("hausdorff_mm"),
+                      "mean_distance_mm": distances.get("mean_mm")}
+            for measure in ("dice", "sensitivity", "precision", "specificity"):
+                values[f"{measure}_tolerant"] = overlap.get(f"tolerant_{measure}")
+            classes.setdefault(name, {})[stage] = values
+    return {"case": kept["case"], "classes": classes}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,6 +1,8 @@
 """Folds by patient, the way to contourd's door, and the tables."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,9 @@ from conftest import RECIPE, write_store
 from contourd_training import cross_validate
 from contourd_training.folds import patients_of, tables, write_part
 from contourd_training.store import Store
+
+ROOT = Path(__file__).resolve().parents[3]
+CONTOURD = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release/contourd"
 
 
 def store_of(tmp_path, patients):
@@ -50,8 +55,6 @@ def test_the_tables_by_hand():
 
 
 def test_folds_are_trained_once_exported_and_handed_to_contourd(tmp_path, monkeypatch, capfd):
-    from pathlib import Path
-
     monkeypatch.setenv("PYTHONPATH", str(Path(cross_validate.__file__).parents[1]))
     store = store_of(tmp_path, ["p", "q"])
     recipe, out = tmp_path / "r.toml", tmp_path / "cv"
@@ -63,17 +66,20 @@ def test_folds_are_trained_once_exported_and_handed_to_contourd(tmp_path, monkey
     assert (out / "fold0" / "model" / "card.toml").exists() and (out / "fold1" / "run" / "sagittal" / "checkpoint.pt").exists()
     before = (out / "fold0" / "run" / "axial" / "run.json").read_text()
     # A program that refuses: its status is said, and no figure is made up.
-    with pytest.raises(SystemExit, match="fold0: contourd evaluate ended with status 1"):
+    with pytest.raises(SystemExit, match="fold0: contourd validate ended with status 1"):
         cross_validate.main([*words, "--contourd", "/bin/false"])
     assert (out / "fold0" / "run" / "axial" / "run.json").read_text() == before
-    # With the figures of both folds there, nothing is run and the tables are printed.
-    for fold in (0, 1):
-        figures = {"cases": [{"case": "x", "classes": {"eye": {"axial": {"dice": 0.5}, "final": {"dice": 0.7}}}}]}
-        (out / f"fold{fold}" / "measures.json").write_text(json.dumps(figures))
-        if fold == 0:
-            with pytest.raises(SystemExit, match="cannot be run"):
-                cross_validate.main([*words, "--contourd", str(tmp_path / "nowhere")])
-    cross_validate.main(words)
-    assert "70.00 +- 0.00 (n 2)    89.6" in capfd.readouterr().out and (out / "tables.txt").exists()
+    # The daemon's own pipeline on the cases that a fold was not trained on; nothing is trained again.
+    monkeypatch.chdir(ROOT)
+    cross_validate.main([*words, "--contourd", str(CONTOURD)])
+    printed = capfd.readouterr().out
+    assert (out / "tables.txt").read_text() in printed and "fold 1: measured" in printed
+    eye = next(line for line in printed.splitlines() if line.startswith("eye "))
+    assert "(n 2)" in eye and eye.rstrip().endswith("89.6"), eye
+    assert (out / "fold0" / "run" / "axial" / "run.json").read_text() == before
+    kept = sorted((out / "fold1" / "measures" / "cases").glob("*.json"))
+    case = cross_validate.figures(kept[0])
+    assert len(kept) == 1 and "optic_nerves_and_chiasm" in case["classes"], case
+    assert 0 <= case["classes"]["brain"]["final"]["dice"] <= 1
     with pytest.raises(SystemExit, match="another iterations"):
         cross_validate.main([*words, "--iterations", "3"])
