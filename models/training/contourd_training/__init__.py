@@ -3,3 +3,5 @@
 Axis order of arrays is (z, y, x) = (k, j, i) for volumes, (rows, columns) for slices, (N, channels, rows, columns)
 for batches. One recipe (TOML) describes one model; nothing else decides how it is trained.
 """
+
+__version__ = "1.1.0"

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from .config import AugmentationConfig
-from .sampling import Batch
+from .sampling import Batch, swap_sides
 
 KNOTS = 9
 BLUR_RADIUS = 3
@@ -29,33 +29,43 @@ def cut_size(config: AugmentationConfig, patch: tuple[int, int], spacing: tuple[
 
 def geometric(
     config: AugmentationConfig, rng: np.random.Generator, batch: Batch, patch: tuple[int, int],
-    spacing: tuple[float, float], mirror: bool,
+    spacing: tuple[float, float], across: bool, mirror: list[int],
 ) -> Batch:
-    """Rotates, scales, stretches and (where columns run from right to left, `mirror`) flips each patch about its
-    centre, and crops it to `patch`. Images are interpolated linearly, labels taken from the nearest pixel."""
+    """Rotates, scales, stretches and (where columns run from right to left, `across`) flips each patch about its
+    centre, and crops it to `patch`. Images are interpolated linearly, labels taken from the nearest pixel; in a
+    flipped patch each class takes the place of its `mirror` class."""
     m, _, height, width = batch.image.shape
-    grids = [_grid(config, rng, (height, width), patch, spacing, mirror) for _ in range(m)]
+    grids, flipped = zip(*(_grid(config, rng, (height, width), patch, spacing, across) for _ in range(m)))
     grid = torch.from_numpy(np.stack(grids))
     image = F.grid_sample(batch.image, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    # Bits up to 255 are exact in float32, and the nearest pixel is copied, not averaged.
-    marks = torch.stack([batch.bits, batch.inside.to(torch.uint8)], dim=1).float()
-    marks = F.grid_sample(marks, grid, mode="nearest", padding_mode="zeros", align_corners=False).to(torch.uint8)
-    return Batch(image, marks[:, 0], marks[:, 1].bool(), batch.known)
+    # Words of many classes are not exact in float32, so labels are copied by position.
+    col, row = (((grid[..., axis] + 1) * n - 1).mul_(0.5).round_().long() for axis, n in ((0, width), (1, height)))
+    within = (row >= 0) & (row < height) & (col >= 0) & (col < width)
+    place = (row.clamp_(0, height - 1) * width + col.clamp_(0, width - 1)).flatten(1)
+    inside = batch.inside.flatten(1).gather(1, place).view(within.shape) & within
+    bits = batch.bits.flatten(1).gather(1, place).view(within.shape) * inside
+    known = batch.known
+    if mirror != sorted(mirror) and any(flipped):
+        bits, known = bits.clone(), known.clone()
+        for n in np.flatnonzero(flipped):
+            bits[n], known[n] = swap_sides(bits[n], known[n], mirror)
+    return Batch(image, bits, inside, known)
 
 
-def _grid(config, rng, size, patch, spacing, mirror) -> np.ndarray:
-    """Where each pixel of the new patch lies in the cut one: (h, w, 2) as grid_sample reads it (x first, -1 to 1)."""
+def _grid(config, rng, size, patch, spacing, across) -> tuple[np.ndarray, bool]:
+    """Where each pixel of the new patch lies in the cut one: (h, w, 2) as grid_sample reads it (x first, -1 to 1);
+    and whether it is flipped."""
     angle = math.radians(rng.uniform(-config.rotation, config.rotation))
     scale = rng.uniform(1 - config.scale, 1 + config.scale)
     stretch = 1 + rng.uniform(-config.stretch, config.stretch, 2)
-    flip = -1.0 if mirror and config.flip and rng.random() < 0.5 else 1.0
+    flip = -1.0 if across and config.flip and rng.random() < 0.5 else 1.0
     rows = (np.arange(patch[0]) - patch[0] // 2) * spacing[0]
     cols = (np.arange(patch[1]) - patch[1] // 2) * spacing[1] * flip
     y, x = np.meshgrid(rows / (scale * stretch[0]), cols / (scale * stretch[1]), indexing="ij")
     y, x = math.cos(angle) * y + math.sin(angle) * x, math.cos(angle) * x - math.sin(angle) * y
     pixel = [size[0] // 2 + y / spacing[0], size[1] // 2 + x / spacing[1]]
     unit = [(2 * p + 1) / n - 1 for p, n in zip(pixel, size)]
-    return np.stack([unit[1], unit[0]], axis=-1).astype(np.float32)
+    return np.stack([unit[1], unit[0]], axis=-1).astype(np.float32), flip < 0
 
 
 def intensity(

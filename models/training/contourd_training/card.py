@@ -11,17 +11,16 @@ import dataclasses
 import datetime
 import json
 import math
-import platform
 import tomllib
 from pathlib import Path
 
-import numpy as np
 import onnxruntime
-import torch
 
-from . import evaluate, train
+from . import evaluate
 from .config import Recipe
+from .records import versions
 from .store import PLANES, Store
+from .trainer import classes_of, earlier, read_checkpoint
 from .unet import UNet
 
 
@@ -69,20 +68,15 @@ def _is_table(value) -> bool:
     return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
 
 
-def versions() -> dict[str, str]:
-    """Releases of what trained and measured."""
-    return {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__,
-            "onnxruntime": onnxruntime.__version__}
-
-
 def card(
-    recipe: Recipe, store: Store, heldout: Store, run: Path, evaluation: dict, commands: list[str],
+    recipe: Recipe, store: Store, heldout: Store, run: Path, evaluation: dict | None, commands: list[str],
     notes: list[str], model: Path,
 ) -> dict:
-    """The card of the networks in a model folder."""
-    if evaluation["store_sha256"] != heldout.sha256:
+    """The card of the networks in a model folder. Without an evaluation it has no figures (a fold of a
+    cross-validation, which is measured by contourd itself)."""
+    if evaluation and evaluation["store_sha256"] != heldout.sha256:
         raise SystemExit("the evaluation was not made with this held-out store; measure again")
-    if evaluation["networks"] != evaluate.digests(model):
+    if evaluation and evaluation["networks"] != evaluate.digests(model):
         raise SystemExit("the evaluation was made with other networks; measure again")
     if heldout.images & store.images:
         raise SystemExit("the held-out store shares heads with the training store; a card needs figures on other heads")
@@ -90,15 +84,17 @@ def card(
                 for plane, digest in evaluate.digests(model).items()]
     trained = []
     for plane in PLANES:
-        state = torch.load(run / plane / "checkpoint.pt", map_location="cpu")
+        state = read_checkpoint(run / plane / "checkpoint.pt")
         if state["store_sha256"] != store.sha256 or state["plane"] != plane:
             raise SystemExit(f"{run / plane}: this network was trained on another store or plane")
-        before = train.earlier(state)
+        before = earlier(state)
         trained.append({"plane": plane, "iterations": before["iterations"] + state["iteration"],
                         "minutes": round((before["seconds"] + state["seconds"]) / 60, 1)})
-    border = UNet(recipe.network, len(store.classes)).border
+    classes = classes_of(recipe, store)
+    border = UNet(recipe.network, len(classes)).border
     settings = dataclasses.asdict(recipe)
-    described = {key: settings[key] for key in ("network", "sampling", "loss", "optimiser", "augmentation")}
+    parts = ("implied", "opposite", "network", "sampling", "loss", "optimiser", "augmentation", "compute")
+    described = {key: settings[key] for key in parts if settings[key]}
     return {
         "format": 1,
         "name": recipe.model.name,
@@ -107,12 +103,13 @@ def card(
         "purpose": recipe.model.purpose,
         "statement": recipe.model.statement,
         "licence": recipe.model.licence,
-        "classes": store.classes,
+        "classes": classes.names,
         "input_factor": recipe.network.input_factor,
         "padding": recipe.network.padding,
         "multiple": 2 ** recipe.network.poolings,
         **({"border": border} if border else {}),
         "working": store.working,
+        **({"class": [entry.card() for entry in classes.described]} if classes.described else {}),
         "network": networks,
         "training": {
             "data": f"{recipe.model.data} {len(store.cases)} heads to train, {len(heldout.cases)} others to measure.",
@@ -120,7 +117,7 @@ def card(
             "notes": notes,
             "recipe": described,
             "seed": recipe.seed,
-            "versions": versions(),
+            "versions": {**versions(), "onnxruntime": onnxruntime.__version__},
             "store_sha256": store.sha256,
             "heldout_sha256": heldout.sha256,
             "trained": trained,
@@ -128,7 +125,7 @@ def card(
         "validation": [
             {"class": row["class"], "dice_mean": round(row["vote"]["mean"], 4),
              "dice_min": round(row["vote"]["min"], 4), "n": row["vote"]["n"]}
-            for row in evaluation["summary"] if "vote" in row
+            for row in (evaluation["summary"] if evaluation else []) if "vote" in row
         ],
     }
 

@@ -1,4 +1,5 @@
-"""The optimiser of thesis section 2.2.3.2: SGD with momentum on a normalised gradient, and its learning-rate rule."""
+"""The optimiser of thesis section 2.2.3.2: SGD with momentum on a normalised gradient, and its learning-rate rule.
+Beside it, what is usual elsewhere: plain SGD and Adam, and a learning rate that falls as a power of what is left."""
 
 from __future__ import annotations
 
@@ -8,6 +9,9 @@ from typing import Iterable
 import torch
 
 from .config import OptimiserConfig
+
+# Of Chen et al., DeepLab (2018), and of nnU-Net after it.
+POLY_POWER = 0.9
 
 
 class NormalisedSgd:
@@ -22,15 +26,16 @@ class NormalisedSgd:
         self.velocity = [torch.zeros_like(p) for p in self.parameters]
 
     @torch.no_grad()
-    def step(self, alpha: float) -> float:
-        """One update; clears the gradients and returns |g|. A zero or not finite norm changes nothing."""
+    def step(self, alpha: float, scale: float = 1.0) -> float:
+        """One update; clears the gradients, which are `scale` times what they should be, and returns |g|. A zero or
+        not finite norm changes nothing."""
         gradients = [p.grad for p in self.parameters]
-        norm = math.sqrt(sum(float(g.double().pow(2).sum()) for g in gradients if g is not None))
+        norm = _norm(gradients) / scale
         if norm > 0 and math.isfinite(norm):
             for p, g, v in zip(self.parameters, gradients, self.velocity):
                 v.mul_(self.momentum)
                 if g is not None:
-                    v.add_(g, alpha=-alpha / norm)
+                    v.add_(g, alpha=-alpha / (norm * scale))
                 p.add_(v)
         for p in self.parameters:
             p.grad = None
@@ -44,6 +49,55 @@ class NormalisedSgd:
         """Takes a checkpoint's state back."""
         for mine, saved in zip(self.velocity, state["velocity"], strict=True):
             mine.copy_(saved)
+
+
+class MeanGradient:
+    """SGD with momentum or Adam of PyTorch, along the mean gradient of the N batches since the last step; in the shape
+    of NormalisedSgd."""
+
+    def __init__(self, parameters: Iterable[torch.nn.Parameter], config: OptimiserConfig):
+        self.parameters = [p for p in parameters if p.requires_grad]
+        self.batches = config.accumulate
+        options = {"lr": config.alpha_init, "weight_decay": config.weight_decay}
+        if config.kind == "adam":
+            self.inner = torch.optim.Adam(self.parameters, betas=(config.momentum, 0.999), **options)
+        else:
+            self.inner = torch.optim.SGD(self.parameters, momentum=config.momentum, **options)
+
+    @torch.no_grad()
+    def step(self, alpha: float, scale: float = 1.0) -> float:
+        """As NormalisedSgd's: the norm is that of the sum."""
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norm = _norm(gradients) / scale
+        if norm > 0 and math.isfinite(norm):
+            for gradient in gradients:
+                gradient.div_(self.batches * scale)
+            self.inner.param_groups[0]["lr"] = alpha
+            self.inner.step()
+        for p in self.parameters:
+            p.grad = None
+        return norm
+
+    def state_dict(self) -> dict:
+        """What a checkpoint needs."""
+        return self.inner.state_dict()
+
+    def load_state_dict(self, state: dict) -> None:
+        """Takes a checkpoint's state back."""
+        self.inner.load_state_dict(state)
+
+
+def optimiser(parameters: Iterable[torch.nn.Parameter], config: OptimiserConfig) -> NormalisedSgd | MeanGradient:
+    """The optimiser that a recipe asks for."""
+    if config.kind == "normalised_sgd":
+        return NormalisedSgd(parameters, config.momentum)
+    return MeanGradient(parameters, config)
+
+
+def _norm(gradients: Iterable[torch.Tensor | None]) -> float:
+    """L2 norm over all of them. One number crosses from the device, not one for each tensor."""
+    squares = [g.double().pow(2).sum() for g in gradients if g is not None]
+    return math.sqrt(float(torch.stack(squares).sum())) if squares else 0.0
 
 
 class LearningRateRule:
@@ -84,9 +138,13 @@ class LearningRateRule:
         self.losses, self.insufficient = list(state["losses"]), state["insufficient"]
 
 
-def annealed(config: OptimiserConfig, progress: float) -> float:
-    """Upper bound of the learning rate at `progress` (0 to 1) of the budget: half a cosine down to alpha_min."""
+def learning_rate(config: OptimiserConfig, rule: LearningRateRule, progress: float) -> float:
+    """The rate of an iteration at `progress` (0 to 1) of the budget: the rule's, bounded from above by half a cosine
+    down to alpha_min where the recipe anneals; or alpha_init (1 - progress)^0.9, not below alpha_min."""
+    left = 1 - min(max(progress, 0.0), 1.0)
+    if config.schedule == "poly":
+        return max(config.alpha_init * left**POLY_POWER, config.alpha_min)
     if not config.anneal:
-        return config.alpha_init
-    share = 0.5 * (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))
-    return config.alpha_min + (config.alpha_init - config.alpha_min) * share
+        return rule.alpha
+    share = 0.5 * (1 - math.cos(math.pi * left))
+    return min(rule.alpha, config.alpha_min + (config.alpha_init - config.alpha_min) * share)

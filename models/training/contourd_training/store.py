@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .classes import MOST
+
 
 class StoreError(ValueError):
     """The store is damaged or of another version; the message names the file."""
@@ -40,11 +42,19 @@ PLANES = {
 }
 
 
+# Labels of a voxel are one word: bit c is class c. NumPy's type for so many classes.
+def label_type(classes: int) -> np.dtype:
+    """uint8 for up to 8 classes, little-endian uint16 up to 16, uint32 up to 32."""
+    return np.dtype("u1" if classes <= 8 else "<u2" if classes <= 16 else "<u4")
+
+
 @dataclass(frozen=True)
 class Case:
-    """One head. `boxes[c]` holds one (lo, hi) pair per present side of class c: inclusive (z, y, x) voxels."""
+    """One head. `boxes[c]` holds one (lo, hi) pair per present side of class c: inclusive (z, y, x) voxels. `patient`
+    is who it is of: the cases of one patient are never split between training and measuring."""
 
     name: str
+    patient: str
     known: np.ndarray
     boxes: list[list[tuple[np.ndarray, np.ndarray]]]
     image: np.ndarray
@@ -52,21 +62,26 @@ class Case:
 
 
 class Store:
-    """A folder with store.json and two .npy files a case."""
+    """A folder with store.json and two .npy files a case.
+
+    Raises StoreError that names everything wrong with what can be seen without reading the arrays.
+    """
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        self.text = (self.folder / "store.json").read_bytes()
-        tree = json.loads(self.text)
-        if tree.get("version") != 1:
-            raise StoreError(f"{self.folder}/store.json: version {tree.get('version')} is not known (1 is)")
-        self.classes: list[str] = tree["classes"]
-        self.working: dict = tree["working"]
-        if not 1 <= len(self.classes) <= 8:
-            raise StoreError(f"{self.folder}/store.json: one byte of labels holds 1 to 8 classes")
-        self.cases = [self._case(entry) for entry in tree["cases"]]
-        if not self.cases:
-            raise StoreError(f"{self.folder}/store.json: there is no case in it")
+        self.text, self.tree = read_tree(self.folder)
+        self.classes: list[str] = self.tree["classes"]
+        self.described: list[dict] = self.tree.get("class", [])
+        self.working: dict = self.tree["working"]
+        self.cases: list[Case] = []
+        faults = []
+        for entry in self.tree["cases"]:
+            try:
+                self.cases.append(read_case(self.folder, entry, self.classes))
+            except StoreError as fault:
+                faults.append(str(fault))
+        if faults:
+            raise StoreError("\n".join(faults))
 
     @property
     def sha256(self) -> str:
@@ -76,43 +91,67 @@ class Store:
     @property
     def images(self) -> set[str]:
         """Digests of the images, by which two stores can be told to share a head."""
-        return {entry["image_sha256"] for entry in json.loads(self.text)["cases"]}
+        return {entry["image_sha256"] for entry in self.tree["cases"]}
 
     def spacing(self, plane: Plane) -> tuple[float, float]:
         """Millimetres between rows and between columns of a slice."""
         zyx = self.working["spacing"][::-1]
         return zyx[plane.rows], zyx[plane.cols]
 
-    def verify(self) -> None:
-        """Reads every array and compares its file's digest with store.json; raises StoreError at the first fault."""
-        for entry in json.loads(self.text)["cases"]:
-            for kind in ("image", "labels"):
-                path = self.folder / f"{entry['id']}.{kind}.npy"
-                with open(path, "rb") as file:
-                    found = hashlib.file_digest(file, "sha256").hexdigest()
-                if found != entry[f"{kind}_sha256"]:
-                    raise StoreError(f"{path}: its SHA-256 is not the one that store.json names")
 
-    def _case(self, entry: dict) -> Case:
-        name, shape = entry["id"], tuple(entry["shape"])
-        arrays = {}
-        for kind, dtype in (("image", np.float32), ("labels", np.uint8)):
-            path = self.folder / f"{name}.{kind}.npy"
+def read_tree(folder: Path) -> tuple[bytes, dict]:
+    """store.json as bytes and as a tree, whose version and classes can be read."""
+    path = folder / "store.json"
+    if not path.is_file():
+        raise StoreError(f"{folder}: there is no store.json in it; give the folder that contourd wrote a store into")
+    text = path.read_bytes()
+    try:
+        tree = json.loads(text)
+    except ValueError as fault:
+        raise StoreError(f"{path}: cannot be read as JSON: {fault}") from fault
+    if tree.get("version") != 1:
+        raise StoreError(f"{path}: version {tree.get('version')} is not known (1 is)")
+    if not 1 <= len(tree["classes"]) <= MOST or len(set(tree["classes"])) < len(tree["classes"]):
+        raise StoreError(f"{path}: needs 1 to {MOST} classes of different names")
+    if not tree["cases"]:
+        raise StoreError(f"{path}: there is no case in it")
+    return text, tree
+
+
+def check_digests(folder: Path, entry: dict) -> list[str]:
+    """Reads the files of a case; what is wrong with their digests."""
+    faults = []
+    for kind in ("image", "labels"):
+        path = folder / f"{entry['id']}.{kind}.npy"
+        with open(path, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != entry[f"{kind}_sha256"]:
+            faults.append(f"{path}: its SHA-256 is not the one that store.json names; make the case again")
+    return faults
+
+
+def read_case(folder: Path, entry: dict, classes: list[str]) -> Case:
+    """Maps the arrays of one case. Raises StoreError."""
+    name, shape = entry["id"], tuple(entry["shape"])
+    arrays = {}
+    for kind, dtype in (("image", np.dtype(np.float32)), ("labels", label_type(len(classes)))):
+        path = folder / f"{name}.{kind}.npy"
+        try:
             array = np.load(path, mmap_mode="r")
-            if array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
-                wanted = f"{dtype.__name__} {shape} in C order"
-                raise StoreError(f"{path}: expected {wanted}, found {array.dtype} {array.shape}")
-            arrays[kind] = array
-        unknown = set(entry["known"]) | set(entry["boxes"])
-        unknown -= set(self.classes)
-        if unknown:
-            raise StoreError(f"{self.folder}/store.json: case {name} names classes it does not list: {sorted(unknown)}")
-        known = np.array([c in entry["known"] for c in self.classes])
-        boxes = [[_zyx(box) for box in entry["boxes"].get(c, [])] for c in self.classes]
-        for (lo, hi) in (pair for per_class in boxes for pair in per_class):
-            if (lo < 0).any() or (lo > hi).any() or (hi >= shape).any():
-                raise StoreError(f"{self.folder}/store.json: case {name} has a box outside its volume")
-        return Case(name, known, boxes, arrays["image"], arrays["labels"])
+        except (OSError, ValueError) as fault:
+            raise StoreError(f"{path}: cannot be read: {fault}") from fault
+        if array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
+            raise StoreError(f"{path}: expected {dtype} {shape} in C order, found {array.dtype} {array.shape}")
+        arrays[kind] = array
+    unknown = (set(entry["known"]) | set(entry["boxes"])) - set(classes)
+    if unknown:
+        raise StoreError(f"{folder}/store.json: case {name} names classes it does not list: {sorted(unknown)}")
+    known = np.array([c in entry["known"] for c in classes])
+    boxes = [[_zyx(box) for box in entry["boxes"].get(c, [])] for c in classes]
+    for (lo, hi) in (pair for per_class in boxes for pair in per_class):
+        if (lo < 0).any() or (lo > hi).any() or (hi >= shape).any():
+            raise StoreError(f"{folder}/store.json: case {name} has a box outside its volume")
+    return Case(name, entry.get("patient", name), known, boxes, arrays["image"], arrays["labels"])
 
 
 def _zyx(box: list[int]) -> tuple[np.ndarray, np.ndarray]:

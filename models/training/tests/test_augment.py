@@ -11,6 +11,7 @@ from contourd_training.config import AugmentationConfig
 from contourd_training.sampling import Batch
 
 SPACING = (0.9, 0.7)
+SAME = list(range(8))  # no class is declared per side
 
 
 def batch(height=61, width=75, m=6):
@@ -26,7 +27,7 @@ def batch(height=61, width=75, m=6):
 def test_nothing_changes_without_augmentation():
     config, given = AugmentationConfig(), batch()
     assert cut_size(config, (61, 75), SPACING) == (61, 75)
-    moved = geometric(config, np.random.default_rng(0), given, (61, 75), SPACING, True)
+    moved = geometric(config, np.random.default_rng(0), given, (61, 75), SPACING, True, SAME)
     assert torch.allclose(moved.image, given.image, atol=1e-4)
     assert torch.equal(moved.bits, given.bits) and torch.equal(moved.inside, given.inside)
     same = intensity(config, np.random.default_rng(0), given.image, given.inside)
@@ -35,13 +36,13 @@ def test_nothing_changes_without_augmentation():
 
 def test_the_crop_keeps_the_centre():
     given = batch()
-    moved = geometric(AugmentationConfig(), np.random.default_rng(0), given, (31, 41), SPACING, False)
+    moved = geometric(AugmentationConfig(), np.random.default_rng(0), given, (31, 41), SPACING, False, SAME)
     assert torch.equal(moved.bits, given.bits[:, 30 - 15:30 + 16, 37 - 20:37 + 21])
 
 
 def test_labels_follow_the_image():
     config = AugmentationConfig(rotation=25, scale=0.2, stretch=0.1, flip=True)
-    moved = geometric(config, np.random.default_rng(5), batch(), (61, 75), SPACING, True)
+    moved = geometric(config, np.random.default_rng(5), batch(), (61, 75), SPACING, True, SAME)
     assert set(moved.bits.unique().tolist()) == {0, 129}
     for image, bits in zip(moved.image[:, 0], moved.bits):
         bright, marked = image > 0.4, bits == 129
@@ -59,7 +60,7 @@ def test_rotation_is_in_millimetres_and_scale_about_the_centre():
     start = np.hypot(*centroid(batch().bits[0] > 0, size))
     config = AugmentationConfig(rotation=25)
     angles = []
-    for bits in geometric(config, np.random.default_rng(2), batch(), size, SPACING, False).bits:
+    for bits in geometric(config, np.random.default_rng(2), batch(), size, SPACING, False, SAME).bits:
         y, x = centroid(bits > 0, size)
         assert np.hypot(y, x) == pytest.approx(start, abs=0.2)
         y0, x0 = centroid(batch().bits[0] > 0, size)
@@ -67,7 +68,7 @@ def test_rotation_is_in_millimetres_and_scale_about_the_centre():
     # The blob is a coarse thing of 150 pixels: its barycentre is good to a fraction of a pixel.
     assert max(map(abs, angles)) <= 25.5 and max(angles) > 2 and min(angles) < -2
     config = AugmentationConfig(scale=0.2)
-    for bits in geometric(config, np.random.default_rng(2), batch(), size, SPACING, False).bits:
+    for bits in geometric(config, np.random.default_rng(2), batch(), size, SPACING, False, SAME).bits:
         share = np.hypot(*centroid(bits > 0, size)) / start
         area = float((bits > 0).sum() / (batch().bits[0] > 0).sum())
         assert 0.79 < share < 1.21 and math.sqrt(area) == pytest.approx(share, abs=0.05)
@@ -75,11 +76,11 @@ def test_rotation_is_in_millimetres_and_scale_about_the_centre():
 
 def test_only_columns_flip_and_only_where_they_run_along_x():
     config, given = AugmentationConfig(flip=True), batch()
-    for mirror in (True, False):
-        moved = geometric(config, np.random.default_rng(1), given, (61, 75), SPACING, mirror)
+    for across in (True, False):
+        moved = geometric(config, np.random.default_rng(1), given, (61, 75), SPACING, across, SAME)
         sides = {round(centroid(b > 0, (61, 75))[1], 1) for b in moved.bits}
         y, x = centroid(given.bits[0] > 0, (61, 75))
-        assert sides == ({round(x, 1), round(-x, 1)} if mirror else {round(x, 1)})
+        assert sides == ({round(x, 1), round(-x, 1)} if across else {round(x, 1)})
         assert {round(centroid(b > 0, (61, 75))[0], 1) for b in moved.bits} == {round(y, 1)}
 
 
@@ -89,7 +90,7 @@ def test_a_cut_patch_is_large_enough_for_every_turn():
     size = cut_size(config, patch, SPACING)
     ones = torch.ones(40, *size, dtype=torch.uint8)
     full = Batch(ones.unsqueeze(1).float(), ones, ones.bool(), torch.ones(40, 8, dtype=torch.bool))
-    moved = geometric(config, np.random.default_rng(3), full, patch, SPACING, True)
+    moved = geometric(config, np.random.default_rng(3), full, patch, SPACING, True, SAME)
     assert moved.image.shape == (40, 1, 48, 64) and moved.inside.float().mean() > 0.999
 
 

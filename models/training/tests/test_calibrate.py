@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from contourd_training.calibrate import BINS, REACH, best_threshold, calibrate, count_margins
+from contourd_training.calibrate import BINS, REACH, best_threshold, calibrate, count_margins, spread
 from contourd_training.config import NetworkConfig
 from contourd_training.evaluate import predict_plane
 from contourd_training.store import PLANES
@@ -34,22 +34,22 @@ def test_between_two_classes_apart_the_middle_is_taken_and_nothing_without_posit
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
-def test_calibrated_biases_give_the_dice_that_was_promised(store, padding):
+def test_calibrated_biases_give_the_dice_that_was_promised(store, classes, padding):
     torch.manual_seed(1)
     config = NetworkConfig(base_width=2, poolings=1, padding=padding)
     network = UNet(config, len(store.classes)).eval()
     plane = PLANES["coronal"]
-    counts = count_margins(network, store, plane, 4, 1)
+    counts = count_margins(network, classes, plane, spread(store, plane, 4, 1))
     truth = sum(case.labels.size for case in store.cases)
     assert counts[0].sum() == truth and counts[1].sum() < truth  # the lens is unknown in a part of case 1
     for c in (0, 7):
         assert counts[c, 1].sum() == sum(int((case.labels >> c & 1).sum()) for case in store.cases)
-    promised = calibrate(network, store, plane, 4, 1)
+    promised = calibrate(network, store, classes, plane, 4, 1)
     hits = total = 0
     for case in store.cases:
         with torch.no_grad():
             found = predict_plane(lambda image: network(torch.from_numpy(image)).numpy(), case.image, plane,
-                                  config.input_factor, network.surround)
+                                  config.input_factor, network.surround, np.dtype("u1"))
         brain, mine = case.labels >> 7 & 1, found >> 7 & 1
         hits, total = hits + int((brain & mine).sum()), total + int(brain.sum()) + int(mine.sum())
     assert 2 * hits / total == pytest.approx(promised["brain"], abs=0.01)

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from contourd_training.config import OptimiserConfig
-from contourd_training.loss import class_losses, total_loss
-from contourd_training.optim import LearningRateRule, NormalisedSgd, annealed
+from contourd_training.loss import class_losses, dice_losses, losses
+from contourd_training.optim import LearningRateRule, NormalisedSgd, learning_rate, optimiser
+from contourd_training.precision import Precision
+from contourd_training.trainer import read_checkpoint
 
 
 def brute_force(logits, targets, t):
@@ -38,8 +40,7 @@ def test_the_loss_is_the_definition_pixel_by_pixel():
     t = np.array([0.3, 0.1, 0.6])
     found = class_losses(margins, torch.tensor(targets), torch.tensor(t))
     assert found.tolist() == pytest.approx(brute_force(logits, targets, t), rel=1e-9)
-    assert float(total_loss(margins, torch.tensor(targets), torch.tensor(t))) == pytest.approx(
-        float(found.mean()))
+    assert torch.equal(losses(margins, torch.tensor(targets), torch.tensor(t), 0.0), found)
 
 
 def test_a_loss_by_hand():
@@ -147,5 +148,84 @@ def test_the_rule_survives_a_checkpoint():
 
 def test_annealing_bounds_the_rate_only_where_it_is_asked_for():
     config = OptimiserConfig(alpha_init=0.25, alpha_min=0.05, anneal=True)
-    assert [annealed(config, p) for p in (0, 0.5, 1, 7)] == pytest.approx([0.25, 0.15, 0.05, 0.05])
-    assert annealed(OptimiserConfig(), 0.9) == 0.25
+    start = LearningRateRule(config)
+    assert [learning_rate(config, start, p) for p in (0, 0.5, 1, 7)] == pytest.approx([0.25, 0.15, 0.05, 0.05])
+    assert learning_rate(OptimiserConfig(), start, 0.9) == 0.25
+    start.alpha = 0.1
+    assert learning_rate(config, start, 0.25) == 0.1
+
+
+def test_the_power_schedule_by_hand():
+    config = OptimiserConfig(schedule="poly", alpha_init=0.5, alpha_min=0.01)
+    found = [learning_rate(config, LearningRateRule(config), p) for p in (0, 0.75, 0.99, 1, 2)]
+    assert found == pytest.approx([0.5, 0.5 * 0.25**0.9, 0.01, 0.01, 0.01])  # 0.5 * 0.01^0.9 is below alpha_min
+
+
+def test_the_dice_loss_by_hand_and_blind_where_the_truth_is_unknown():
+    # Margin 0 is a probability of 1/2. Known: positive, positive, negative; an unknown pixel of any margin counts nothing.
+    targets = torch.tensor([[[[1, 1, 0, -1]]], [[[-1, -1, -1, -1]]]], dtype=torch.int8)
+    margins = torch.zeros(2, 1, 1, 4, requires_grad=True)
+    with torch.no_grad():
+        margins[0, 0, 0, 3] = 9
+    found = dice_losses(margins, targets)
+    # Both 1/2 + 1/2 = 1, either 3/2 + 2 = 7/2: 1 - (2 + 1) / (7/2 + 1) = 1/3.
+    assert found.tolist() == pytest.approx([1 / 3])
+    found.sum().backward()
+    assert margins.grad[0, 0, 0, 3] == 0 and (margins.grad[1] == 0).all() and (margins.grad[0, 0, 0, :2] < 0).all()
+    together = losses(margins.detach(), targets, torch.tensor([0.3]), 2.0)
+    assert together.tolist() == pytest.approx([math.log(2) + 2 / 3], rel=1e-6)
+
+
+def test_the_dice_loss_of_a_class_that_is_absent_or_unknown_is_finite():
+    margins = torch.zeros(1, 2, 1, 3, requires_grad=True)
+    targets = torch.tensor([[[[0, 0, 0]], [[-1, -1, -1]]]], dtype=torch.int8)
+    found = dice_losses(margins, targets)
+    assert found.tolist() == pytest.approx([1 - 1 / 2.5, 0.0])  # three halves are marked, and one pixel is added
+    found.sum().backward()
+    assert (margins.grad[0, 0] > 0).all() and (margins.grad[0, 1] == 0).all()
+
+
+def test_adam_and_sgd_step_along_the_mean_gradient_by_hand():
+    for kind, scale in (("sgd", 1.0), ("adam", 1.0), ("sgd", 1024.0), ("adam", 1024.0)):
+        p = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+        found = optimiser([p], OptimiserConfig(kind=kind, accumulate=2, momentum=0.5, weight_decay=0.1))
+        (scale * p[0]).backward()
+        (scale * 3 * p[0]).backward()
+        assert found.step(0.25, scale) == pytest.approx(4.0)
+        # Mean gradient (2, 0), with the decay 0.1 theta: (2.1, 0.2). Adam's first step is alpha along each sign.
+        moved = [1 - 0.25 * 2.1, 2 - 0.25 * 0.2] if kind == "sgd" else [0.75, 1.75]
+        assert p.tolist() == pytest.approx(moved, rel=1e-5)
+        (scale * float("nan") * p[1]).backward()
+        found.step(0.25, scale)
+        assert p.tolist() == pytest.approx(moved, rel=1e-5) and p.grad is None
+
+
+@pytest.mark.parametrize("kind", ["normalised_sgd", "sgd", "adam"])
+def test_a_checkpoint_of_every_optimiser_goes_on_as_if_it_had_not_stopped(kind, tmp_path):
+    config = OptimiserConfig(kind=kind, accumulate=1)
+    rows = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    whole, parts = torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(3))
+    first, second = optimiser([whole], config), optimiser([parts], config)
+    for n, row in enumerate(rows):
+        if n == 3:
+            torch.save(second.state_dict(), tmp_path / "state.pt")
+            second = optimiser([parts], config)
+            second.load_state_dict(read_checkpoint(tmp_path / "state.pt"))
+        for parameter, taken in ((whole, first), (parts, second)):
+            (row @ parameter**2).backward()
+            taken.step(0.05)
+    assert torch.equal(whole, parts)
+
+
+def test_the_loss_scale_halves_on_overflow_and_doubles_after_many_good_steps():
+    plain, half = Precision(torch.device("cpu"), True), Precision(torch.device("cuda"), True)
+    assert plain.scale == 1.0 and plain.half == torch.bfloat16 and half.scale == 65536.0
+    plain.stepped(math.inf)
+    half.stepped(math.inf)
+    assert plain.scale == 1.0 and half.scale == 32768.0
+    for _ in range(2000):
+        half.stepped(1.0)
+    assert half.scale == 65536.0
+    again = Precision(torch.device("cuda"), True)
+    again.load_state_dict(half.state_dict())
+    assert again.state_dict() == half.state_dict()

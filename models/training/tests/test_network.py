@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from contourd_training import export as export_module
 from contourd_training.config import NetworkConfig
-from contourd_training.export import export, parity
+from contourd_training.export import SLICES, export_checked, real_slices
+from contourd_training.store import PLANES
 from contourd_training.unet import Block, UNet
 
 
@@ -83,15 +85,37 @@ def test_margins_are_the_differences_of_the_maps():
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
-def test_export_folds_the_normalisation_and_agrees_with_pytorch(tmp_path, padding):
+def test_export_folds_the_normalisation_and_agrees_with_pytorch(tmp_path, store, padding):
     net = network(padding=padding)
     path = tmp_path / "axial.onnx"
-    export(net, path)
+    images = real_slices(store, PLANES["axial"], net)
+    assert len(images) == SLICES and all(image.max() > 0.1 for image in images)
+    # Other shapes than the exported one, and several slices at once.
+    rng = np.random.default_rng(1)
+    size = [extent + sum(net.surround(extent)) for extent in (40, 57)]
+    images.append(rng.random((2, 1, *size), dtype=np.float32))
+    assert export_checked(net, path, images) < 1e-4
     data = path.read_bytes()
     assert b"BatchNormalization" not in data and b"Conv" in data
     assert b"image" in data and b"logits" in data
-    assert parity(net, path) < 1e-4
-    # The check can fail: another network's weights are not within rounding.
-    with torch.no_grad():
-        net.heads.bias += 0.01
-    assert parity(net, path) > 5e-3
+
+
+def test_a_file_that_computes_something_else_is_refused_and_not_kept(tmp_path, store, monkeypatch):
+    net = network()
+    path = tmp_path / "axial.onnx"
+    images = real_slices(store, PLANES["axial"], net)
+    export_checked(net, path, images)
+    before = path.read_bytes()
+    # What is written has other weights than what is compared with it: as an exporter with a fault would do.
+    whole = export_module.export
+
+    def faulty(given, to):
+        with torch.no_grad():
+            given.heads.bias += 3e-4
+            whole(given, to)
+            given.heads.bias -= 3e-4
+
+    monkeypatch.setattr(export_module, "export", faulty)
+    with pytest.raises(SystemExit, match="differs from PyTorch by 3.*allowed: 1e-04"):
+        export_checked(net, path, images)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

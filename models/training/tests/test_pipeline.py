@@ -8,49 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import CLASSES, WORKING, write_store
+from conftest import CLASSES, RECIPE, WORKING, write_store
 
 from contourd_training import card, evaluate, export, train
 from contourd_training.config import Recipe, RecipeError
 from contourd_training.store import PLANES, Store
 
 SHIPPED = Path(__file__).parent.parent / "recipes" / "oar-head-v1.toml"
-RECIPE = """
-seed = 5
-[model]
-name = "toy"
-version = "1"
-licence = "Apache-2.0"
-statement = "Research use only: a \\"toy\\"."
-data = "None."
-[network]
-base_width = 4
-poolings = 2
-padding = "same"
-[sampling]
-batch = 9
-patch = { axial = [32, 40], coronal = [32, 32], sagittal = [32, 32] }
-[optimiser]
-accumulate = 2
-window = 6
-anneal = true
-[augmentation]
-rotation = 8.0
-gain = [0.8, 1.2]
-noise = 0.02
-"""
-
-
-@pytest.fixture
-def recipe_file(tmp_path):
-    path = tmp_path / "toy.toml"
-    path.write_text(RECIPE)
-    return path
-
 
 def run_train(recipe_file, store_folder, out, plane, iterations, *more):
     train.main(["--config", str(recipe_file), "--store", str(store_folder), "--plane", plane, "--out", str(out),
-                "--iterations", str(iterations), "--threads", "1", *more])
+                "--iterations", str(iterations), "--threads", "1", "--progress", "none", *more])
     return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
 
@@ -169,7 +137,7 @@ def test_every_voxel_gets_the_label_of_its_own_pixel(plane, border):
         return np.concatenate([np.full_like(inner, 0.5), inner], axis=1)
 
     surround = lambda n: (border, border + -n % 4)
-    out = evaluate.predict_plane(threshold, image, PLANES[plane], 0.001, surround)
+    out = evaluate.predict_plane(threshold, image, PLANES[plane], 0.001, surround, np.dtype("u1"))
     assert (out == (image > 500)).all()
     assert all((rows - 2 * border) % 4 == 0 and (cols - 2 * border) % 4 == 0 for _, _, rows, cols in seen)
 

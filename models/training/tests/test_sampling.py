@@ -7,8 +7,9 @@ import pytest
 import torch
 from conftest import CLASSES, write_store
 
-from contourd_training.sampling import Sampler, overlap, targets
-from contourd_training.store import PLANES, Store, StoreError
+from contourd_training.classes import Classes
+from contourd_training.sampling import Sampler, overlap, swap_sides, targets
+from contourd_training.store import PLANES, Store, StoreError, check_digests, label_type
 
 
 def test_the_store_maps_its_arrays(store):
@@ -16,7 +17,6 @@ def test_the_store_maps_its_arrays(store):
     assert isinstance(case.image.base, np.memmap) or isinstance(case.image, np.memmap)
     assert case.image.shape == (44, 60, 52) and not case.image.flags.writeable
     assert store.spacing(PLANES["coronal"]) == (0.9, 0.7) and store.spacing(PLANES["axial"]) == (0.7, 0.7)
-    store.verify()
 
 
 def test_boxes_are_turned_to_zyx_and_hold_exactly_the_class(store):
@@ -51,14 +51,19 @@ def test_damage_is_refused(tmp_path):
         change(tree)
         (folder / "store.json").write_text(json.dumps(tree))
         with pytest.raises(StoreError, match=match):
-            Store(folder).verify()
+            Store(folder)
 
     refused(lambda t: t.update(version=2), "version 2")
     refused(lambda t: t.update(cases=[]), "no case")
     refused(lambda t: t["cases"][0]["known"].append("toe"), "toe")
     refused(lambda t: t["cases"][0].update(shape=[44, 52, 60]), "expected float32")
     refused(lambda t: t["cases"][0]["boxes"]["eye"][0].__setitem__(3, 52), "outside its volume")
-    refused(lambda t: t["cases"][0].update(labels_sha256="0" * 64), "SHA-256")
+    # What is wrong with several cases is said at once.
+    entry = json.loads(text)["cases"][0]
+    refused(lambda t: t["cases"].extend([{**entry, "id": "gone"}, {**entry, "id": "away"}]), "(?s)gone.*away")
+    assert check_digests(folder, entry) == []
+    faults = check_digests(folder, {**entry, "labels_sha256": "0" * 64})
+    assert len(faults) == 1 and "case0.labels.npy: its SHA-256" in faults[0]
 
 
 @pytest.mark.parametrize("plane", PLANES)
@@ -112,7 +117,7 @@ def test_overlap_by_hand():
     assert overlap((5, 9), (1, 8), (4, 6)) == ((slice(1, 4), slice(0, 4)), (slice(0, 3), slice(5, 9)))
 
 
-def test_targets_with_unknown_classes_and_what_they_imply():
+def test_targets_with_unknown_classes_and_what_they_imply(classes):
     bit = {c: 1 << n for n, c in enumerate(CLASSES)}
     # Pixels: nothing; eye; eye and lens; brain; brain and brainstem; beyond the volume.
     row = [0, bit["eye"], bit["eye"] | bit["lens"], bit["brain"], bit["brain"] | bit["brainstem"], 0]
@@ -121,7 +126,7 @@ def test_targets_with_unknown_classes_and_what_they_imply():
     known = torch.ones(2, 8, dtype=torch.bool)
     for c in ("lens", "hippocampus"):
         known[1, CLASSES.index(c)] = False
-    out = targets(bits, inside, known, CLASSES)
+    out = targets(bits, inside, known, classes)
     expect = lambda m, c: out[m, CLASSES.index(c), 0].tolist()
     assert expect(0, "eye") == [0, 1, 1, 0, 0, -1]
     assert expect(0, "lens") == [0, 0, 1, 0, 0, -1]
@@ -132,5 +137,51 @@ def test_targets_with_unknown_classes_and_what_they_imply():
     assert expect(1, "brainstem") == [0, 0, 0, 0, 1, -1]
     # When the enclosing class is unknown as well, nothing is implied.
     known[1, CLASSES.index("eye")] = False
-    out = targets(bits, inside, known, CLASSES)
+    out = targets(bits, inside, known, classes)
     assert expect(1, "lens") == [-1] * 6 and expect(1, "eye") == [-1] * 6
+    # A known enclosed class tells where the enclosing one is, and nothing about the rest.
+    known[1] = True
+    known[1, CLASSES.index("brain")] = False
+    out = targets(bits, inside, known, classes)
+    assert expect(1, "brain") == [-1, -1, -1, -1, 1, -1]
+
+
+@pytest.mark.parametrize("count, dtype", [(8, torch.uint8), (9, torch.int32), (16, torch.int32), (17, torch.int64),
+                                          (32, torch.int64)])
+def test_words_of_many_classes_are_cut_and_read_to_their_last_bit(tmp_path, count, dtype):
+    names = [f"organ{n}" for n in range(count)]
+    folder, shape = tmp_path / "s", (6, 7, 8)
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2**count, shape, dtype=np.uint64).astype(label_type(count))
+    np.save(folder / "a.image.npy", rng.random(shape, dtype=np.float32))
+    np.save(folder / "a.labels.npy", labels)
+    entry = {"id": "a", "patient": "p", "known": names, "shape": shape, "boxes": {n: [[0, 0, 0, 7, 6, 5]] for n in names},
+             "image_sha256": "", "labels_sha256": ""}
+    working = {"spacing": [1.0, 1.0, 1.0]}
+    tree = {"version": 1, "classes": names, "working": working, "cases": [entry]}
+    (folder / "store.json").write_text(json.dumps(tree))
+    store = Store(folder)
+    assert store.cases[0].patient == "p"
+    batch = Sampler(store, PLANES["axial"], 2).draw(np.random.default_rng(2), (15, 17))
+    assert batch.bits.dtype == dtype
+    all_of = Classes(names, [], list(range(count)), [])
+    out = targets(batch.bits, batch.inside, batch.known, all_of)
+    for m in range(2):
+        row, col = np.argwhere(batch.inside[m].numpy())[0]
+        k = next(k for k in range(6) if int(batch.bits[m, row, col]) == int(labels[k, 0, 0]))
+        for c in range(count):
+            found = out[m, c, row:row + 7, col:col + 8].numpy()
+            assert (found == (labels[k] >> label_type(count).type(c) & 1)).all()
+    assert int((out == -1).sum()) == 2 * count * (15 * 17 - 7 * 8)
+
+
+def test_flipped_words_swap_the_sides():
+    # Classes 0 and 31 are the two sides of one organ, class 5 is on the midline.
+    mirror = list(range(32))
+    mirror[0], mirror[31] = 31, 0
+    bits = torch.tensor([[1, 1 << 31, 1 << 5, (1 << 5) | 1, 0]])
+    known = torch.tensor([True] + [False] * 31)
+    swapped, seen = swap_sides(bits, known, mirror)
+    assert swapped.tolist() == [[1 << 31, 1, 1 << 5, (1 << 5) | (1 << 31), 0]]
+    assert seen.tolist() == [False] * 31 + [True]
