@@ -5,7 +5,7 @@
 //! 16, uint32 for more). Files are written beside their place and renamed, `store.json` last, so that an interrupted export
 //! is taken up where it stopped.
 //!
-//! Cases come from digital heads, from archives ([`choose`], [`drawn_case`]: series with structure sets drawn on them, whose
+//! Cases come from digital heads, from archives ([`choose()`], [`drawn_case()`]: series with structure sets drawn on them, whose
 //! regions are read by a table of [`Names`]), from NIfTI pairs ([`pairs`]) and from reviewed results; all of them are
 //! labelled by [`labelled`]. [`check`] looks at a store with other eyes.
 

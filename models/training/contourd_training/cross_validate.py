@@ -51,22 +51,24 @@ def untrained(out: Path, recipe_file: Path, folds: int, iterations: int, threads
     return jobs
 
 
-def make_model(folder: Path, recipe_file: Path, command: str) -> None:
+def make_model(folder: Path, recipe_file: Path, command: str) -> Path:
     """The fold's model with a card, so that contourd takes it; its figures are what is measured next."""
-    model, recipe = folder / "model", Recipe.read(recipe_file)
+    recipe = Recipe.read(recipe_file)
+    model = folder / "model" / recipe.model.name  # contourd wants a model's folder to have its name
     if (model / "card.toml").exists():
-        return
+        return model
     export.main(["--config", str(recipe_file), "--run", str(folder / "run"), "--store", str(folder / "train"),
                  "--out", str(model)])
     tree = card(recipe, Store(folder / "train"), Store(folder / "heldout"), folder / "run", None, [command],
                 [f"One fold of a cross-validation ({folder.name})."], model)
     (model / "card.toml").write_text(to_toml(tree), encoding="utf-8")
+    return model
 
 
-def measure(folder: Path, contourd: Path) -> list[dict]:
+def measure(folder: Path, model: Path, contourd: Path) -> list[dict]:
     """What contourd measures on the held-out cases with this fold's model and all rules. It keeps what it has measured."""
     heldout, out = folder / "heldout", folder / "measures"
-    command = [str(contourd), "validate", "--store", str(heldout), "--model", str(folder / "model"), "--output", str(out)]
+    command = [str(contourd), "validate", "--store", str(heldout), "--model", str(model), "--output", str(out)]
     try:
         status = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
     except OSError as fault:
@@ -124,9 +126,9 @@ def main(arguments: list[str] | None = None) -> None:
     measured = []
     for fold in range(given.folds):
         folder = given.out / f"fold{fold}"
-        make_model(folder, given.config, f"python3 -m contourd_training.cross_validate --folds {given.folds} "
-                                         f"--iterations {given.iterations}")
-        measured += measure(folder, given.contourd)
+        model = make_model(folder, given.config, f"python3 -m contourd_training.cross_validate --folds {given.folds} "
+                                                 f"--iterations {given.iterations}")
+        measured += measure(folder, model, given.contourd)
         print(f"fold {fold}: measured", flush=True)
     text = tables(measured)
     (given.out / "tables.txt").write_text(text + "\n", encoding="utf-8")

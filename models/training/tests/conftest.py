@@ -60,7 +60,7 @@ def write_store(folder, cases: int, seed: int, classes=CLASSES, described=()):
             np.save(path, array)
             entry[f"{kind}_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
         entries.append(entry)
-    tree = {"version": 1, "classes": list(classes), "working": WORKING, "cases": entries}
+    tree = {"version": 1, "classes": list(classes), "working": WORKING, "generator": "tests", "cases": entries}
     if described:
         tree["class"] = list(described)
     (folder / "store.json").write_text(json.dumps(tree), encoding="utf-8")

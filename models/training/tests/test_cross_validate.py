@@ -63,7 +63,7 @@ def test_folds_are_trained_once_exported_and_handed_to_contourd(tmp_path, monkey
              "--devices", "cpu", "cpu", "--threads", "1"]
     with pytest.raises(SystemExit, match="nowhere: cannot be run"):
         cross_validate.main([*words, "--contourd", str(tmp_path / "nowhere")])
-    assert (out / "fold0" / "model" / "card.toml").exists() and (out / "fold1" / "run" / "sagittal" / "checkpoint.pt").exists()
+    assert (out / "fold0" / "model" / "toy" / "card.toml").exists() and (out / "fold1" / "run" / "sagittal" / "checkpoint.pt").exists()
     before = (out / "fold0" / "run" / "axial" / "run.json").read_text()
     # A program that refuses: its status is said, and no figure is made up.
     with pytest.raises(SystemExit, match="fold0: contourd validate ended with status 1"):
