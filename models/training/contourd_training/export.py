@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import inspect
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,6 @@ import torch
 from .calibrate import calibrate
 from .classes import Classes
 from .config import Recipe
-from .quantise import quantise, ship_if_as_good
 from .store import PLANES, Plane, Store
 from .trainer import classes_of, read_checkpoint
 from .unet import UNet
@@ -32,8 +30,6 @@ OPSET = 16
 TOLERANCE = 1e-4
 # Slices of the store on which the two are compared.
 SLICES = 6
-# Slices on which 8-bit networks find their ranges.
-CALIBRATION = 32
 
 
 def load_network(recipe: Recipe, checkpoint: Path, classes: Classes) -> UNet:
@@ -57,10 +53,10 @@ def export(network: UNet, path: Path) -> None:
     torch.onnx.export(network.eval(), torch.zeros(1, 1, side, side), str(path), **options)
 
 
-def real_slices(store: Store, plane: Plane, network: UNet, count: int = SLICES) -> list[np.ndarray]:
+def real_slices(store: Store, plane: Plane, network: UNet) -> list[np.ndarray]:
     """Network inputs float32 (1, 1, H, W): slices through the middle of boxes, of heads spread over the store."""
     found = []
-    for n in np.linspace(0, len(store.cases) - 1, count).round().astype(int):
+    for n in np.linspace(0, len(store.cases) - 1, SLICES).round().astype(int):
         case = store.cases[n]
         boxes = [box for boxes in case.boxes for box in boxes]
         lo, hi = boxes[len(found) % len(boxes)] if boxes else (np.zeros(3, int), np.array(case.image.shape) - 1)
@@ -108,11 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--stride", type=int, default=4, help="of their slices, every n-th is used")
     parser.add_argument("--out", required=True, type=Path, help="model folder")
     parser.add_argument("--planes", nargs="+", choices=sorted(PLANES), default=list(PLANES))
-    parser.add_argument("--int8", action="store_true", help="8-bit networks, where no class loses 0.005 Dice (needs onnx)")
-    parser.add_argument("--heldout", type=Path, help="with --int8: held-out store to measure the loss on")
     given = parser.parse_args(arguments)
-    if given.int8 and (not given.heldout or set(given.planes) != set(PLANES)):
-        parser.error("--int8 needs --heldout and all three planes: what is lost is measured after the vote")
     recipe, store = Recipe.read(given.config), Store(given.store)
     given.out.mkdir(parents=True, exist_ok=True)
     classes = classes_of(recipe, store)
@@ -122,16 +114,6 @@ def main(arguments: list[str] | None = None) -> None:
         path = given.out / f"{plane}.onnx"
         worst = export_checked(network, path, real_slices(store, PLANES[plane], network))
         print(f"{path}: written, within {worst:.1e} of PyTorch on {SLICES} slices of {given.store}", flush=True)
-    if given.int8:
-        heldout = Store(given.heldout)
-        if heldout.images & store.images:
-            raise SystemExit(f"{given.heldout}: shares heads with the training store; what is lost must be measured on others")
-        with tempfile.TemporaryDirectory() as folder:
-            for plane in PLANES:
-                network = load_network(recipe, given.run / plane / "checkpoint.pt", classes)
-                images = real_slices(store, PLANES[plane], network, CALIBRATION)
-                quantise(given.out / f"{plane}.onnx", Path(folder) / f"{plane}.onnx", images)
-            ship_if_as_good(recipe, heldout, classes, given.out, Path(folder), os.cpu_count() or 1)
 
 
 if __name__ == "__main__":
