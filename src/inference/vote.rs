@@ -146,10 +146,11 @@ impl Vote {
                     let within = [n % SIDE, n / SIDE % SIDE, n / (SIDE * SIDE)];
                     let voxel: [usize; 3] = std::array::from_fn(|a| corner[a] * SIDE + within[a]);
                     found.push(voxel);
-                    let e = extent.get_or_insert(Extent { lo: voxel, hi: voxel });
-                    for a in 0..3 {
-                        (e.lo[a], e.hi[a]) = (e.lo[a].min(voxel[a]), e.hi[a].max(voxel[a]));
-                    }
+                    let Extent { lo, hi } = extent.unwrap_or(Extent { lo: voxel, hi: voxel });
+                    extent = Some(Extent {
+                        lo: std::array::from_fn(|a| lo[a].min(voxel[a])),
+                        hi: std::array::from_fn(|a| hi[a].max(voxel[a])),
+                    });
                 }
             }
         }
