@@ -330,11 +330,12 @@ mod tests {
         assert!(out.unknown.is_empty() && out.notes.is_empty(), "{:?} {:?}", out.unknown, out.notes);
         let (left, right) = (out.extents[&Structure::Eye_L], out.extents[&Structure::Eye_R]);
         assert!(left.lo[0] > right.hi[0], "left is +x");
-        // Volumes survive the change of grid.
-        for (class, wanted) in [(Class::Eye, masks[0].cc() + masks[1].cc()), (Class::Pituitary, masks[2].cc())] {
+        // Volumes survive the change of grid; of a ball of 4 mm only 400 centres of voxels say how much is left.
+        let eyes = (Class::Eye, masks[0].cc() + masks[1].cc(), 0.01);
+        for (class, wanted, most) in [eyes, (Class::Pituitary, masks[2].cc(), 0.06)] {
             let bit = u32::from(class.bit());
             let cc = out.labels.data().iter().filter(|w| **w & bit != 0).count() as f64 * working.voxel_cc();
-            assert!((cc / wanted - 1.0).abs() < 0.03, "{}: {cc} {wanted}", class.name());
+            assert!((cc / wanted - 1.0).abs() < most, "{}: {cc} {wanted}", class.name());
         }
         // On the grid that it was drawn on, a region is what it was.
         let same = labelled(&regions[2..], &Class::ALL, &drawn, OneSided::Unknown, |_| Ok(masks[2].clone()));
