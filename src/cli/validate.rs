@@ -167,48 +167,43 @@ fn measured(case: &StoredCase, recipe: &Recipe) -> Result<BTreeMap<String, Vec<C
         }
         Ok(whole)
     };
-    let classes: Vec<Class> = recipe.model.card().classes.clone();
-    let rows = |of: &dyn Fn(Class) -> Result<Mask, GeometryError>| rows(case, &classes, of).map_err(|e| fault(&e));
+    // Of each class that the model looks for and the case knows.
+    let asked = case.bits.iter().filter(|(class, _)| parts.has(**class) && case.record.known.contains(class));
+    let truth: BTreeMap<Class, Mask> =
+        asked.map(|(class, bit)| (*class, case.labels.map(|word| word >> bit & 1 == 1))).collect();
+    let rows = |of: &dyn Fn(Class) -> Result<Mask, GeometryError>| rows(&truth, of).map_err(|e| fault(&e));
+    let axial = |class| Ok(vote.found_by(Plane::Axial, class)?.on_grid(case.image.grid()));
     Ok(BTreeMap::from([
-        ("axial".to_owned(), rows(&|class| Ok(vote.found_by(Plane::Axial, class)))?),
+        ("axial".to_owned(), rows(&axial)?),
         ("vote".to_owned(), rows(&|class| Ok(parts.of(class).on_grid(case.image.grid())))?),
         ("final".to_owned(), rows(&finally)?),
     ]))
 }
 
-/// Rows of a case: each class that its truth is known of and the model looks for, then the thesis's rows of those.
+/// Rows of a case: each class of its truth, then the thesis's rows of those.
 fn rows(
-    case: &StoredCase,
-    classes: &[Class],
+    truth: &BTreeMap<Class, Mask>,
     of: &dyn Fn(Class) -> Result<Mask, GeometryError>,
 ) -> Result<Vec<CaseRow>, GeometryError> {
-    let mut drawn: BTreeMap<Class, [Mask; 2]> = BTreeMap::new();
-    for class in classes.iter().filter(|class| case.record.known.contains(class)) {
-        if let Some(bit) = case.bits.get(class) {
-            drawn.insert(*class, [of(*class)?, case.labels.map(|word| word >> bit & 1 == 1)]);
-        }
-    }
+    let found =
+        truth.keys().map(|class| Ok((*class, of(*class)?))).collect::<Result<BTreeMap<_, _>, GeometryError>>()?;
     let mut rows = Vec::new();
-    for (class, [found, truth]) in &drawn {
-        let measures = measure(found, truth, &TOLERANCES_MM)?;
-        rows.push(CaseRow {
-            structure: class.name().into(),
-            pooled: false,
-            parts: vec![class.name().into()],
-            measures,
-        });
+    for ((class, truth), found) in truth.iter().zip(found.values()) {
+        let (measures, name) = (measure(found, truth, &TOLERANCES_MM)?, class.name());
+        rows.push(CaseRow { structure: name.into(), pooled: false, parts: vec![name.into()], measures });
     }
+    let both = |class: &Class| Some([found.get(class)?, truth.get(class)?]);
     for pool in Pool::ALL {
         let mut classes: Vec<Class> = pool.parts().iter().map(|part| part.class()).collect();
         classes.dedup();
         // A row of which a part is not known is no row of the thesis.
-        let Some(masks) = classes.iter().map(|class| drawn.get(class)).collect::<Option<Vec<_>>>() else { continue };
+        let Some(masks) = classes.iter().map(both).collect::<Option<Vec<_>>>() else { continue };
         let parts: Vec<String> = classes.iter().map(|class| class.name().to_owned()).collect();
         let measures = match masks.as_slice() {
             [] => continue,
             [_] => rows.iter().find(|row| row.parts == parts).map(|row| row.measures.clone()),
             [first, rest @ ..] => {
-                let [mut found, mut truth] = (*first).clone();
+                let [mut found, mut truth] = first.map(Mask::clone);
                 for [f, t] in rest {
                     found.join(f)?;
                     truth.join(t)?;

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::Plane;
 use crate::anatomy::{Class, Part, Parts};
-use crate::geometry::{Extent, GeometryError, Grid, Mask};
+use crate::geometry::{Extent, GeometryError, Grid};
 
 /// For each voxel of the working grid and each class, the probability that each of the three networks gave.
 ///
@@ -85,12 +85,12 @@ impl Vote {
     }
 
     /// Where the network of one plane alone found a class.
-    pub fn found_by(&self, plane: Plane, class: Class) -> Mask {
-        let mut mask = Mask::empty(Arc::clone(&self.grid));
-        for (offset, marked) in mask.data_mut().iter_mut().enumerate() {
-            *marked = self.steps(class, offset)[plane as usize] >= FOUND;
-        }
-        mask
+    ///
+    /// # Errors
+    /// As [`Vote::parts`].
+    pub fn found_by(&self, plane: Plane, class: Class) -> Result<Part, GeometryError> {
+        let bricks = self.at(class).map_or(&[][..], |at| &self.classes[at].1);
+        self.part_where(bricks, |steps| steps[plane as usize] >= FOUND)
     }
 
     /// How many of the networks found a class at a position in storage order, 0 to 3.
@@ -136,13 +136,15 @@ impl Vote {
     /// # Errors
     /// None for bricks within the grid; passed on from the making of boxes.
     pub fn parts(&self) -> Result<Parts, GeometryError> {
-        let part = |(class, bricks): &(Class, Vec<Option<Box<Brick>>>)| Ok((*class, self.majority(bricks)?));
+        let part = |(class, bricks): &(Class, Vec<Option<Box<Brick>>>)| {
+            Ok((*class, self.part_where(bricks, |steps| middle(steps) >= FOUND)?))
+        };
         let parts = self.classes.par_iter().map(part).collect::<Result<BTreeMap<Class, Part>, GeometryError>>()?;
         Parts::new(Arc::clone(&self.grid), parts)
     }
 
-    /// The voxels where at least two networks found a class, on their own box.
-    fn majority(&self, bricks: &[Option<Box<Brick>>]) -> Result<Part, GeometryError> {
+    /// The voxels whose steps of the three networks are such, on their own box; where nothing is stored, none is.
+    fn part_where(&self, bricks: &[Option<Box<Brick>>], such: impl Fn([u8; 3]) -> bool) -> Result<Part, GeometryError> {
         let mut found: Vec<[usize; 3]> = Vec::new();
         let mut extent: Option<Extent> = None;
         for (at, brick) in bricks.iter().enumerate() {
@@ -151,7 +153,7 @@ impl Vote {
                 [at % self.bricks[0], at / self.bricks[0] % self.bricks[1], at / (self.bricks[0] * self.bricks[1])];
             for (n, steps) in a.iter().zip(b).zip(c).map(|((a, b), c)| [*a, *b, *c]).enumerate() {
                 // Only voxels of the grid were ever added, so the brick's surplus is never found.
-                if middle(steps) >= FOUND {
+                if such(steps) {
                     let within = [n % SIDE, n / SIDE % SIDE, n / (SIDE * SIDE)];
                     let voxel: [usize; 3] = std::array::from_fn(|a| corner[a] * SIDE + within[a]);
                     found.push(voxel);
@@ -295,6 +297,11 @@ mod tests {
         let parts = vote.parts().unwrap();
         let eye = parts.of(Class::Eye).on_grid(vote.grid());
         assert!(eye.data().iter().enumerate().all(|(n, v)| *v == (p(n) > 0.5)));
+        for plane in PLANES {
+            let alone = vote.found_by(plane, Class::Eye).unwrap().on_grid(vote.grid());
+            let own = |n: usize| vote.probabilities(Class::Eye, n)[plane as usize] > 0.5;
+            assert!(alone.data().iter().enumerate().all(|(n, v)| *v == own(n)));
+        }
     }
 
     /// A class that only a card knows is voted on like any; one that the networks do not know is nowhere.

@@ -1,7 +1,7 @@
 //! The review page and its API over a real store: rows go in as the daemon writes them, answers come over HTTP, and the
 //! page is used in a browser.
 
-mod site;
+pub mod site;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,13 +3,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use bytes::Bytes;
 use contourd::anatomy::{Class, Structure};
-use contourd::ids::{AeTitle, InstanceUid, Phi, SeriesUid, StudyUid, sha256_hex};
-use contourd::store::{
-    Arrival, BlobKey, CaseResult, NewInstance, NewResult, NewReview, NewStructure, PatientText, Rating, ResultKind,
-    Store, StoreConfig,
-};
+use contourd::ids::{InstanceUid, SeriesUid, sha256_hex};
+use contourd::store::{CaseResult, NewResult, NewReview, NewStructure, Rating, ResultKind, Store, StoreConfig};
 use contourd::training::check::{read_case, read_index};
 use contourd::training::{ImportReport, Outcome};
 use serde_json::json;
@@ -17,37 +13,7 @@ use uuid::Uuid;
 
 use super::made::{ID, NAME, Patient};
 use super::{WORKING, contourd, dice_with_truth};
-
-async fn receive(store: &Store, patient: &Patient) {
-    for object in &patient.images {
-        let sha256 = sha256_hex(&object.bytes);
-        let key = BlobKey::instance(&object.series, &object.instance, &sha256);
-        store.blobs.put(&key, Bytes::from(object.bytes.clone())).await.unwrap();
-        let arrival = Arrival {
-            study: StudyUid::parse("1.2.840.77.1").unwrap(),
-            series: object.series.clone(),
-            frame: None,
-            modality: "MR".into(),
-            series_description: "T1".into(),
-            patient_id: PatientText(Phi::new(ID.into())),
-            patient_name: PatientText(Phi::new(NAME.into())),
-            calling: AeTitle::parse("SCANNER").unwrap(),
-            called: AeTitle::parse("CONTOURD").unwrap(),
-            route: "default".into(),
-        };
-        let new = NewInstance {
-            arrival,
-            instance: object.instance.clone(),
-            sop_class: object.sop_class.clone(),
-            transfer_syntax: object.transfer_syntax.clone(),
-            content_sha256: sha256.clone(),
-            blob_key: key.as_str().into(),
-            sha256,
-            byte_count: object.bytes.len() as u64,
-        };
-        store.pg.accept_instance(&new).await.unwrap();
-    }
-}
+use crate::web::site::accept_all;
 
 /// Segmented with the true contours; the right lens was not found.
 async fn segment(store: &Store, patient: &Patient) -> Uuid {
@@ -99,7 +65,7 @@ fn what_every_reviewer_accepted_is_known() {
     let tokio = tokio::runtime::Runtime::new().unwrap();
     tokio.block_on(async {
         let store = Store::open(&config).await.unwrap();
-        receive(&store, &patient).await;
+        accept_all(&store.pg, &store.blobs, &patient.images, [ID, NAME]).await;
         let case = segment(&store, &patient).await;
         let say = |structure: Structure, rating, reviewer: &str| NewReview {
             case_id: case,

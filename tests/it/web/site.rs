@@ -12,7 +12,7 @@ use contourd::dicom::data::EncodedInstance;
 use contourd::geometry::{Grid, Lps, Mask, Shape, Vec3, Volume};
 use contourd::ids::{AeTitle, FrameOfReferenceUid, InstanceUid, Phi, SeriesUid, StudyUid, sha256_hex};
 use contourd::store::{
-    Arrival, BlobKey, CaseResult, NewInstance, NewResult, NewStructure, PatientText, PgStore, ResultKind,
+    Arrival, BlobKey, Blobs, CaseResult, NewInstance, NewResult, NewStructure, PatientText, PgStore, ResultKind,
 };
 use contourd::web::{ModelInForce, ServiceFacts, WebConfig, WebState, serve};
 use serde_json::{Value, json};
@@ -77,34 +77,7 @@ impl Site {
 
     /// Stores the images of a series as the receiving side does; the case of the last of them.
     pub async fn receive(&self, name: &str, objects: &[EncodedInstance]) -> Uuid {
-        for object in objects {
-            let sha256 = sha256_hex(&object.bytes);
-            let key = BlobKey::instance(&object.series, &object.instance, &sha256);
-            self.store.blobs.put(&key, Bytes::from(object.bytes.clone())).await.unwrap();
-            let arrival = Arrival {
-                study: StudyUid::parse("1.2.840.77.1").unwrap(),
-                series: object.series.clone(),
-                frame: None,
-                modality: "MR".into(),
-                series_description: "T1 MPRAGE post".into(),
-                patient_id: PatientText(Phi::new("P-0815".into())),
-                patient_name: PatientText(Phi::new(name.into())),
-                calling: AeTitle::parse("SCANNER").unwrap(),
-                called: AeTitle::parse("CONTOURD").unwrap(),
-                route: "default".into(),
-            };
-            let new = NewInstance {
-                arrival,
-                instance: object.instance.clone(),
-                sop_class: object.sop_class.clone(),
-                transfer_syntax: object.transfer_syntax.clone(),
-                content_sha256: sha256.clone(),
-                blob_key: key.as_str().into(),
-                sha256,
-                byte_count: object.bytes.len() as u64,
-            };
-            self.pg().accept_instance(&new).await.unwrap();
-        }
+        accept_all(self.pg(), &self.store.blobs, objects, ["P-0815", name]).await;
         let page = self.pg().case_page(None, 1).await.unwrap();
         page[0].case.id
     }
@@ -255,4 +228,36 @@ pub fn structures() -> Vec<NewStructure> {
         },
     };
     Structure::ALL.into_iter().map(row).collect()
+}
+
+/// Stores and accepts the images of a patient (its ID and name) as the receiving side does.
+pub async fn accept_all(pg: &PgStore, blobs: &Blobs, objects: &[EncodedInstance], [id, name]: [&str; 2]) {
+    for object in objects {
+        let sha256 = sha256_hex(&object.bytes);
+        let key = BlobKey::instance(&object.series, &object.instance, &sha256);
+        blobs.put(&key, Bytes::from(object.bytes.clone())).await.unwrap();
+        let arrival = Arrival {
+            study: StudyUid::parse("1.2.840.77.1").unwrap(),
+            series: object.series.clone(),
+            frame: None,
+            modality: "MR".into(),
+            series_description: "T1 MPRAGE post".into(),
+            patient_id: PatientText(Phi::new(id.into())),
+            patient_name: PatientText(Phi::new(name.into())),
+            calling: AeTitle::parse("SCANNER").unwrap(),
+            called: AeTitle::parse("CONTOURD").unwrap(),
+            route: "default".into(),
+        };
+        let new = NewInstance {
+            arrival,
+            instance: object.instance.clone(),
+            sop_class: object.sop_class.clone(),
+            transfer_syntax: object.transfer_syntax.clone(),
+            content_sha256: sha256.clone(),
+            blob_key: key.as_str().into(),
+            sha256,
+            byte_count: object.bytes.len() as u64,
+        };
+        pg.accept_instance(&new).await.unwrap();
+    }
 }
