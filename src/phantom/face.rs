@@ -1,11 +1,14 @@
 //! The head around the brain: scalp, skull, face, sinuses, neck, ears, vessels. No delivered structure lies here.
 
+use std::sync::Arc;
+
 use super::brain::Brain;
 use super::field::{Field, Waves};
 use super::random::Rng;
+use super::scene::{Place, Scene};
 use super::shape::{Bounds, Ellipsoid, Tube, soft_union};
 use super::tissue::Tissue;
-use super::{Canvas, jitter_point, jitter_radii};
+use super::{jitter_point, jitter_radii};
 use crate::geometry::Vec3;
 
 /// Thicknesses in mm from the brain's hull outwards.
@@ -25,8 +28,7 @@ pub struct Face {
     shells: Field<4>,
     ears: [Ellipsoid; 2],
     /// In painting order.
-    parts: Vec<(Shape, Bounds, Tissue)>,
-    vessels: Vec<(Tube, Bounds)>,
+    parts: Vec<(Shape, Tissue)>,
     mastoids: [Ellipsoid; 2],
 }
 
@@ -35,9 +37,6 @@ enum Shape {
     Lump(Ellipsoid),
     Pipe(Tube),
 }
-
-/// Beyond this distance in mm no voxel is blended with a shape.
-const BLEND: f64 = 1.5;
 
 /// The box in which a head lies in template space.
 pub const REACH: Bounds = Bounds { lo: Vec3::new(-104.0, -122.0, -200.0), hi: Vec3::new(104.0, 132.0, 104.0) };
@@ -123,23 +122,6 @@ impl Face {
 
         let waves = [Waves::new(rng, 30, 18.0, 40.0), Waves::new(rng, 30, 7.0, 16.0)];
         let skull_wave = Waves::new(rng, 10, 60.0, 120.0);
-        let vessels = vessels(rng)
-            .into_iter()
-            .map(|v| {
-                let bounds = v.bounds().grown(BLEND);
-                (v, bounds)
-            })
-            .collect();
-        let parts = parts
-            .into_iter()
-            .map(|(shape, tissue)| {
-                let bounds = match &shape {
-                    Shape::Lump(e) => e.bounds(),
-                    Shape::Pipe(tube) => tube.bounds(),
-                };
-                (shape, bounds.grown(BLEND), tissue)
-            })
-            .collect();
         let reach = thickness.csf + thickness.skull + thickness.fat + thickness.skin;
         let shells = Field::tabulate(REACH, 4.0, |q| {
             let hull = brain.hull(q);
@@ -157,109 +139,55 @@ impl Face {
             }
             [skin as f32, hull as f32, waves[0].at(q) as f32, waves[1].at(q) as f32]
         });
-        Self { thickness, shells, ears, parts, vessels, mastoids }
+        Self { thickness, shells, ears, parts, mastoids }
     }
 
-    /// Distance to the skin.
+    /// What is known of a point.
     #[inline]
-    pub fn skin(&self, q: Vec3) -> f64 {
-        f64::from(self.shells.at(q)[0])
-    }
-
-    /// Paints from the skin to the inner surface of the skull (everything the brain lies on).
-    pub fn paint(&self, q: Vec3, brain: &Brain, canvas: &mut impl Canvas) {
+    pub fn place(&self, q: Vec3) -> Place {
         let [skin, hull, slow, fine] = self.shells.at(q).map(f64::from);
-        canvas.layer(Tissue::Skin, skin);
-        canvas.shade(0.03 * slow + 0.05 * fine);
-        let t = &self.thickness;
-        if q.x.abs() < 60.0 || self.ears.iter().all(|e| e.distance(q) > 0.0) {
-            canvas.layer(Tissue::Fat, skin + t.skin);
-        }
-        let skull = t.skull + 0.5 * slow;
-        let vault = hull - t.csf - skull;
-        if vault > -2.0 {
-            // Below the fat: muscle with sheets of fat between its bellies.
-            let deep = skin + t.skin + t.fat * (1.0 + 0.25 * slow);
-            canvas.layer(Tissue::Muscle, deep);
-            canvas.layer(Tissue::Fat, ((fine * 0.6 + slow).abs() * 3.5 - 1.1).max(deep + 1.0));
-        }
-        if q.z < 6.0 && q.z > -190.0 {
-            for (shape, bounds, tissue) in &self.parts {
-                if !bounds.holds(q) {
-                    continue;
+        Place { q, skin, hull, slow, fine }
+    }
+
+    /// Adds everything from the skin to the inner surface of the skull (what the brain lies on).
+    pub fn furnish(&self, brain: &Arc<Brain>, scene: &mut Scene) {
+        let &Thickness { csf, skull, fat, skin } = &self.thickness;
+        scene.add(Tissue::Skin, REACH, |at| at.skin);
+        let ears = self.ears;
+        scene.add(Tissue::Fat, REACH, move |at| {
+            let ear = ears.iter().map(|e| e.distance(at.q)).fold(f64::INFINITY, f64::min);
+            (at.skin + skin).max(-ear)
+        });
+        // Below the fat: muscle with sheets of fat between its bellies.
+        let deep = move |at: &Place| at.skin + skin + fat * (1.0 + 0.25 * at.slow);
+        scene.add(Tissue::Muscle, REACH, deep);
+        scene.add_rough(Tissue::Fat, REACH, f64::INFINITY, move |at| {
+            ((at.fine * 0.6 + at.slow).abs() * 3.5 - 1.1).max(deep(at) + 1.0)
+        });
+        for (shape, tissue) in &self.parts {
+            match shape {
+                Shape::Lump(e) => {
+                    let e = *e;
+                    scene.add(*tissue, e.bounds(), move |at| e.distance(at.q));
                 }
-                let d = match shape {
-                    Shape::Lump(e) => e.distance(q),
-                    Shape::Pipe(tube) => tube.distance(q),
-                };
-                canvas.layer(*tissue, d);
-            }
-            for cell in &self.mastoids {
-                let d = cell.distance(q);
-                canvas.layer(Tissue::CorticalBone, d);
-                canvas.layer(Tissue::Air, d.max(1.0 - 2.5 * fine));
+                Shape::Pipe(tube) => {
+                    let tube = tube.clone();
+                    scene.add(*tissue, tube.bounds(), move |at| tube.distance(at.q));
+                }
             }
         }
-        if vault < 2.0 {
-            canvas.layer(Tissue::CorticalBone, vault);
-            canvas.layer(Tissue::Marrow, (vault + 1.7).max(1.6 - (hull - t.csf)));
-            canvas.layer(Tissue::Csf, hull - t.csf);
+        for cell in self.mastoids {
+            scene.add(Tissue::CorticalBone, cell.bounds(), move |at| cell.distance(at.q));
+            scene.add_rough(Tissue::Air, cell.bounds(), f64::INFINITY, move |at| {
+                cell.distance(at.q).max(1.0 - 2.5 * at.fine)
+            });
         }
-        if q.z < -40.0 && q.x.abs() < 20.0 {
-            canvas.layer(Tissue::Csf, brain.cord(q) - 3.2);
-        }
+        let vault = move |at: &Place| at.hull - csf - skull - 0.5 * at.slow;
+        scene.add(Tissue::CorticalBone, REACH, vault);
+        scene.add(Tissue::Marrow, REACH, move |at| (vault(at) + 1.7).max(1.6 - (at.hull - csf)));
+        scene.add(Tissue::Csf, REACH, move |at| at.hull - csf);
+        let canal = Bounds { lo: Vec3::new(-20.0, -10.0, -200.0), hi: Vec3::new(20.0, 80.0, -40.0) };
+        let brain = Arc::clone(brain);
+        scene.add(Tissue::Csf, canal, move |at| brain.cord(at.q) - 3.2);
     }
-
-    /// Paints the vessels, last of all.
-    pub fn paint_vessels(&self, q: Vec3, canvas: &mut impl Canvas) {
-        for (vessel, bounds) in &self.vessels {
-            if bounds.holds(q) {
-                canvas.layer(Tissue::Vessel, vessel.distance(q));
-            }
-        }
-    }
-}
-
-/// Sinuses of the dura and the large arteries.
-fn vessels(rng: &mut Rng) -> Vec<Tube> {
-    let mut pipe = |points: &[(f64, f64, f64, f64)]| {
-        let width = rng.near(1.0, 0.12);
-        let control: Vec<(Vec3, f64)> =
-            points.iter().map(|&(x, y, z, r)| (jitter_point(rng, Vec3::new(x, y, z), 0.5), r * width)).collect();
-        Tube::through(&control)
-    };
-    let mut all = vec![
-        // Superior sagittal sinus, transverse sinuses, basilar artery.
-        pipe(&[
-            (0.0, -66.0, 34.0, 1.2),
-            (0.0, -34.0, 61.0, 2.2),
-            (0.0, 10.0, 70.5, 3.0),
-            (0.0, 60.0, 61.0, 3.6),
-            (0.0, 92.0, 32.0, 4.0),
-            (0.0, 101.0, 2.0, 4.2),
-        ]),
-        pipe(&[(0.0, 36.0, -44.0, 1.4), (0.5, 10.0, -38.0, 1.7), (0.0, 6.0, -24.0, 1.7), (0.0, 7.5, -17.0, 1.5)]),
-        pipe(&[(1.5, -8.0, -12.0, 1.1), (1.5, -33.0, -2.0, 1.1), (1.5, -38.0, 12.0, 1.0), (1.5, -20.0, 31.0, 0.8)]),
-    ];
-    for s in [1.0, -1.0] {
-        all.push(pipe(&[
-            (s * 4.0, 98.0, -6.0, 3.6),
-            (s * 30.0, 88.0, -14.0, 3.4),
-            (s * 54.0, 60.0, -22.0, 3.6),
-            (s * 52.0, 40.0, -36.0, 4.0),
-            (s * 34.0, 34.0, -62.0, 4.0),
-            (s * 33.0, 20.0, -110.0, 5.0),
-        ]));
-        all.push(pipe(&[
-            (s * 30.0, 12.0, -110.0, 2.6),
-            (s * 25.0, 8.0, -56.0, 2.4),
-            (s * 14.0, 4.0, -36.0, 2.3),
-            (s * 13.0, -8.0, -31.0, 2.3),
-            (s * 13.0, -11.0, -23.0, 2.2),
-            (s * 12.0, -4.0, -15.0, 2.0),
-            (s * 24.0, -6.0, -13.0, 1.5),
-            (s * 38.0, -2.0, -8.0, 1.3),
-        ]));
-    }
-    all
 }

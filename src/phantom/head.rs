@@ -1,5 +1,7 @@
 //! One synthetic head: its shapes, and where patient space meets them.
 
+use std::sync::Arc;
+
 use super::Canvas;
 use super::acquisition::FieldOfView;
 use super::brain::Brain;
@@ -7,10 +9,12 @@ use super::face::{Face, REACH};
 use super::field::{Field, Waves};
 use super::optic::Optic;
 use super::random::Rng;
+use super::scene::Scene;
 use super::shape::Bounds;
 #[cfg(test)]
 use super::tissue::Tissue;
 use super::tissue::{Contrast, Signal};
+use super::vessels;
 use crate::anatomy::{Class, Side, Structure};
 use crate::geometry::{Lps, Vec3};
 
@@ -56,6 +60,14 @@ pub struct HeadOptions {
     pub contrast: Option<Contrast>,
     /// Strength of the random deformation; 1 is the usual variation between adults.
     pub deformation: f64,
+    /// Width over length of the head, relative to the average: 1.15 is brachycephaly.
+    pub breadth: f64,
+    /// How far signals stray from those of T1 (0: not at all, 1: as far as training goes).
+    pub strange: f64,
+    /// Whether the brain holds a lesion: a tumour with oedema, or the cavity of an operation.
+    pub lesion: bool,
+    /// Whether the brain is the bent average of many people's or drawn by formulas; drawn by lot when not given, four averages to one.
+    pub average_brain: Option<bool>,
 }
 
 impl Default for HeadOptions {
@@ -68,6 +80,10 @@ impl Default for HeadOptions {
             missing_eye: None,
             contrast: None,
             deformation: 1.0,
+            breadth: 1.0,
+            strange: 0.0,
+            lesion: false,
+            average_brain: None,
         }
     }
 }
@@ -75,9 +91,12 @@ impl Default for HeadOptions {
 /// A synthetic head in patient space.
 #[derive(Debug)]
 pub struct Head {
-    pub(super) brain: Brain,
-    pub(super) face: Face,
-    pub(super) optic: Optic,
+    brain: Arc<Brain>,
+    face: Face,
+    optic: Arc<Optic>,
+    /// What lies around and under the brain, and what lies over it.
+    under: Scene,
+    over: Scene,
     signal: Signal,
     contrast: Contrast,
     missing_eye: Option<Side>,
@@ -101,10 +120,19 @@ impl Head {
         let mut shape = Rng::new(seed, "shape");
         let size = shape.near(1.0, 0.03);
         let mut stretch = || size * shape.near(1.0, 0.018);
-        let scale = Vec3::new(stretch(), stretch(), stretch());
-        let brain = Brain::new(&mut Rng::new(seed, "brain"));
-        let optic = Optic::new(&mut Rng::new(seed, "optic"), size, options.missing_eye);
+        let broader = options.breadth.sqrt();
+        let scale = Vec3::new(stretch() * broader, stretch() / broader, stretch());
+        let average = options.average_brain.unwrap_or_else(|| shape.chance(0.8));
+        let brain = Arc::new(Brain::new(seed, average));
+        let optic = Arc::new(Optic::new(&mut Rng::new(seed, "optic"), size, options.missing_eye));
         let face = Face::new(&mut Rng::new(seed, "face"), &brain, optic.globes());
+        let (mut under, mut over) = (Scene::default(), Scene::default());
+        face.furnish(&brain, &mut under);
+        optic.furnish_orbits(&mut under);
+        optic.furnish_pathway(&mut over);
+        vessels::furnish(&mut Rng::new(seed, "vessels"), &mut over);
+        under.index(REACH, |q| face.place(q), |q, radius| brain.hides(q, radius));
+        over.index(REACH, |q| face.place(q), |_, _| false);
         let mut bend = Rng::new(seed, "deformation");
         let broad: [Waves; 3] = std::array::from_fn(|_| Waves::new(&mut bend, 8, 130.0, 300.0));
         let local: [Waves; 3] = std::array::from_fn(|_| Waves::new(&mut bend, 12, 45.0, 90.0));
@@ -118,8 +146,8 @@ impl Head {
         let mut tone = Rng::new(seed, "signal");
         let drawn = Contrast::draw(&mut tone);
         let contrast = options.contrast.unwrap_or(drawn);
-        let signal = Signal::draw(&mut tone, contrast);
-        Self { brain, face, optic, signal, contrast, missing_eye: options.missing_eye, origin, axes, scale, warp }
+        let signal = Signal::draw(&mut tone, contrast).strayed(&mut tone, options.strange);
+        Self { brain, face, optic, under, over, signal, contrast, missing_eye: options.missing_eye, origin, axes, scale, warp }
     }
 
     /// Patient-axis box of the head from the vertex down to `below` mm under the anterior commissure (at most 150).
@@ -228,8 +256,8 @@ impl Head {
             Class::Chiasm => self.optic.chiasm(q),
             Class::Pituitary => self.optic.pituitary(q),
             Class::Hippocampus => self.brain.hippocampus(side, q),
-            Class::Brainstem => self.brain.envelope(q).stem,
-            Class::Brain => self.brain.envelope(q).brain().max(-self.optic.clearance(q)),
+            Class::Brainstem => self.brain.stem(q),
+            Class::Brain => self.brain.surface(q).max(-self.optic.clearance(q)),
             Class::Described(_) => f64::INFINITY,
         }
     }
@@ -250,14 +278,14 @@ impl Head {
     /// Paints all tissues at a template point, outermost first.
     #[inline]
     pub(super) fn paint(&self, q: Vec3, canvas: &mut impl Canvas) {
-        if self.face.skin(q) > 3.0 {
+        let place = self.face.place(q);
+        if place.skin > 3.0 {
             return;
         }
-        self.face.paint(q, &self.brain, canvas);
-        self.optic.paint_orbits(q, canvas);
+        canvas.shade(0.03 * place.slow + 0.05 * place.fine);
+        self.under.paint(&place, canvas);
         self.brain.paint(q, canvas);
-        self.optic.paint_pathway(q, canvas);
-        self.face.paint_vessels(q, canvas);
+        self.over.paint(&place, canvas);
     }
 
     /// Volume of a structure in cm3, by integration over its box in the head's frame: cells that lie wholly inside or
@@ -329,4 +357,10 @@ impl Canvas for Topmost {
     }
 
     fn shade(&mut self, _relative: f64) {}
+
+    fn wash(&mut self, tissue: Tissue, part: f64) {
+        if part > 0.5 {
+            self.0 = tissue;
+        }
+    }
 }

@@ -6,21 +6,27 @@
 //! from one seed.
 
 mod acquisition;
+mod average;
 mod brain;
+mod drawn;
 mod face;
 mod field;
 mod head;
 mod nifti;
 mod optic;
 mod patient;
+mod population;
 mod random;
 mod render;
+mod scene;
 mod shape;
 mod tissue;
+mod vessels;
 
 pub use acquisition::{Acquisition, FieldOfView};
 pub use head::{Head, HeadOptions, Spread};
 pub use nifti::read_nifti;
+pub use population::Population;
 pub use patient::{DemoIdentity, PatientRecipe, SyntheticPatient, TruthEntry, demo_series, synthetic_patient};
 pub use random::Rng;
 pub use render::{ImageOptions, Labelled, class_labels, image, images, render, scan, truth};
@@ -34,7 +40,7 @@ use crate::dicom::data::{DataError, Refusals};
 use crate::geometry::{GeometryError, Vec3};
 
 /// Version of the head: a change that changes any image or mask raises it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Why a synthetic or demonstration patient cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +71,8 @@ pub enum PhantomError {
 trait Canvas {
     /// Covers with `tissue` where the signed distance (mm) is negative.
     fn layer(&mut self, tissue: Tissue, distance: f64);
+    /// Covers with `tissue` to this part (0 to 1).
+    fn wash(&mut self, tissue: Tissue, part: f64);
     /// Relative brightness of the texture from here on.
     fn shade(&mut self, relative: f64);
 }

@@ -1,9 +1,12 @@
 //! Orbits with eyes, lenses, muscles and optic nerves; chiasm, tracts and pituitary in their cistern.
 
+use std::sync::Arc;
+
 use super::random::Rng;
+use super::scene::Scene;
 use super::shape::{Bounds, Ellipsoid, Tube, soft_union};
 use super::tissue::Tissue;
-use super::{Canvas, by_side, jitter_point, side_sign};
+use super::{by_side, jitter_point, side_sign};
 use crate::anatomy::Side;
 use crate::geometry::Vec3;
 
@@ -26,7 +29,7 @@ pub struct Orbit {
 /// Eyes, nerves, chiasm and pituitary.
 #[derive(Debug)]
 pub struct Optic {
-    orbits: [Orbit; 2],
+    orbits: [Arc<Orbit>; 2],
     chiasm_body: Ellipsoid,
     chiasm_arms: [Tube; 4],
     tracts: [Tube; 2],
@@ -90,27 +93,32 @@ impl Orbit {
         if self.present { soft_union(self.globe.distance(q), self.cornea.distance(q), 1.0) } else { f64::INFINITY }
     }
 
-    fn paint(&self, q: Vec3, canvas: &mut impl Canvas) {
-        let fat = soft_union(self.fat[0].distance(q), self.fat[1].distance(q), 6.0);
+    /// Adds bone, fat, muscles, globe.
+    fn furnish(self: &Arc<Self>, scene: &mut Scene) {
+        let bounds = self.bounds();
+        let fat = {
+            let orbit = Arc::clone(self);
+            move |q: Vec3| soft_union(orbit.fat[0].distance(q), orbit.fat[1].distance(q), 6.0)
+        };
+        let front = self.centre.y;
         // The front of the orbit is open; the skin of the lids covers it.
-        if q.y < self.centre.y - 9.0 {
-            if fat < 1.0 && !self.present {
-                canvas.layer(Tissue::Fat, fat.max(self.centre.y - 13.0 - q.y));
-            }
-        } else {
-            canvas.layer(Tissue::CorticalBone, (fat - 1.8).max(self.centre.y - 2.0 - q.y));
-            canvas.layer(Tissue::Fat, fat);
-        }
-        for muscle in &self.muscles {
-            canvas.layer(Tissue::Muscle, muscle.distance(q));
+        let inner = fat.clone();
+        scene.add(Tissue::CorticalBone, bounds, move |at| (inner(at.q) - 1.8).max(front - 2.0 - at.q.y));
+        let limit = if self.present { 9.0 } else { 13.0 };
+        scene.add(Tissue::Fat, bounds, move |at| fat(at.q).max(front - limit - at.q.y));
+        for muscle in self.muscles.clone() {
+            scene.add(Tissue::EyeMuscle, muscle.bounds(), move |at| muscle.distance(at.q));
         }
         if self.present {
-            let eye = self.eye(q);
-            canvas.layer(Tissue::Skin, (eye - 2.2).max(q.y - self.centre.y + 4.0));
-            canvas.layer(Tissue::Sclera, eye);
-            canvas.layer(Tissue::Vitreous, eye + 1.1);
-            canvas.layer(Tissue::Vitreous, self.chamber.distance(q));
-            canvas.layer(Tissue::Lens, self.lens.distance(q));
+            let add = |scene: &mut Scene, tissue, f: fn(&Self, Vec3) -> f64| {
+                let orbit = Arc::clone(self);
+                scene.add(tissue, bounds, move |at| f(&orbit, at.q));
+            };
+            add(scene, Tissue::Skin, |o, q| (o.eye(q) - 2.2).max(q.y - o.centre.y + 4.0));
+            add(scene, Tissue::Sclera, |o, q| o.eye(q));
+            add(scene, Tissue::Vitreous, |o, q| o.eye(q) + 1.1);
+            add(scene, Tissue::Vitreous, |o, q| o.chamber.distance(q));
+            add(scene, Tissue::Lens, |o, q| o.lens.distance(q));
         }
     }
 
@@ -129,7 +137,7 @@ impl Optic {
         // Eyes hardly vary with the size of the head.
         let eye_size = rng.near(12.0, 0.3) / head_size;
         let orbits = [Side::Left, Side::Right]
-            .map(|side| Orbit::new(rng, side, eye_size, spread, gaze, missing != Some(side), chiasm));
+            .map(|side| Arc::new(Orbit::new(rng, side, eye_size, spread, gaze, missing != Some(side), chiasm)));
         let chiasm_body =
             Ellipsoid::new(chiasm, Vec3::new(rng.near(6.0, 0.4), rng.near(3.6, 0.3), rng.near(2.0, 0.18)));
         let arm = |x: f64, y: f64, z: f64| {
@@ -172,7 +180,7 @@ impl Optic {
         [self.orbits[0].centre, self.orbits[1].centre]
     }
 
-    fn orbit(&self, side: Side) -> &Orbit {
+    fn orbit(&self, side: Side) -> &Arc<Orbit> {
         by_side(&self.orbits, side)
     }
 
@@ -241,40 +249,40 @@ impl Optic {
         self.gland.bounds()
     }
 
-    /// Paints what lies around the globes and under the brain.
-    pub fn paint_orbits(&self, q: Vec3, canvas: &mut impl Canvas) {
+    /// Adds what lies around the globes and under the brain.
+    pub fn furnish_orbits(&self, scene: &mut Scene) {
         for orbit in &self.orbits {
-            if orbit.bounds().holds(q) {
-                orbit.paint(q, canvas);
-            }
+            orbit.furnish(scene);
         }
-        if self.cistern.distance(q) < 24.0 {
-            canvas.layer(Tissue::CorticalBone, self.sella.distance(q));
-            for sinus in &self.cavernous {
-                canvas.layer(Tissue::DeepGrey, sinus.distance(q));
-            }
-            canvas.layer(Tissue::Csf, self.cistern.distance(q));
+        let (sella, cistern) = (self.sella, self.cistern);
+        scene.add(Tissue::CorticalBone, sella.bounds(), move |at| sella.distance(at.q));
+        for sinus in self.cavernous {
+            scene.add(Tissue::Vein, sinus.bounds(), move |at| sinus.distance(at.q));
         }
+        scene.add(Tissue::Csf, cistern.bounds(), move |at| cistern.distance(at.q));
     }
 
-    /// Paints nerves, chiasm and gland, over the brain.
-    pub fn paint_pathway(&self, q: Vec3, canvas: &mut impl Canvas) {
+    /// Adds nerves, chiasm and gland, over the brain.
+    pub fn furnish_pathway(self: &Arc<Self>, scene: &mut Scene) {
         for orbit in self.orbits.iter().filter(|o| o.present) {
-            let d = orbit.nerve.distance(q);
-            if d < 4.0 {
-                let outside = d.max(-orbit.eye(q));
-                canvas.layer(Tissue::Csf, outside - orbit.sheath);
-                canvas.layer(Tissue::OpticNerve, outside);
-            }
+            let outside = {
+                let orbit = Arc::clone(orbit);
+                move |q: Vec3| orbit.nerve.distance(q).max(-orbit.eye(q))
+            };
+            let bounds = orbit.nerve.bounds();
+            let (sheath, around) = (orbit.sheath, outside.clone());
+            scene.add(Tissue::Csf, bounds.grown(sheath), move |at| around(at.q) - sheath);
+            scene.add(Tissue::OpticNerve, bounds, move |at| outside(at.q));
         }
-        if self.cistern.distance(q) < 12.0 {
-            for tract in &self.tracts {
-                canvas.layer(Tissue::OpticNerve, tract.distance(q));
-            }
-            canvas.layer(Tissue::OpticNerve, self.chiasm(q));
-            canvas.layer(Tissue::Pituitary, self.stalk.distance(q));
-            canvas.layer(Tissue::Pituitary, self.gland.distance(q));
-            canvas.layer(Tissue::NeuroHypophysis, self.posterior.distance(q).max(self.gland.distance(q)));
+        for tract in self.tracts.clone() {
+            scene.add(Tissue::OpticNerve, tract.bounds(), move |at| tract.distance(at.q));
         }
+        let optic = Arc::clone(self);
+        scene.add(Tissue::OpticNerve, self.chiasm_bounds(), move |at| optic.chiasm(at.q));
+        let stalk = self.stalk.clone();
+        scene.add(Tissue::Pituitary, stalk.bounds(), move |at| stalk.distance(at.q));
+        let (gland, posterior) = (self.gland, self.posterior);
+        scene.add(Tissue::Pituitary, gland.bounds(), move |at| gland.distance(at.q));
+        scene.add(Tissue::NeuroHypophysis, gland.bounds(), move |at| posterior.distance(at.q).max(gland.distance(at.q)));
     }
 }

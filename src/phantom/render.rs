@@ -48,11 +48,15 @@ struct Blend<'a, const N: usize> {
 impl<const N: usize> Canvas for Blend<'_, N> {
     #[inline]
     fn layer(&mut self, tissue: Tissue, distance: f64) {
-        let cover = 0.5 - distance * self.inverse_width;
-        if cover > 0.0 {
+        self.wash(tissue, 0.5 - distance * self.inverse_width);
+    }
+
+    #[inline]
+    fn wash(&mut self, tissue: Tissue, part: f64) {
+        if part > 0.0 {
             for (value, signal) in self.values.iter_mut().zip(self.signals) {
                 let target = signal.of(tissue) * self.gain;
-                *value += (target - *value) * cover.min(1.0) as f32;
+                *value += (target - *value) * part.min(1.0) as f32;
             }
         }
     }

@@ -38,6 +38,19 @@ impl Bounds {
         Vec3::new(out(p.x, self.lo.x, self.hi.x), out(p.y, self.lo.y, self.hi.y), out(p.z, self.lo.z, self.hi.z)).norm()
     }
 
+    /// Whether two boxes share a point.
+    pub fn meets(&self, o: Self) -> bool {
+        let overlap = |a: (f64, f64), b: (f64, f64)| a.0 <= b.1 && b.0 <= a.1;
+        overlap((self.lo.x, self.hi.x), (o.lo.x, o.hi.x))
+            && overlap((self.lo.y, self.hi.y), (o.lo.y, o.hi.y))
+            && overlap((self.lo.z, self.hi.z), (o.lo.z, o.hi.z))
+    }
+
+    /// Whether the other box lies in this one.
+    pub fn contains(&self, o: Self) -> bool {
+        self.holds(o.lo) && self.holds(o.hi)
+    }
+
     /// Whether a point lies in the box.
     #[inline]
     pub fn holds(&self, p: Vec3) -> bool {

@@ -24,11 +24,26 @@ pub enum Tissue {
     NeuroHypophysis,
     Mucosa,
     Vessel,
+    /// Blood of the dural and cavernous sinuses: slow, so that it always takes up contrast medium.
+    Vein,
+    /// Dura where it is thick enough to be seen: falx, tentorium.
+    Dura,
+    /// Choroid plexus.
+    Choroid,
+    /// Extraocular muscle: takes up more than other muscle.
+    EyeMuscle,
+    /// Lacrimal, parotid and submandibular glands.
+    Gland,
+    Cartilage,
+    /// Living rim of a tumour.
+    TumourRim,
+    Necrosis,
+    Edema,
 }
 
 impl Tissue {
     /// Number of tissues.
-    pub const COUNT: usize = 18;
+    pub const COUNT: usize = 27;
 }
 
 /// Kind of T1-weighted acquisition.
@@ -99,6 +114,15 @@ impl Signal {
         } else {
             set(Tissue::Mucosa, 0.62, 0.08)
         }
+        set(Tissue::Vein, if enhanced { 1.55 } else { 0.45 }, if enhanced { 0.2 } else { 0.14 });
+        set(Tissue::Dura, if enhanced { 1.0 } else { 0.45 }, 0.12);
+        set(Tissue::Choroid, if enhanced { 1.4 } else { 0.5 }, if enhanced { 0.2 } else { 0.08 });
+        set(Tissue::EyeMuscle, if enhanced { 0.95 } else { 0.58 }, 0.1);
+        set(Tissue::Gland, if enhanced { 0.95 } else { 0.7 }, 0.1);
+        set(Tissue::Cartilage, 0.5, 0.1);
+        set(Tissue::TumourRim, if enhanced { 1.3 } else { 0.7 }, 0.2);
+        set(Tissue::Necrosis, 0.42, 0.1);
+        set(Tissue::Edema, 0.66, 0.07);
         if enhanced {
             set(Tissue::Vessel, 1.65, 0.25);
         } else {
@@ -107,6 +131,19 @@ impl Signal {
             signal[Tissue::Vessel as usize] = rng.near(if bright { 1.2 } else { 0.25 }, 0.12) as f32;
         }
         Self(signal)
+    }
+
+    /// The same signals, strayed from: each tissue's by a factor of its own, and with `strength` near 1 some tissues
+    /// exchanged for any signal at all, in the way of SynthSeg (Billot et al. 2023). 0 changes nothing.
+    pub fn strayed(mut self, rng: &mut Rng, strength: f64) -> Self {
+        for (n, signal) in self.0.iter_mut().enumerate() {
+            let (factor, any) = (rng.near(0.0, 0.16 * strength).exp(), rng.within(0.05, 1.5));
+            let swapped = rng.chance(0.08 * strength) && n != Tissue::Air as usize;
+            if strength > 0.0 {
+                *signal = if swapped { any as f32 } else { *signal * factor as f32 };
+            }
+        }
+        self
     }
 
     /// The same signals with another one for a tissue: what is no T1 is made so.
