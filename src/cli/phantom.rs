@@ -12,8 +12,8 @@ use super::say::say;
 use crate::anatomy::{Class, Side};
 use crate::geometry::{GeometryError, WorkingSpec, working_volume};
 use crate::phantom::{
-    Acquisition, Contrast, Head, HeadOptions, PatientRecipe, PhantomError, Rng, Spread, VERSION, class_labels, scan,
-    synthetic_patient,
+    Acquisition, Contrast, Head, HeadOptions, PatientRecipe, PhantomError, Population, Rng, Spread, VERSION, class_labels,
+    scan, synthetic_patient,
 };
 use crate::training::{Provenance, Source, TrainingCase, TrainingStore};
 
@@ -61,6 +61,9 @@ pub struct PhantomArgs {
     /// patients, because networks that have hardly seen an empty orbit find an eye in it.
     #[arg(long, value_name = "PART", default_value_t = 0.15, requires = "store")]
     one_eyed: f64,
+    /// Whose heads the training store holds.
+    #[arg(long, value_enum, default_value = "training", requires = "store")]
+    population: Population,
 }
 
 /// Side of the body, as the command line writes it.
@@ -157,7 +160,7 @@ fn write_patient(folder: &Path, args: &PhantomArgs) -> Result<(), Failure> {
 }
 
 fn write_store(folder: &Path, args: &PhantomArgs) -> Result<(), Failure> {
-    let mix = Mix { partly_known: args.partly_known, one_eyed: args.one_eyed };
+    let mix = Mix { population: args.population, partly_known: args.partly_known, one_eyed: args.one_eyed };
     for (option, part) in [("--partly-known", mix.partly_known), ("--one-eyed", mix.one_eyed)] {
         if !(0.0..=1.0).contains(&part) {
             return Err(Failure::Usage(format!("{option} {part} is not between 0 and 1")));
@@ -165,8 +168,12 @@ fn write_store(folder: &Path, args: &PhantomArgs) -> Result<(), Failure> {
     }
     let working = WorkingSpec::default();
     let version = env!("CARGO_PKG_VERSION");
-    let generator =
-        format!("contourd {version} phantom {VERSION} partly-known {} one-eyed {}", mix.partly_known, mix.one_eyed);
+    let generator = format!(
+        "contourd {version} phantom {VERSION} {} partly-known {} one-eyed {}",
+        mix.population.name(),
+        mix.partly_known,
+        mix.one_eyed
+    );
     let mut store = TrainingStore::open(folder, &working, &generator).context("training store")?;
     let bar = ProgressBar::new(args.cases);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} heads  {elapsed} gone, {eta} to go") {
@@ -188,6 +195,7 @@ fn write_store(folder: &Path, args: &PhantomArgs) -> Result<(), Failure> {
 /// What part of the cases of a training store, 0 to 1, lacks something.
 #[derive(Debug, Clone, Copy)]
 struct Mix {
+    population: Population,
     /// One class is not known.
     partly_known: f64,
     /// One eye is not there.
@@ -197,13 +205,13 @@ struct Mix {
 /// A head of a seed, scanned as departments scan, and brought to the working grid as serving does.
 fn training_case(id: String, seed: u64, mix: Mix, working: &WorkingSpec) -> Result<TrainingCase, GeometryError> {
     let mut rng = Rng::new(seed, "training case");
-    let missing_eye = rng.chance(mix.one_eyed).then(|| if rng.chance(0.5) { Side::Left } else { Side::Right });
+    let options = HeadOptions::drawn(&mut rng, mix.population, mix.one_eyed);
     let mut known = Class::ALL.to_vec();
     if rng.chance(mix.partly_known) {
         known.remove(rng.bits() as usize % Class::ALL.len());
     }
-    let head = Head::new(seed, &HeadOptions { missing_eye, ..HeadOptions::default() });
-    let working_image = working_volume(&scan(&head, seed, &mut rng)?, working)?;
+    let head = Head::new(seed, &options);
+    let working_image = working_volume(&scan(&head, mix.population, seed, &mut rng)?, working)?;
     let labelled = class_labels(&head, working_image.grid());
     Ok(TrainingCase {
         id,
@@ -232,7 +240,7 @@ mod tests {
     fn a_training_case_is_what_its_seed_says() {
         // A coarse working grid keeps this quick.
         let working = WorkingSpec { spacing: [2.8, 2.8, 3.6], shape: [80, 92, 50], ..WorkingSpec::default() };
-        let mix = Mix { partly_known: 1.0, one_eyed: 0.0 };
+        let mix = Mix { population: Population::Training, partly_known: 1.0, one_eyed: 0.0 };
         let case = training_case("a".into(), 1003, mix, &working).unwrap();
         assert_eq!(case.known.len(), Class::ALL.len() - 1);
         let again = training_case("b".into(), 1003, mix, &working).unwrap();

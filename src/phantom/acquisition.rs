@@ -19,6 +19,15 @@ pub struct FieldOfView {
     pub size: [f64; 3],
 }
 
+impl FieldOfView {
+    /// The same, less this many mm at the top.
+    pub fn without_top(mut self, cut: f64) -> Self {
+        self.centre.z -= cut / 2.0;
+        self.size[2] -= cut;
+        self
+    }
+}
+
 /// The acquisitions a demonstration series or a phantom can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Acquisition {

@@ -142,6 +142,11 @@ impl Face {
         Self { thickness, shells, ears, parts, mastoids }
     }
 
+    /// Distance from the brain's hull to the inner surface of the skull, mm.
+    pub fn inside_skull(&self) -> f64 {
+        self.thickness.csf
+    }
+
     /// What is known of a point.
     #[inline]
     pub fn place(&self, q: Vec3) -> Place {

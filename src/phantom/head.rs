@@ -7,6 +7,7 @@ use super::acquisition::FieldOfView;
 use super::brain::Brain;
 use super::face::{Face, REACH};
 use super::field::{Field, Waves};
+use super::lesion::Lesion;
 use super::optic::Optic;
 use super::random::Rng;
 use super::scene::Scene;
@@ -64,8 +65,8 @@ pub struct HeadOptions {
     pub breadth: f64,
     /// How far signals stray from those of T1 (0: not at all, 1: as far as training goes).
     pub strange: f64,
-    /// Whether the brain holds a lesion: a tumour with oedema, or the cavity of an operation.
-    pub lesion: bool,
+    /// Largest radius in mm of a lesion of the brain (a tumour with oedema, the cavity of an operation); 0: none.
+    pub lesion: f64,
     /// Whether the brain is the bent average of many people's or drawn by formulas; drawn by lot when not given, four averages to one.
     pub average_brain: Option<bool>,
 }
@@ -82,7 +83,7 @@ impl Default for HeadOptions {
             deformation: 1.0,
             breadth: 1.0,
             strange: 0.0,
-            lesion: false,
+            lesion: 0.0,
             average_brain: None,
         }
     }
@@ -100,6 +101,7 @@ pub struct Head {
     signal: Signal,
     contrast: Contrast,
     missing_eye: Option<Side>,
+    lesion: Option<Lesion>,
     origin: Lps,
     /// Patient directions of the head's own left, posterior and superior.
     axes: [Vec3; 3],
@@ -131,6 +133,12 @@ impl Head {
         optic.furnish_orbits(&mut under);
         optic.furnish_pathway(&mut over);
         vessels::furnish(&mut Rng::new(seed, "vessels"), &mut over);
+        let lesion = (options.lesion > 0.0)
+            .then(|| Lesion::new(&mut Rng::new(seed, "lesion"), &brain, &optic, options.lesion.max(6.0)))
+            .flatten();
+        if let Some(lesion) = &lesion {
+            lesion.furnish(&face, &mut over);
+        }
         under.index(REACH, |q| face.place(q), |q, radius| brain.hides(q, radius));
         over.index(REACH, |q| face.place(q), |_, _| false);
         let mut bend = Rng::new(seed, "deformation");
@@ -147,7 +155,7 @@ impl Head {
         let drawn = Contrast::draw(&mut tone);
         let contrast = options.contrast.unwrap_or(drawn);
         let signal = Signal::draw(&mut tone, contrast).strayed(&mut tone, options.strange);
-        Self { brain, face, optic, under, over, signal, contrast, missing_eye: options.missing_eye, origin, axes, scale, warp }
+        Self { brain, face, optic, under, over, signal, contrast, missing_eye: options.missing_eye, lesion, origin, axes, scale, warp }
     }
 
     /// Patient-axis box of the head from the vertex down to `below` mm under the anterior commissure (at most 150).
@@ -198,7 +206,11 @@ impl Head {
     #[inline]
     pub(super) fn in_template(&self, h: Vec3) -> Vec3 {
         let [x, y, z] = self.warp.at(h).map(f64::from);
-        Vec3::new((h.x + x) / self.scale.x, (h.y + y) / self.scale.y, (h.z + z) / self.scale.z)
+        let q = Vec3::new((h.x + x) / self.scale.x, (h.y + y) / self.scale.y, (h.z + z) / self.scale.z);
+        match &self.lesion {
+            Some(lesion) => lesion.before(q, |q| self.face.place(q).hull),
+            None => q,
+        }
     }
 
     /// A box of the head's frame that holds everything in a box of template space.

@@ -6,12 +6,14 @@
 //! from one seed.
 
 mod acquisition;
+mod artefact;
 mod average;
 mod brain;
 mod drawn;
 mod face;
 mod field;
 mod head;
+mod lesion;
 mod nifti;
 mod optic;
 mod patient;
@@ -24,6 +26,7 @@ mod tissue;
 mod vessels;
 
 pub use acquisition::{Acquisition, FieldOfView};
+pub use artefact::{ghosts, motion, noisier, rolled, softened};
 pub use head::{Head, HeadOptions, Spread};
 pub use nifti::read_nifti;
 pub use population::Population;

@@ -42,7 +42,7 @@ impl HeadOptions {
                     deformation: rng.within(0.7, 1.5),
                     breadth: rng.near(1.0, 0.045),
                     strange: if rng.chance(0.3) { rng.within(0.5, 1.0) } else { 0.0 },
-                    lesion: rng.chance(0.3),
+                    lesion: if rng.chance(0.3) { rng.within(8.0, 24.0) } else { 0.0 },
                     ..usual
                 }
             }
@@ -50,7 +50,7 @@ impl HeadOptions {
                 deformation: rng.within(1.6, 2.2),
                 breadth: if rng.chance(0.5) { rng.within(1.12, 1.2) } else { rng.within(0.84, 0.89) },
                 strange: rng.within(1.2, 1.8),
-                lesion: rng.chance(0.6),
+                lesion: if rng.chance(0.6) { rng.within(26.0, 34.0) } else { 0.0 },
                 ..usual
             },
         }

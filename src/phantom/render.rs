@@ -6,10 +6,12 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::Canvas;
-use super::acquisition::draw_grid;
+use super::acquisition::{Acquisition, draw_grid};
+use super::artefact::{ghosts, motion, noisier, softened};
 use super::face::REACH;
 use super::field::{Field, Waves};
 use super::head::Head;
+use super::population::Population;
 use super::random::{Rng, normal_pair};
 use super::tissue::{Signal, Tissue};
 use crate::anatomy::Structure;
@@ -131,15 +133,51 @@ pub fn images<const N: usize>(
     })
 }
 
-/// A head as a department scans it: field of view and grid are drawn from `rng`, what the scanner adds from `seed`.
+/// A head as a department scans it: field of view and grid are drawn from `rng`, what the scanner adds from `seed`. Training
+/// scans also cut the top or the neck, have slices of up to 5 mm, are softer and noisier, and show ghosts and motion; those
+/// beyond have more of it.
 ///
 /// # Errors
 /// None that a caller can cause.
-pub fn scan(head: &Head, seed: u64, rng: &mut Rng) -> Result<Volume<f32>, GeometryError> {
+pub fn scan(head: &Head, population: Population, seed: u64, rng: &mut Rng) -> Result<Volume<f32>, GeometryError> {
     let frame = FrameOfReferenceUid::derive(&["phantom", &seed.to_string()]);
-    let field = head.field_of_view(rng.within(95.0, 150.0));
-    let grid = Arc::new(draw_grid(rng, frame, &field)?);
-    Ok(image(head, &grid, &ImageOptions::draw(seed)))
+    let options = ImageOptions::draw(seed);
+    if population == Population::Usual {
+        let field = head.field_of_view(rng.within(95.0, 150.0));
+        let grid = Arc::new(draw_grid(rng, frame, &field)?);
+        return Ok(image(head, &grid, &options));
+    }
+    let beyond = population == Population::Beyond;
+    let least = if rng.chance(0.2) { 75.0 } else { 95.0 };
+    let mut field = head.field_of_view(rng.within(least, 150.0));
+    if rng.chance(0.1) {
+        field = field.without_top(rng.within(3.0, 25.0));
+    }
+    let thickest = if beyond { 6.0 } else { 5.0 };
+    let thick = rng.chance(if beyond { 0.4 } else { 0.15 });
+    let grid = if thick {
+        let inside = rng.within(0.5, 1.0);
+        Acquisition::Axial.grid(frame, &field, Some([inside, inside, rng.within(2.0, thickest)]))?
+    } else {
+        draw_grid(rng, frame, &field)?
+    };
+    let mut scan = image(head, &Arc::new(grid), &options);
+    let white = options.scale;
+    if rng.chance(0.15) {
+        scan = motion(&scan, rng, if beyond { [2.0, 5.0] } else { [0.5, 3.0] })?;
+    }
+    if rng.chance(0.15) {
+        scan = ghosts(&scan, rng, if beyond { [0.1, 0.2] } else { [0.02, 0.1] });
+    }
+    if rng.chance(0.4) {
+        let width = rng.within(0.5, if beyond { 3.5 } else { 2.5 });
+        scan = softened(&scan, width / 2.355);
+    }
+    if rng.chance(0.3) {
+        let noise = rng.within(0.02, if beyond { 0.12 } else { 0.08 });
+        scan = noisier(scan, rng, noise * white);
+    }
+    Ok(scan)
 }
 
 /// Voxels of a grid that a structure can reach; `None` when it is missing or wholly outside.

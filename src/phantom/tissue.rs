@@ -58,11 +58,11 @@ pub enum Contrast {
 }
 
 impl Contrast {
-    /// A kind as they come in a radiotherapy department: half native, fat suppression rare.
+    /// A kind as they come in a radiotherapy department: gadolinium rather than native, fat suppressed in a fifth.
     pub fn draw(rng: &mut Rng) -> Self {
         match rng.unit() {
-            v if v < 0.55 => Self::Native,
-            v if v < 0.9 => Self::Gadolinium,
+            v if v < 0.4 => Self::Native,
+            v if v < 0.8 => Self::Gadolinium,
             _ => Self::GadoliniumFatSuppressed,
         }
     }

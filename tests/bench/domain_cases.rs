@@ -13,8 +13,10 @@ use contourd::anatomy::Structure;
 use contourd::domain::{DomainConfig, Verdict, judge};
 use contourd::geometry::{Grid, Vec3, Volume, WorkingSpec, working_volume};
 use contourd::ids::FrameOfReferenceUid;
-use contourd::phantom::{Acquisition, Contrast, Head, HeadOptions, ImageOptions, Rng, Signal, Tissue, images};
-use scans::{ghosts, motion, rolled};
+use contourd::phantom::{
+    Acquisition, Contrast, Head, HeadOptions, ImageOptions, Rng, Signal, Tissue, ghosts, images, motion, noisier, rolled,
+    softened,
+};
 
 /// What is wrong with an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,37 +60,7 @@ impl Wrong {
 pub fn delivered(image: &Volume<f32>, seed: u64) -> Volume<f32> {
     let mut rng = Rng::new(seed, "as delivered");
     let (width, noise) = (rng.within(0.0, 2.5), rng.within(0.0, 0.09) * ImageOptions::draw(seed).scale);
-    let mut out = softened(image, width / 2.355);
-    let mut channel = || rng.near(0.0, noise) as f32;
-    out.data_mut().iter_mut().for_each(|v| *v = (*v + channel()).hypot(channel()));
-    out
-}
-
-/// Convolved with a Gaussian of this standard deviation in mm; beyond the field of view lies what lies at its border.
-fn softened(image: &Volume<f32>, deviation: f64) -> Volume<f32> {
-    let shape = image.grid().shape();
-    let extent = [shape.cols, shape.rows, shape.slices];
-    let mut out = image.clone();
-    for axis in 0..3 {
-        let per_voxel = deviation / image.grid().spacing()[axis];
-        let reach = (3.0 * per_voxel).ceil() as i64;
-        let weights: Vec<f64> = (-reach..=reach)
-            .map(|n| if n == 0 { 1.0 } else { (-0.5 * (n as f64 / per_voxel).powi(2)).exp() })
-            .collect();
-        let total: f64 = weights.iter().sum();
-        let from = out.clone();
-        for n in 0..from.data().len() {
-            let mut at = from.voxel(n);
-            let here = at[axis] as i64;
-            let mut sum = 0.0;
-            for (weight, by) in weights.iter().zip(-reach..) {
-                at[axis] = (here + by).clamp(0, extent[axis] as i64 - 1) as usize;
-                sum += weight * f64::from(from.at(at[0], at[1], at[2]));
-            }
-            out.data_mut()[n] = (sum / total) as f32;
-        }
-    }
-    out
+    noisier(softened(image, width / 2.355), &mut rng, noise)
 }
 
 /// What the check says of an image, without any networks; what is refused as no head at all is held, too.
@@ -160,7 +132,7 @@ impl Patient {
             Wrong::HalfHead => half(&self.right, self.seed, rng),
             // Filter and noise are the scanner's, and come after.
             Wrong::Ghosts => delivered(&ghosts(&self.t1, rng, [0.18, 0.45]), self.seed),
-            Wrong::Motion => delivered(&motion(&self.t1, rng, [7.0, 14.0]), self.seed),
+            Wrong::Motion => delivered(&motion(&self.t1, rng, [7.0, 14.0]).expect("a grid"), self.seed),
             Wrong::WrappedAround => delivered(&wrapped(&self.t1, rng), self.seed),
         }
     }

@@ -1,87 +1,17 @@
-//! Scans of synthetic heads: ordinary ones, and what spoils a scan. Shared by the benches `domain`, `ends` and `quality`.
+//! Ordinary scans of synthetic heads. Shared by the benches `domain`, `ends` and `quality`.
 
-use std::sync::Arc;
-
-use contourd::anatomy::Side;
-use contourd::geometry::{Grid, Index, Vec3, Volume, resample_linear};
-use contourd::phantom::{Head, HeadOptions, Rng, scan};
+use contourd::geometry::Volume;
+use contourd::phantom::{Head, HeadOptions, Population, Rng, scan};
 
 /// An ordinary case: a head of a seed, one in seven with one eye, scanned as training scans it.
 pub fn ordinary(seed: u64) -> (Head, Volume<f32>) {
     let mut rng = Rng::new(seed, "ordinary case");
     let head = head(seed, &mut rng);
-    let image = scan(&head, seed, &mut rng).expect("a grid");
+    let image = scan(&head, Population::Usual, seed, &mut rng).expect("a grid");
     (head, image)
 }
 
 /// The head of a seed in a usual pose; one in seven has one eye.
 pub fn head(seed: u64, rng: &mut Rng) -> Head {
-    let missing_eye = rng.chance(0.15).then(|| if rng.chance(0.5) { Side::Left } else { Side::Right });
-    Head::new(seed, &HeadOptions { missing_eye, ..HeadOptions::default() })
-}
-
-/// The value at a place shifted by whole voxels, round the corner as Fourier images do.
-pub fn rolled(image: &Volume<f32>, shift: [i64; 3]) -> impl Fn(usize) -> f32 + '_ {
-    let s = image.grid().shape();
-    let extent = [s.cols, s.rows, s.slices];
-    move |n| {
-        let v = image.voxel(n);
-        let at: [usize; 3] = std::array::from_fn(|a| (v[a] as i64 + shift[a]).rem_euclid(extent[a] as i64) as usize);
-        image.at(at[0], at[1], at[2])
-    }
-}
-
-/// Copies of the head over the whole phase direction, as pulsation and periodic motion make them, of a
-/// strength within these.
-pub fn ghosts(image: &Volume<f32>, rng: &mut Rng, strength: [f64; 2]) -> Volume<f32> {
-    let axis = if rng.chance(0.5) { 0 } else { 1 };
-    let s = image.grid().shape();
-    let extent = [s.cols, s.rows][axis] as f64;
-    let copies = 2.0 + (rng.unit() * 3.0).floor();
-    let strength = rng.within(strength[0], strength[1]) as f32;
-    let shift = |n: f64| {
-        let mut shift = [0i64; 3];
-        shift[axis] = (extent * n / copies) as i64;
-        shift
-    };
-    let sources: Vec<_> = (1..copies as usize).map(|n| rolled(image, shift(n as f64))).collect();
-    let mut out = image.clone();
-    for n in 0..out.data().len() {
-        let ghost: f32 = sources.iter().map(|s| s(n)).sum::<f32>() / sources.len() as f32;
-        out.data_mut()[n] = (image.data()[n] * (1.0 - 0.5 * strength) + strength * ghost).max(0.0);
-    }
-    out
-}
-
-/// The head moved while it was scanned: the mean of its positions, with the edges of each. It moved by as many
-/// mm and degrees, within these, about where it is: what is outlined by its place without motion lies where it was seen.
-pub fn motion(image: &Volume<f32>, rng: &mut Rng, far: [f64; 2]) -> Volume<f32> {
-    let far = rng.within(far[0], far[1]);
-    let mut places: Vec<(Vec3, f64, f32)> = (0..5)
-        .map(|_| {
-            let by = Vec3::new(rng.within(-0.5, 0.5) * far, rng.within(-1.0, 1.0) * far, rng.within(-1.0, 1.0) * far);
-            (by, rng.within(-1.0, 1.0) * far, rng.within(0.5, 1.0) as f32)
-        })
-        .collect();
-    let total: f32 = places.iter().map(|p| p.2).sum();
-    let none = (Vec3::new(0.0, 0.0, 0.0), 0.0);
-    let mean = places.iter().fold(none, |(by, turn), p| {
-        let share = f64::from(p.2 / total);
-        (by + p.0 * share, turn + p.1 * share)
-    });
-    places.iter_mut().for_each(|p| (p.0, p.1) = (p.0 - mean.0, p.1 - mean.1));
-    let grid = image.grid();
-    let s = grid.shape();
-    let middle = grid.to_lps(Index::new(s.cols as f64 / 2.0, s.rows as f64 / 2.0, s.slices as f64 / 2.0));
-    let mut out = Volume::filled(Arc::clone(grid), 0.0f32);
-    for (by, degrees, weight) in places {
-        let (sin, cos) = degrees.to_radians().sin_cos();
-        let turn = |v: Vec3| Vec3::new(v.x, v.y * cos - v.z * sin, v.y * sin + v.z * cos);
-        let origin = middle + turn(grid.origin() - middle) + by;
-        let moved = Grid::new(grid.frame().clone(), s, origin, grid.axes().map(turn), grid.spacing()).expect("a grid");
-        let moved = Volume::new(Arc::new(moved), image.data().to_vec()).expect("as many voxels");
-        let seen = resample_linear(&moved, grid, 0.0);
-        out.data_mut().iter_mut().zip(seen.data()).for_each(|(o, v)| *o += v * weight / total);
-    }
-    out
+    Head::new(seed, &HeadOptions::drawn(rng, Population::Usual, 0.15))
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use contourd::geometry::{Lps, Volume};
 use contourd::ids::FrameOfReferenceUid;
-use contourd::phantom::{Acquisition, FieldOfView, Head, ImageOptions, Rng, image};
+use contourd::phantom::{Acquisition, FieldOfView, Head, ImageOptions, Rng, ghosts, image, motion};
 
-use crate::scans::{ghosts, head, motion, ordinary};
+use crate::scans::{head, ordinary};
 
 /// What makes a scan harder than an ordinary one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -65,7 +65,7 @@ pub fn scanned(seed: u64, kind: Option<Hard>) -> (Head, Volume<f32>) {
         Hard::Noise => plain(&ImageOptions { noise: rng.within(0.06, 0.16), ..usual }, &field, fine),
         Hard::Bias => plain(&ImageOptions { bias: rng.within(0.25, 0.5), ..usual }, &field, fine),
         Hard::Ghosts => ghosts(&plain(&usual, &field, fine), rng, [0.05, 0.2]),
-        Hard::Motion => motion(&plain(&usual, &field, fine), rng, [1.0, 5.0]),
+        Hard::Motion => motion(&plain(&usual, &field, fine), rng, [1.0, 5.0]).expect("a grid"),
         Hard::Contrast => {
             let power = if rng.chance(0.5) { rng.within(0.4, 0.65) } else { rng.within(1.5, 2.4) };
             let image = plain(&usual, &field, fine);
