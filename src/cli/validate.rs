@@ -76,7 +76,7 @@ struct MadeOf {
 /// # Errors
 /// [`Failure::Refused`] for a store, case or model that cannot be used.
 pub fn run(args: ValidateArgs) -> Result<(), Failure> {
-    let mut config = Config::read(args.config.as_deref())?;
+    let mut config = Config::read_for_model(args.config.as_deref())?;
     let (Some(name), Some(folder)) = (args.model.file_name().and_then(|n| n.to_str()), args.model.parent()) else {
         return Err(Failure::Usage(format!("--model {} is no folder of a model", args.model.display())));
     };

@@ -53,6 +53,14 @@ fn list(faults: &[Fault]) -> String {
     faults.iter().map(|f| format!("\n  {f}")).collect()
 }
 
+/// What a configuration is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Verb,
+    Daemon,
+    OtherModel,
+}
+
 /// The `[models]` section.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -168,7 +176,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Unreadable`], or [`ConfigError::Faults`] with all of them.
     pub fn read(path: Option<&Path>) -> Result<Self, ConfigError> {
-        Self::read_for(path, std::env::var(DATABASE_URL).ok(), false)
+        Self::read_for(path, std::env::var(DATABASE_URL).ok(), Use::Verb)
     }
 
     /// As [`Config::read`], for the daemon: without a route it would refuse whatever it is sent.
@@ -176,10 +184,18 @@ impl Config {
     /// # Errors
     /// As [`Config::read`].
     pub fn read_for_daemon(path: Option<&Path>) -> Result<Self, ConfigError> {
-        Self::read_for(path, std::env::var(DATABASE_URL).ok(), true)
+        Self::read_for(path, std::env::var(DATABASE_URL).ok(), Use::Daemon)
     }
 
-    fn read_for(path: Option<&Path>, database_url: Option<String>, daemon: bool) -> Result<Self, ConfigError> {
+    /// As [`Config::read`], for a model of another folder: whether those that the file names are installed does not matter.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn read_for_model(path: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::read_for(path, std::env::var(DATABASE_URL).ok(), Use::OtherModel)
+    }
+
+    fn read_for(path: Option<&Path>, database_url: Option<String>, used: Use) -> Result<Self, ConfigError> {
         let text = match path {
             None => String::new(),
             Some(path) => std::fs::read_to_string(path)
@@ -190,10 +206,10 @@ impl Config {
             ConfigError::Faults { name, faults }
         };
         let (mut config, mut r) = Self::draft(&text).map_err(|fault| failed(vec![fault]))?;
-        if !r.is_faulty("models.dir") {
+        if used != Use::OtherModel && !r.is_faulty("models.dir") {
             r.complain("", config.missing_models());
         }
-        if daemon && config.service.routes.is_empty() {
+        if used == Use::Daemon && config.service.routes.is_empty() {
             let why = "route is missing, so that every instance would be refused (status C000): write at least one \
                        [[route]] with the [[destination]] of its results";
             r.complain("", vec![why.into()]);

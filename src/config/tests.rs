@@ -148,15 +148,18 @@ fn faults_of_the_file_the_models_and_the_environment_are_told_together() {
             Err(other) => panic!("{other}"),
         }
     };
-    assert_eq!(told(&text("here", "here", ""), Some("postgres://u:p@h/d"), true), Vec::<String>::new());
+    assert_eq!(told(&text("here", "here", ""), Some("postgres://u:p@h/d"), Use::Daemon), Vec::<String>::new());
     let faulty = text("gone", "lost", "[jobs]\nworkers = 0\n[store]\nconnections = 1\n");
     assert_eq!(
-        told(&faulty, Some("mysql://u:p@h/d"), true),
+        told(&faulty, Some("mysql://u:p@h/d"), Use::Daemon),
         ["store.connections", "jobs.workers", "models.default", "route[1].model", DATABASE_URL]
     );
     // Which models there are is not known without their folder, and nothing is known of what is not TOML.
-    assert_eq!(told("[models]\ndir = 3\n", None, false), ["models.dir"]);
-    assert_eq!(told("[models\n", None, true), [""]);
+    assert_eq!(told("[models]\ndir = 3\n", None, Use::Verb), ["models.dir"]);
+    assert_eq!(told("[models\n", None, Use::Daemon), [""]);
+    // A model that is named elsewhere needs none of those of the file.
+    assert_eq!(told("[models]\ndefault = \"gone\"\n", None, Use::Verb), ["models.default"]);
+    assert_eq!(told("[models]\ndefault = \"gone\"\n", None, Use::OtherModel), Vec::<String>::new());
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! A model's three networks, loaded, checked against the card, and run over an image.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ort::session::Session;
 use ort::value::TensorRef;
 
-use super::plane::Layout;
+use super::plane::{Layout, Window};
 use super::{Card, InferenceError, Plane, Runtime, Vote};
 use crate::anatomy::Class;
 use crate::geometry::Volume;
@@ -27,6 +28,8 @@ struct Network {
 
 /// A slice takes part when at least this many of its pixels are tissue.
 const HEAD_PIXELS: usize = 64;
+/// The networks see this many voxels around the head, and nothing beyond them.
+const AROUND_HEAD: usize = 16;
 /// A voxel is tissue above this share of the intensity scale.
 const HEAD_LEVEL: f32 = 0.03;
 
@@ -92,11 +95,13 @@ impl Model {
         }
         let mut vote = Vote::none(Arc::clone(image.grid()), &self.card.classes);
         let total: usize = self.networks.iter().map(|n| Layout::of(n.plane, shape).slices).sum();
+        let head = self.around_head(image);
         let mut done = 0usize;
         for network in &self.networks {
             let layout = Layout::of(network.plane, shape);
+            let window = layout.window(&head);
             for slice in 0..layout.slices {
-                self.vote_on_slice(network, image, layout, slice, &mut vote)?;
+                self.vote_on_slice(network, image, layout, &window, slice, &mut vote)?;
                 done += 1;
                 progress(done as f64 / total as f64);
             }
@@ -104,11 +109,44 @@ impl Model {
         Ok(vote)
     }
 
+    /// The part of the grid, along each axis, where there is head and a little around it: columns, rows and slices of voxels
+    /// with less tissue than a slice needs to take part are outside. The whole of an axis where there is none.
+    fn around_head(&self, image: &Volume<f32>) -> [Range<usize>; 3] {
+        let shape = image.grid().shape();
+        let extents = [shape.cols, shape.rows, shape.slices];
+        let level = HEAD_LEVEL * self.card.working.intensity_scale;
+        let mut tissue = extents.map(|n| vec![0usize; n]);
+        for (row, values) in image.data().chunks_exact(shape.cols).enumerate() {
+            let (j, k) = (row % shape.rows, row / shape.rows);
+            for (i, value) in values.iter().enumerate() {
+                if *value > level {
+                    tissue[0][i] += 1;
+                    tissue[1][j] += 1;
+                    tissue[2][k] += 1;
+                }
+            }
+        }
+        std::array::from_fn(|axis| {
+            let head = |n: &usize| *n >= HEAD_PIXELS;
+            let first = tissue[axis].iter().position(head);
+            let last = tissue[axis].iter().rposition(head);
+            match (first, last) {
+                (Some(a), Some(b)) => {
+                    let start = a.saturating_sub(AROUND_HEAD);
+                    // Poolings meet the same pixels as on the whole slice.
+                    start - start % self.card.multiple..(b + 1 + AROUND_HEAD).min(extents[axis])
+                }
+                _ => 0..extents[axis],
+            }
+        })
+    }
+
     fn vote_on_slice(
         &self,
         network: &Network,
         image: &Volume<f32>,
         layout: Layout,
+        window: &Window,
         slice: usize,
         vote: &mut Vote,
     ) -> Result<(), InferenceError> {
@@ -117,26 +155,38 @@ impl Model {
         if pixels.filter(|at| image.data()[*at] > level).count() < HEAD_PIXELS {
             return Ok(());
         }
-        self.log_odds(network, image, layout, slice, |class, at, log_odds| vote.add(class, network.plane, at, log_odds))
+        self.log_odds(network, image, layout, window, slice, |class, at, log_odds| {
+            vote.add(class, network.plane, at, log_odds)
+        })
     }
 
-    /// What a network says of each pixel of a slice: `tell` is given the class, the position in the volume's storage, and
-    /// the class's output less the background's. What lies beyond the slice is zero to the network.
+    /// What a network says of each pixel of a window of a slice: `tell` is given the class, the position in the volume's
+    /// storage, and the class's output less the background's. What lies beyond the slice is zero to the network.
     fn log_odds(
         &self,
         network: &Network,
         image: &Volume<f32>,
         layout: Layout,
+        window: &Window,
         slice: usize,
         mut tell: impl FnMut(Class, usize, f32),
     ) -> Result<(), InferenceError> {
-        let ((above, below), (left, right)) = (self.card.surround(layout.rows), self.card.surround(layout.cols));
-        let (height, width) = (above + layout.rows + below, left + layout.cols + right);
+        let (asked_rows, asked_cols) = (window.rows.len(), window.cols.len());
+        let ((above, below), (left, right)) = (self.card.surround(asked_rows), self.card.surround(asked_cols));
+        let (height, width) = (above + asked_rows + below, left + asked_cols + right);
         let mut input = vec![0.0f32; height * width];
-        for row in 0..layout.rows {
-            for col in 0..layout.cols {
+        // Pixel (row, col) of the slice is pixel (row + above - first row, ...) of the input.
+        let seen = |from: usize, before: usize, count: usize, extent: usize| {
+            let shift = from as isize - before as isize;
+            (shift.max(0) as usize..((shift + count as isize).max(0) as usize).min(extent), shift)
+        };
+        let (rows_seen, down) = seen(window.rows.start, above, height, layout.rows);
+        let (cols_seen, over) = seen(window.cols.start, left, width, layout.cols);
+        for row in rows_seen {
+            let line = (row as isize - down) as usize * width;
+            for col in cols_seen.clone() {
                 let value = image.data()[layout.offset(slice, row, col)];
-                input[(row + above) * width + col + left] = value * self.card.input_factor;
+                input[line + (col as isize - over) as usize] = value * self.card.input_factor;
             }
         }
         let [rows, cols] = [height, width].map(|n| n - 2 * self.card.border);
@@ -145,11 +195,12 @@ impl Model {
             for (n, class) in self.card.classes.iter().enumerate() {
                 let background = &logits[2 * n * pixels..(2 * n + 1) * pixels];
                 let positive = &logits[(2 * n + 1) * pixels..(2 * n + 2) * pixels];
-                for row in 0..layout.rows {
-                    for col in 0..layout.cols {
+                for row in 0..asked_rows {
+                    for col in 0..asked_cols {
                         let at = row * cols + col;
+                        let place = layout.offset(slice, window.rows.start + row, window.cols.start + col);
                         // Softmax of two maps is the logistic function of their difference.
-                        tell(*class, layout.offset(slice, row, col), positive[at] - background[at]);
+                        tell(*class, place, positive[at] - background[at]);
                     }
                 }
             }
@@ -216,6 +267,7 @@ mod tests {
             reference.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         let voxels = shape.voxels();
         assert_eq!(reference.len(), 3 * model.card.classes.len() * voxels);
+        let whole = [0..cols, 0..rows, 0..slices];
         for (n, network) in model.networks.iter().enumerate() {
             let layout = Layout::of(network.plane, shape);
             let mut told = 0;
@@ -227,9 +279,25 @@ mod tests {
                     assert!((found - wanted).abs() < 1e-3, "{} {place:?}: {found}, PyTorch {wanted}", network.plane);
                     told += 1;
                 };
-                model.log_odds(network, &image, layout, slice, tell).unwrap();
+                model.log_odds(network, &image, layout, &layout.window(&whole), slice, tell).unwrap();
             }
             assert_eq!(told, model.card.classes.len() * voxels, "each pixel once");
+        }
+        // A window is answered as the trainer answers there, when what is around it is seen as well.
+        let part = [8..cols - 3, 0..rows - 7, 8..slices - 1];
+        for (n, network) in model.networks.iter().enumerate() {
+            let layout = Layout::of(network.plane, shape);
+            let mut told = 0;
+            let tell = |class: Class, at: usize, found: f32| {
+                let c = model.card.classes.iter().position(|c| *c == class).unwrap();
+                let wanted = reference[(n * model.card.classes.len() + c) * voxels + at];
+                assert!((found - wanted).abs() < 1e-3, "{} {:?}: {found} in a window", network.plane, image.voxel(at));
+                told += 1;
+            };
+            let window = layout.window(&part);
+            let pixels = window.rows.len() * window.cols.len();
+            model.log_odds(network, &image, layout, &window, 6, tell).unwrap();
+            assert_eq!(told, model.card.classes.len() * pixels);
         }
         // And through the vote: where two of the three say so.
         let vote = model.run(&image, &|_| ()).unwrap();

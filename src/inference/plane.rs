@@ -1,6 +1,7 @@
 //! The three slice orientations of the working grid.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,15 @@ impl fmt::Display for Plane {
     }
 }
 
+/// A part of every slice of a plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Window {
+    /// Which rows.
+    pub rows: Range<usize>,
+    /// Which columns.
+    pub cols: Range<usize>,
+}
+
 /// How the pixels of a plane's slices lie in a volume's storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Layout {
@@ -40,6 +50,8 @@ pub(super) struct Layout {
     slice_stride: usize,
     row_stride: usize,
     col_stride: usize,
+    /// Which of i, j, k runs along rows and along columns.
+    axes: [usize; 2],
 }
 
 impl Layout {
@@ -51,7 +63,20 @@ impl Layout {
             Plane::Coronal => (j, k, i),
             Plane::Sagittal => (i, k, j),
         };
-        Self { slices: slice.0, rows: row.0, cols: col.0, slice_stride: slice.1, row_stride: row.1, col_stride: col.1 }
+        let axes = match plane {
+            Plane::Axial => [1, 0],
+            Plane::Coronal => [2, 0],
+            Plane::Sagittal => [2, 1],
+        };
+        let (slices, slice_stride) = slice;
+        let ((rows, row_stride), (cols, col_stride)) = (row, col);
+        Self { slices, rows, cols, slice_stride, row_stride, col_stride, axes }
+    }
+
+    /// The part of every slice that lies in a box of the volume, given along i, j, k.
+    pub fn window(&self, part: &[Range<usize>; 3]) -> Window {
+        let [rows, cols] = self.axes.map(|axis| part[axis].clone());
+        Window { rows, cols }
     }
 
     /// Position in the volume's storage of a pixel.

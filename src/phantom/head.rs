@@ -287,6 +287,13 @@ impl Head {
         found.0
     }
 
+    /// Paints without the help of tiles from here on.
+    #[cfg(test)]
+    pub(super) fn forget_tiles(&mut self) {
+        self.under.forget_tiles();
+        self.over.forget_tiles();
+    }
+
     /// Paints all tissues at a template point, outermost first.
     #[inline]
     pub(super) fn paint(&self, q: Vec3, canvas: &mut impl Canvas) {

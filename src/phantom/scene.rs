@@ -126,14 +126,29 @@ impl Scene {
         self.tiles = Some(Tiles { lo: reach.lo, count, starts, parts });
     }
 
+    /// Forgets the tiles: every part is asked everywhere.
+    #[cfg(test)]
+    pub fn forget_tiles(&mut self) {
+        self.tiles = None;
+    }
+
     /// Paints what there is at a place.
     #[inline]
     pub fn paint(&self, place: &Place, canvas: &mut impl Canvas) {
-        for n in self.tiles.as_ref().map_or(&[][..], |tiles| tiles.at(place.q)) {
-            let part = &self.parts[usize::from(*n)];
-            if part.bounds.holds(place.q) {
-                canvas.layer(part.tissue, (part.distance)(place));
-            }
+        let Some(tiles) = &self.tiles else {
+            return self.parts.iter().for_each(|part| part.paint(place, canvas));
+        };
+        for n in tiles.at(place.q) {
+            self.parts[usize::from(*n)].paint(place, canvas);
+        }
+    }
+}
+
+impl Part {
+    #[inline]
+    fn paint(&self, place: &Place, canvas: &mut impl Canvas) {
+        if self.bounds.holds(place.q) {
+            canvas.layer(self.tissue, (self.distance)(place));
         }
     }
 }

@@ -243,3 +243,84 @@ fn thick_slices_blur_and_do_not_shift() {
     let (fine, coarse) = (mean([2.0, 2.0, 1.0]), mean([2.0, 2.0, 4.0]));
     assert!((fine - coarse).norm() < 0.4, "{fine:?} {coarse:?}");
 }
+
+/// Heads of every population: what they are asked for is what they are.
+#[test]
+fn populations_differ_as_they_say() {
+    let draw = |population, seed| HeadOptions::drawn(&mut Rng::new(seed, "population"), population, 0.3);
+    let of = |population| (0..300).map(|seed| draw(population, seed)).collect::<Vec<_>>();
+    let part = |heads: &[HeadOptions], f: fn(&HeadOptions) -> bool| {
+        heads.iter().filter(|h| f(h)).count() as f64 / heads.len() as f64
+    };
+    let (usual, training, beyond) = (of(Population::Usual), of(Population::Training), of(Population::Beyond));
+    for heads in [&usual, &training, &beyond] {
+        assert!((part(heads, |h| h.missing_eye.is_some()) - 0.3).abs() < 0.08);
+    }
+    assert!(usual.iter().all(|h| h.lesion == 0.0 && h.strange == 0.0 && h.breadth == 1.0));
+    assert!((part(&training, |h| h.lesion > 0.0) - 0.3).abs() < 0.08);
+    // Nothing that is beyond is within the ranges of training.
+    let most = |f: fn(&HeadOptions) -> f64| training.iter().map(f).fold(f64::NEG_INFINITY, f64::max);
+    assert!(beyond.iter().all(|h| h.strange > most(|h| h.strange)));
+    assert!(beyond.iter().all(|h| h.deformation > most(|h| h.deformation)));
+    assert!(beyond.iter().all(|h| h.lesion == 0.0 || h.lesion > most(|h| h.lesion)));
+    assert!(beyond.iter().all(|h| (h.breadth.ln()).abs() > 0.1));
+}
+
+/// A lesion is seen, pushes tissue aside, and spares organs and the skull.
+#[test]
+fn a_lesion_takes_room_and_spares_what_is_outlined() {
+    let options = |lesion| HeadOptions { lesion, ..posed(0.0, 0.0, None) };
+    let mut seen = 0;
+    for seed in 120..124 {
+        let (sick, well) = (Head::new(seed, &options(24.0)), Head::new(seed, &options(0.0)));
+        let g = grid(&well, [2.0, 2.1, 2.2]);
+        let quiet = ImageOptions { seed: 1, noise: 0.0, bias: 0.0, scale: 1000.0 };
+        let (with, without) = (image(&sick, &g, &quiet), image(&well, &g, &quiet));
+        let changed = with.data().iter().zip(without.data()).filter(|(a, b)| (*a - *b).abs() > 60.0).count();
+        seen += usize::from(changed > 200);
+        for structure in Structure::ALL {
+            let (a, b) = (sick.volume_cc(structure), well.volume_cc(structure));
+            assert!((a / b - 1.0).abs() < 0.2, "seed {seed}: {} from {b} to {a} cm3", structure.name());
+        }
+        let outside = |head: &Head, n: usize| {
+            let [i, j, k] = with.voxel(n);
+            head.tissue_at(g.centre(i, j, k)) == Tissue::Air
+        };
+        let moved = (0..with.data().len()).step_by(7).filter(|n| outside(&sick, *n) != outside(&well, *n)).count();
+        assert_eq!(moved, 0, "the skin moved (seed {seed})");
+    }
+    assert!(seen >= 3, "{seen} of 4 lesions are to be seen");
+}
+
+/// The tiles of the scenes change nothing of the picture.
+#[test]
+fn tiles_leave_out_only_what_does_not_show() {
+    for (seed, average) in [(130, true), (131, false)] {
+        let options = HeadOptions { average_brain: Some(average), ..posed(3.0, -2.0, None) };
+        let (head, mut whole) = (Head::new(seed, &options), Head::new(seed, &options));
+        whole.forget_tiles();
+        let g = grid(&head, [2.9, 3.1, 3.3]);
+        let quiet = ImageOptions { seed: 1, noise: 0.0, bias: 0.0, scale: 1000.0 };
+        let (fast, slow) = (image(&head, &g, &quiet), image(&whole, &g, &quiet));
+        let differ = fast.data().iter().zip(slow.data()).filter(|(a, b)| (*a - *b).abs() > 25.0).count();
+        assert!(differ * 2000 < fast.data().len(), "{differ} of {} voxels differ", fast.data().len());
+    }
+}
+
+#[test]
+fn scans_of_training_are_repeatable_and_cut() {
+    let frames: Vec<_> = (0..6)
+        .map(|seed| {
+            let head = Head::new(seed, &HeadOptions::default());
+            let mut once = Rng::new(seed, "scan");
+            let mut again = once.clone();
+            let a = scan(&head, Population::Training, seed, &mut once).unwrap();
+            if seed == 2 {
+                assert_eq!(a.data(), scan(&head, Population::Training, seed, &mut again).unwrap().data());
+            }
+            assert!(a.data().iter().all(|v| v.is_finite() && *v >= 0.0));
+            a.grid().spacing()
+        })
+        .collect();
+    assert!(frames.iter().any(|s| s != &frames[0]));
+}

@@ -97,7 +97,7 @@ pub fn painted(series: &str) -> Painted {
 }
 
 impl Painted {
-    fn series(&self, folder: &Path) -> Series {
+    pub fn series(&self, folder: &Path) -> Series {
         std::fs::create_dir_all(folder).unwrap();
         for (n, object) in self.images.iter().enumerate() {
             std::fs::write(folder.join(format!("{n:04}.dcm")), &object.bytes).unwrap();
@@ -106,7 +106,7 @@ impl Painted {
     }
 
     /// The truth as a structure set, under these names.
-    fn structure_set(&self, series: &Series) -> Vec<u8> {
+    pub fn structure_set(&self, series: &Series) -> Vec<u8> {
         let roi = |(name, mask): (&String, &Mask)| RoiContours {
             roi: Structure::from_name(name).unwrap().into(),
             contours: contours_of(mask, &Default::default()).unwrap(),

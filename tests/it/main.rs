@@ -33,4 +33,5 @@ mod sides;
 mod store;
 mod support;
 mod system;
+mod validate;
 mod web;
