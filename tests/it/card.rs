@@ -48,10 +48,10 @@ fn the_card_says_what_the_model_is_for_and_how_it_came_about() {
     let card = recipe().model.card();
     assert!(card.is_research() && card.statement.starts_with("Research use only"), "{}", card.statement);
     let training = &card.training;
-    assert!(training["data"].as_str().unwrap().contains("no image of a person was used"));
+    assert!(training["data"].as_str().unwrap().contains("no image of a single person was used"));
     let commands: Vec<&str> = training["commands"].as_array().unwrap().iter().filter_map(|c| c.as_str()).collect();
     for step in
-        ["contourd phantom", "contourd_training.train", "contourd_training.export", "contourd_training.evaluate"]
+        ["contourd phantom", "contourd_training.planes", "contourd_training.export", "contourd_training.evaluate"]
     {
         assert!(commands.iter().any(|c| c.contains(step)), "no command with {step}");
     }
