@@ -87,8 +87,9 @@ struct Ear {
 }
 
 impl Ear {
-    fn new(rng: &mut Rng, s: f64) -> Self {
-        let at = jitter_point(rng, Vec3::new(s * 82.0, 27.0, -42.0), 1.5);
+    /// The auricle of a side where the head is `half` mm wide there.
+    fn new(rng: &mut Rng, s: f64, half: f64) -> Self {
+        let at = jitter_point(rng, Vec3::new(s * (half + 3.5), 28.0, -40.0), 1.0);
         let out = Vec3::new(s * rng.near(0.42, 0.14), 0.9, rng.near(0.12, 0.1));
         let along = out.unit().unwrap_or(Vec3::new(0.0, 1.0, 0.0));
         let size = rng.near(1.0, 0.08);
@@ -127,12 +128,13 @@ pub const REACH: Bounds = Bounds { lo: Vec3::new(-104.0, -122.0, -200.0), hi: Ve
 pub const MIDDLE: Vec3 = Vec3::new(0.0, 20.0, 15.0);
 
 /// Lumps of the skin of the face on the midline or, with a centre off it, of both sides: centre, radii, width of the fillet.
-const SKIN: [((f64, f64, f64), (f64, f64, f64), f64); 12] = [
+const SKIN: [((f64, f64, f64), (f64, f64, f64), f64); 13] = [
     ((0.0, -28.0, -64.0), (64.0, 53.0, 52.0), 24.0),   // midface
     ((0.0, -40.0, -102.0), (50.0, 52.0, 38.0), 22.0),  // mouth
     ((0.0, -56.0, -130.0), (24.0, 35.0, 17.0), 16.0),  // chin
     ((32.0, -24.0, -108.0), (27.0, 44.0, 32.0), 20.0), // jaw
     ((40.0, 0.0, -82.0), (31.0, 34.0, 40.0), 22.0),    // parotid
+    ((47.0, 20.0, -50.0), (28.0, 34.0, 32.0), 22.0),   // mastoid
     ((38.0, -52.0, -60.0), (18.0, 16.0, 16.0), 14.0),  // cheek
     ((30.0, -62.0, -17.0), (22.0, 16.0, 8.0), 12.0),   // brow
     ((0.0, -76.0, -36.0), (8.0, 10.0, 16.0), 10.0),    // bridge
@@ -160,23 +162,20 @@ impl Face {
                 }
             }
         }
-        let ears = [Ear::new(rng, 1.0), Ear::new(rng, -1.0)];
         let wide = rng.near(56.0, 2.5) + fatness;
-        let neck = Tube::through(&[
-            (Vec3::new(0.0, 32.0, -62.0), wide),
-            (Vec3::new(0.0, 32.0, -110.0), wide - 2.0),
-            (Vec3::new(0.0, 34.0, -160.0), wide + 1.0),
-            (Vec3::new(0.0, 38.0, -200.0), wide + 10.0),
-        ]);
+        let neck = move |q: Vec3| {
+            // A column that leans forward a little and widens to the shoulders.
+            let (y, shoulder) = (32.0 + 0.06 * (-110.0 - q.z).max(0.0), 12.0 * smooth_step(-140.0, -200.0, q.z));
+            Vec3::new(q.x, q.y - y, (q.z + 62.0).max(0.0)).norm() - wide - shoulder
+        };
         let waves = [Waves::new(rng, 24, 18.0, 40.0), Waves::new(rng, 24, 7.0, 16.0)];
         let thick = [Waves::new(rng, 8, 60.0, 120.0), Waves::new(rng, 8, 25.0, 50.0)];
         let layers =
             Field::tabulate(REACH, 6.0, |q| thickness.layers(q, thick[0].at(q), thick[1].at(q)).map(|v| v as f32));
-        let shells = Field::tabulate(REACH, 4.0, |q| {
-            let hull = brain.hull(q);
+        let bare = |q: Vec3, hull: f64| {
             let reach: f32 = layers.at(q).into_iter().sum();
             let vault = hull - f64::from(reach) - thickness.skin;
-            let mut skin = soft_union(vault, neck.distance(q), 22.0);
+            let mut skin = soft_union(vault, neck(q), 22.0);
             for (lump, k) in &lumps {
                 skin = soft_union(skin, lump.distance(q) - 0.4 * fatness, *k);
             }
@@ -184,8 +183,19 @@ impl Face {
                 // Lids: the globe never looks out of the skin.
                 skin = soft_union(skin, (q - globe).norm() - 14.8, 8.0);
             }
+            skin
+        };
+        let ears = [1.0, -1.0].map(|s| {
+            // Where a line out of the ear's canal leaves the head.
+            let at = |x: f64| Vec3::new(s * x, 22.0, -44.0);
+            let out = (50..98).map(f64::from).find(|x| bare(at(*x), brain.hull(at(*x))) > 0.0).unwrap_or(80.0);
+            Ear::new(rng, s, out)
+        });
+        let shells = Field::tabulate(REACH, 4.0, |q| {
+            let hull = brain.hull(q);
+            let mut skin = bare(q, hull);
             for ear in &ears {
-                if q.x.abs() > 60.0 {
+                if q.x.abs() > 50.0 {
                     skin = soft_union(skin, ear.distance(q) - 0.6, 4.0);
                 }
             }
@@ -216,14 +226,15 @@ impl Face {
         }
         let (film, marbling) = (rng.within(0.5, 1.5), rng.within(0.0, 1.0));
         let depth = skin + 0.9 + 0.6 * self.thickness.fat;
-        neck::furnish(&mut Kit { rng: &mut rng, scene, depth, film, marbling });
+        neck::furnish(&mut Kit { rng: &mut rng, scene, depth, film, marbling, stray: 1.0 });
         let depth = skin + 0.8 + 0.35 * self.thickness.fat;
-        jaw::furnish(&mut Kit { rng: &mut rng, scene, depth, film: film * 0.8, marbling: marbling * 0.7 });
+        jaw::furnish(&mut Kit { rng: &mut rng, scene, depth, film: film * 0.8, marbling: marbling * 0.7, stray: 0.7 });
         self.vault(&mut rng, scene);
-        let mut kit = Kit { rng: &mut rng, scene, depth: skin + 0.6, film, marbling };
+        let mut kit = Kit { rng: &mut rng, scene, depth: skin + 0.6, film, marbling, stray: 0.6 };
         skull::furnish(&mut kit);
         self.brow(&mut kit);
         kit.depth = 1.2;
+        kit.stray = 0.9;
         nose::furnish(&mut kit);
         let layers = Arc::clone(&self.layers);
         scene.add(Tissue::Dura, REACH, move |at| at.hull - f64::from(layers.at(at.q)[0]) - 0.3);
@@ -231,8 +242,8 @@ impl Face {
         scene.add(Tissue::Csf, REACH, move |at| at.hull - f64::from(layers.at(at.q)[0]) + 0.3);
         let canal = Bounds { lo: Vec3::new(-22.0, 8.0, -200.0), hi: Vec3::new(22.0, 62.0, -40.0) };
         let (inner, outer) = (Arc::clone(brain), Arc::clone(brain));
-        let room = rng.near(3.4, 0.6).max(2.0);
-        let wide = move |q: Vec3| room + 2.0 * smooth_step(-76.0, -62.0, q.z);
+        let room = rng.near(3.3, 0.5).clamp(2.0, 3.9);
+        let wide = move |q: Vec3| room + 1.2 * smooth_step(-76.0, -62.0, q.z);
         scene.add(Tissue::Dura, canal, move |at| outer.cord(at.q) - wide(at.q) - 0.7);
         scene.add(Tissue::Csf, canal, move |at| inner.cord(at.q) - wide(at.q));
     }

@@ -130,7 +130,7 @@ impl Head {
         face.furnish(&brain, &mut under);
         optic.furnish_orbits(&mut under);
         optic.furnish_pathway(&mut over);
-        vessels::furnish(&mut Rng::new(seed, "vessels"), &mut over);
+        vessels::furnish(&mut Rng::new(seed, "vessels"), &brain, &mut over);
         under.index(REACH, |q| face.place(q), |q, radius| brain.hides(q, radius));
         over.index(REACH, |q| face.place(q), |_, _| false);
         let mut bend = Rng::new(seed, "deformation");

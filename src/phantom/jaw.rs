@@ -14,11 +14,11 @@ pub fn furnish(kit: &mut Kit<'_>) {
 fn soft(kit: &mut Kit<'_>) {
     for s in [1.0, -1.0] {
         for (a, b, thin, wide) in [
-            ((22.0, -20.0, -56.0), (46.0, 3.0, -57.0), 6.5, 8.0), // lateral pterygoid
-            ((17.0, -13.0, -64.0), (43.0, 0.0, -110.0), 6.0, 11.0), // medial pterygoid
-            ((57.0, -16.0, -26.0), (49.0, -17.0, -74.0), 8.0, 19.0), // temporalis
-            ((60.0, -25.0, -56.0), (51.0, -4.0, -112.0), 6.5, 15.0), // masseter
-            ((36.0, -42.0, -80.0), (37.0, -42.0, -116.0), 2.0, 18.0), // buccinator
+            ((22.0, -20.0, -56.0), (46.0, 3.0, -57.0), 8.0, 10.0), // lateral pterygoid
+            ((17.0, -13.0, -64.0), (43.0, 0.0, -110.0), 8.5, 14.0), // medial pterygoid
+            ((57.0, -16.0, -26.0), (49.0, -17.0, -74.0), 9.5, 21.0), // temporalis
+            ((60.0, -25.0, -56.0), (51.0, -4.0, -112.0), 8.5, 19.0), // masseter
+            ((36.0, -42.0, -80.0), (37.0, -42.0, -116.0), 2.6, 20.0), // buccinator
             ((40.0, -66.0, -60.0), (26.0, -82.0, -92.0), 2.0, 4.0), // zygomaticus
             ((14.0, -84.0, -72.0), (16.0, -86.0, -92.0), 1.6, 5.0), // levator of the lip
             ((27.0, -74.0, -108.0), (24.0, -78.0, -126.0), 2.2, 8.0), // depressors
@@ -26,9 +26,9 @@ fn soft(kit: &mut Kit<'_>) {
             let belly = kit.slab(s, a, b, thin, wide);
             kit.muscle(&belly);
         }
-        let parotid = kit.lump(s, (59.0, 9.0, -78.0), (9.5, 14.0, 25.0));
+        let parotid = kit.lump(s, (59.0, 9.0, -78.0), (11.5, 16.0, 27.0));
         kit.gland(&parotid);
-        let front = kit.lump(s, (64.0, -8.0, -76.0), (4.5, 16.0, 15.0));
+        let front = kit.lump(s, (64.0, -8.0, -76.0), (5.5, 18.0, 16.0));
         kit.gland(&front);
     }
 }
@@ -131,7 +131,7 @@ fn mouth(kit: &mut Kit<'_>) {
     kit.scene.add_rough(Tissue::Fat, tongue.bounds(), f64::INFINITY, move |at| {
         // Streaks radiate from the chin.
         let angle = (at.q.z + 128.0).atan2(at.q.y + 76.0);
-        let streak = 0.9 - fat - (angle * fan * 6.0 + at.slow * 1.5).sin() * 0.9;
+        let streak = 1.25 - fat - (angle * fan * 6.0 + at.slow * 1.5).sin() * 0.9;
         let middle = at.q.x.abs() - 0.6;
         (streak + (1.0 - at.fine.abs()) * 0.5).min(middle).max(body.distance(at.q) + 3.5)
     });

@@ -33,9 +33,16 @@ const BUNDLES: [&[(f64, f64, f64, f64)]; 12] = [
 
 /// Adds the neck.
 pub fn furnish(kit: &mut Kit<'_>) {
+    let girth = kit.rng.near(1.32, 0.09);
+    // What the bundles leave between them near the spine is small muscles.
+    let core = kit.pipe(1.0, &[(0.0, 30.0, -66.0, 24.0), (0.0, 32.0, -110.0, 30.0), (0.0, 36.0, -198.0, 34.0)]);
+    kit.muscle(&core);
+    let nape = kit.pipe(1.0, &[(0.0, 62.0, -72.0, 20.0), (0.0, 60.0, -120.0, 22.0), (0.0, 62.0, -198.0, 26.0)]);
+    kit.muscle(&nape);
     for s in [1.0, -1.0] {
         for points in BUNDLES {
-            let belly = kit.pipe(s, points);
+            let thick: Vec<_> = points.iter().map(|p| (p.0, p.1, p.2, p.3 * girth)).collect();
+            let belly = kit.pipe(s, &thick);
             kit.muscle(&belly);
         }
         // The posterior triangle's nodes.
@@ -47,12 +54,13 @@ pub fn furnish(kit: &mut Kit<'_>) {
         let digastric = kit.pipe(s, &[(46.0, 30.0, -58.0, 3.5), (40.0, 8.0, -90.0, 4.5), (28.0, -14.0, -122.0, 3.0)]);
         kit.muscle(&digastric);
     }
+    kit.stray = 0.6;
     spine(kit);
     throat(kit);
 }
 
 fn spine(kit: &mut Kit<'_>) {
-    let wall = 1.3;
+    let wall = 1.0;
     for s in [1.0, -1.0] {
         let pillar = kit.pipe(s, &[(19.0, 28.0, -84.0, 6.5), (20.0, 31.0, -120.0, 7.0), (21.0, 35.0, -198.0, 7.5)]);
         kit.bone(&pillar, wall);
@@ -77,7 +85,7 @@ fn spine(kit: &mut Kit<'_>) {
     for (n, (y, z)) in BODIES.into_iter().enumerate() {
         let half = 6.8 + 0.25 * n as f64;
         let body = kit.block(1.0, (0.0, y, z), (12.0 + 0.5 * n as f64, 9.0, half), 2.6);
-        kit.bone(&body, 1.0);
+        kit.bone(&body, 0.8);
         let middle = 0.5 * (above + z + half);
         let disc = kit.block(1.0, (0.0, y, middle), (10.5, 8.6, 2.3), 1.6);
         kit.add(&disc, Tissue::Cartilage);
@@ -90,9 +98,9 @@ fn spine(kit: &mut Kit<'_>) {
 fn arch(kit: &mut Kit<'_>, y: f64, z: f64, tall: f64, tip: f64) {
     for s in [1.0, -1.0] {
         let lamina = kit.slab(s, (18.0, y - 4.0, z), (1.0, y + 13.0, z - 4.0), 2.8, tall);
-        kit.bone(&lamina, 1.3);
+        kit.bone(&lamina, 1.0);
         let process = kit.pipe(s, &[(14.0, y - 12.0, z, 4.0), (27.0, y - 12.0, z - 2.0, 3.2)]);
-        kit.bone(&process, 1.3);
+        kit.bone(&process, 1.0);
     }
     let spine = kit.slab(1.0, (0.0, y + 10.0, z - 3.0), (0.0, tip, z - 10.0), 2.8, tall * 0.85);
     kit.bone(&spine, 1.2);
@@ -113,7 +121,7 @@ fn throat(kit: &mut Kit<'_>) {
             (0.0, 0.0, -198.0, 8.5),
         ],
     );
-    kit.grown(&tube, 5.0, Tissue::Muscle);
+    kit.grown(&tube, 6.0, Tissue::Muscle);
     let nasopharynx = kit.lump(1.0, (0.0, -9.0, -66.0), (14.0, 9.0, 12.0));
     kit.grown(&nasopharynx, 3.5, Tissue::Muscle);
     kit.grown(&nasopharynx, 1.8, Tissue::Mucosa);

@@ -19,8 +19,8 @@ pub fn furnish(kit: &mut Kit<'_>) {
 fn cavity(kit: &mut Kit<'_>) {
     let swollen = kit.rng.within(-0.6, 1.4);
     for s in [1.0, -1.0] {
-        let lower = kit.block(s, (6.5, -50.0, -66.0), (8.5, 36.0, 15.5), 6.0);
-        let upper = kit.block(s, (2.8, -48.0, -43.0), (3.4, 27.0, 17.0), 2.5);
+        let lower = kit.lump(s, (6.5, -48.0, -65.0), (9.5, 38.0, 18.0));
+        let upper = kit.lump(s, (3.2, -45.0, -44.0), (4.0, 28.0, 18.5));
         kit.grown(&lower, 2.2, Tissue::CorticalBone);
         kit.grown(&lower, 1.0, Tissue::Mucosa);
         kit.grown(&upper, 0.8, Tissue::Mucosa);
@@ -51,9 +51,9 @@ fn cavity(kit: &mut Kit<'_>) {
 }
 
 fn septum(kit: &mut Kit<'_>) {
-    let plate = kit.block(1.0, (0.0, -52.0, -60.0), (2.0, 35.0, 22.0), 1.0);
+    let plate = kit.lump(1.0, (0.0, -48.0, -58.0), (2.4, 36.0, 28.0));
     let lean = kit.rng.near(0.0, 2.0);
-    let front = kit.block(1.0, (0.0, -86.0, -66.0), (1.8, 12.0, 10.0), 1.0);
+    let front = kit.lump(1.0, (0.0, -82.0, -65.0), (2.4, 16.0, 14.0));
     let bent = move |shape: &Shape, q: Vec3| {
         let away = lean * (-((q.y + 55.0) / 20.0).powi(2) - ((q.z + 62.0) / 10.0).powi(2)).exp();
         shape.distance(Vec3::new(q.x - away, q.y, q.z))
@@ -91,7 +91,7 @@ fn ethmoid(kit: &mut Kit<'_>) {
 
 fn maxillary(kit: &mut Kit<'_>, s: f64) {
     let size = kit.rng.near(1.0, 0.07);
-    let room = kit.block(s, (28.0, -45.0, -67.0), (13.0 * size, 16.0 * size, 15.5 * size), 9.0);
+    let room = kit.block(s, (28.0, -45.0, -67.0), (13.5 * size, 17.0 * size, 16.5 * size), 11.0);
     kit.grown(&room, 1.4, Tissue::CorticalBone);
     let thick = if kit.rng.chance(0.25) { kit.rng.within(2.0, 6.0) } else { kit.rng.within(0.5, 1.6) };
     kit.add(&room, Tissue::Mucosa);

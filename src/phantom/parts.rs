@@ -63,6 +63,8 @@ pub struct Kit<'a> {
     pub film: f64,
     /// How much fat there is in muscles: 0 to 1.
     pub marbling: f64,
+    /// How far surfaces stray from their shapes, mm.
+    pub stray: f64,
 }
 
 impl Kit<'_> {
@@ -100,9 +102,11 @@ impl Kit<'_> {
 
     /// Adds a shape grown by `grow` mm.
     pub fn grown(&mut self, shape: &Shape, grow: f64, tissue: Tissue) {
-        let (shape, depth) = (shape.clone(), self.depth);
-        let bounds = shape.bounds().grown(grow.max(0.0));
-        self.scene.add(tissue, bounds, move |at| (shape.distance(at.q) - grow).max(at.skin + depth));
+        let (shape, depth, stray) = (shape.clone(), self.depth, self.stray);
+        let bounds = shape.bounds().grown(grow.max(0.0) + 1.5 * stray);
+        self.scene.add_rough(tissue, bounds, 1.5 * stray, move |at| {
+            (shape.distance(at.q) - grow + stray * (0.7 * at.slow + 0.5 * at.fine)).max(at.skin + depth)
+        });
     }
 
     /// Adds a shape.
@@ -130,7 +134,7 @@ impl Kit<'_> {
         if marbling > 0.05 {
             let bounds = shape.bounds();
             self.scene.add_rough(Tissue::Fat, bounds, f64::INFINITY, move |at| {
-                let streak = (at.fine + 0.3 * at.slow).abs() * 3.2 - 0.55 * marbling;
+                let streak = (at.fine + 0.3 * at.slow).abs() * 3.2 - 0.42 * marbling;
                 streak.max(shape.distance(at.q) + 0.8).max(at.skin + depth)
             });
         }

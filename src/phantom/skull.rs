@@ -22,6 +22,10 @@ pub fn furnish(kit: &mut Kit<'_>) {
         kit.bone(&condyle, wall);
         let side = kit.slab(s, (18.0, 32.0, -62.0), (32.0, 44.0, -58.0), 5.0, 4.5);
         kit.bone(&side, wall);
+        let tubercle = kit.lump(s, (14.0, 24.0, -56.0), (9.0, 12.0, 8.0));
+        kit.bone(&tubercle, wall);
+        let lateral = kit.lump(s, (30.0, 33.0, -58.0), (15.0, 13.0, 6.5));
+        kit.bone(&lateral, wall);
         petrous(kit, s);
     }
     let crest = kit.slab(1.0, (0.0, -62.0, -20.0), (0.0, -44.0, -22.0), 1.8, 4.5);
@@ -29,7 +33,7 @@ pub fn furnish(kit: &mut Kit<'_>) {
 }
 
 fn petrous(kit: &mut Kit<'_>, s: f64) {
-    let pyramid = kit.slab(s, (11.0, 5.0, -42.0), (56.0, 27.0, -45.0), 10.0, 9.0);
+    let pyramid = kit.slab(s, (11.0, 5.0, -42.0), (56.0, 27.0, -47.0), 10.0, 12.0);
     kit.add(&pyramid, Tissue::CorticalBone);
     let tympanic = kit.lump(s, (57.0, 12.0, -50.0), (9.0, 8.0, 7.0));
     kit.add(&tympanic, Tissue::CorticalBone);
