@@ -63,7 +63,7 @@ impl Thickness {
             self.fat * (0.8 + 0.4 * (1.0 - front) + self.nape * back + 0.22 * broad + 0.12 * local - 0.35 * temporal);
         let face = smooth_step(-20.0, -70.0, q.z) * self.fat * 0.6;
         let csf = self.csf * (1.0 + 0.25 * broad - 0.3 * under) + 0.8 * smooth_step(0.5, 0.9, u.z);
-        [csf.max(0.8), skull.max(2.0), muscle, (fat + face).max(0.6)]
+        [csf.max(0.8), skull.max(2.0), muscle, (fat + face).clamp(0.6, 8.5)]
     }
 }
 
@@ -129,12 +129,12 @@ pub const MIDDLE: Vec3 = Vec3::new(0.0, 20.0, 15.0);
 
 /// Lumps of the skin of the face on the midline or, with a centre off it, of both sides: centre, radii, width of the fillet.
 const SKIN: [((f64, f64, f64), (f64, f64, f64), f64); 13] = [
-    ((0.0, -28.0, -64.0), (64.0, 53.0, 52.0), 24.0),   // midface
+    ((0.0, -28.0, -64.0), (62.0, 53.0, 52.0), 20.0),   // midface
     ((0.0, -40.0, -102.0), (50.0, 52.0, 38.0), 22.0),  // mouth
     ((0.0, -56.0, -130.0), (24.0, 35.0, 17.0), 16.0),  // chin
-    ((32.0, -24.0, -108.0), (27.0, 44.0, 32.0), 20.0), // jaw
-    ((40.0, 0.0, -82.0), (31.0, 34.0, 40.0), 22.0),    // parotid
-    ((47.0, 20.0, -50.0), (28.0, 34.0, 32.0), 22.0),   // mastoid
+    ((31.0, -24.0, -108.0), (25.0, 44.0, 32.0), 16.0), // jaw
+    ((40.0, 0.0, -82.0), (27.0, 34.0, 40.0), 15.0),    // parotid
+    ((47.0, 20.0, -50.0), (25.0, 34.0, 32.0), 16.0),   // mastoid
     ((38.0, -52.0, -60.0), (18.0, 16.0, 16.0), 14.0),  // cheek
     ((30.0, -62.0, -17.0), (22.0, 16.0, 8.0), 12.0),   // brow
     ((0.0, -76.0, -36.0), (8.0, 10.0, 16.0), 10.0),    // bridge
@@ -224,11 +224,12 @@ impl Face {
             scene.add(Tissue::Cartilage, thin.bounds(), move |at| thin.distance(at.q) + 1.2);
             scene.add(Tissue::Air, hollow.bounds(), move |at| hollow.distance(at.q));
         }
-        let (film, marbling) = (rng.within(0.5, 1.5), rng.within(0.0, 1.0));
+        let (film, marbling) = (rng.within(0.35, 1.1), rng.within(0.0, 1.0));
         let depth = skin + 0.9 + 0.6 * self.thickness.fat;
-        neck::furnish(&mut Kit { rng: &mut rng, scene, depth, film, marbling, stray: 1.0 });
+        self.sheets(&mut rng, scene);
+        neck::furnish(&mut Kit { rng: &mut rng, scene, depth, film, marbling, stray: 1.7 });
         let depth = skin + 0.8 + 0.35 * self.thickness.fat;
-        jaw::furnish(&mut Kit { rng: &mut rng, scene, depth, film: film * 0.8, marbling: marbling * 0.7, stray: 0.7 });
+        jaw::furnish(&mut Kit { rng: &mut rng, scene, depth, film: film * 0.8, marbling: marbling * 0.7, stray: 1.0 });
         self.vault(&mut rng, scene);
         let mut kit = Kit { rng: &mut rng, scene, depth: skin + 0.6, film, marbling, stray: 0.6 };
         skull::furnish(&mut kit);
@@ -246,6 +247,19 @@ impl Face {
         let wide = move |q: Vec3| room + 1.2 * smooth_step(-76.0, -62.0, q.z);
         scene.add(Tissue::Dura, canal, move |at| outer.cord(at.q) - wide(at.q) - 0.7);
         scene.add(Tissue::Csf, canal, move |at| inner.cord(at.q) - wide(at.q));
+    }
+
+    /// Strands in the fat of face and neck, and the thin muscle of the skin between its two layers.
+    fn sheets(&self, rng: &mut Rng, scene: &mut Scene) {
+        let face = Bounds { lo: Vec3::new(-90.0, -104.0, -200.0), hi: Vec3::new(90.0, 100.0, -36.0) };
+        let (skin, strands) = (self.thickness.skin, rng.within(-0.3, 0.25));
+        scene.add_rough(Tissue::Muscle, face, f64::INFINITY, move |at| {
+            ((at.fine + 0.8 * at.slow).abs() * 4.0 - strands).max(at.skin + skin + 0.8)
+        });
+        let fat = 0.55 * self.thickness.fat;
+        scene.add_rough(Tissue::Muscle, face, 2.0, move |at| {
+            (at.skin + skin + fat + 0.5 * at.slow).abs() - 0.45 + 0.35 * at.fine + (at.q.y - 40.0).max(0.0)
+        });
     }
 
     /// Galea and scalp muscles, outer table, diploe, inner table.

@@ -14,10 +14,12 @@ pub fn furnish(kit: &mut Kit<'_>) {
 fn soft(kit: &mut Kit<'_>) {
     for s in [1.0, -1.0] {
         for (a, b, thin, wide) in [
-            ((22.0, -20.0, -56.0), (46.0, 3.0, -57.0), 8.0, 10.0), // lateral pterygoid
-            ((17.0, -13.0, -64.0), (43.0, 0.0, -110.0), 8.5, 14.0), // medial pterygoid
-            ((57.0, -16.0, -26.0), (49.0, -17.0, -74.0), 9.5, 21.0), // temporalis
-            ((60.0, -25.0, -56.0), (51.0, -4.0, -112.0), 8.5, 19.0), // masseter
+            ((22.0, -20.0, -56.0), (46.0, 3.0, -57.0), 9.0, 11.0), // lateral pterygoid
+            ((17.0, -13.0, -64.0), (43.0, 0.0, -110.0), 10.0, 17.0), // medial pterygoid
+            ((57.0, -16.0, -26.0), (49.0, -17.0, -74.0), 11.5, 23.0), // temporalis
+            ((60.0, -25.0, -56.0), (51.0, -4.0, -112.0), 9.5, 21.0), // masseter
+            ((24.0, 4.0, -58.0), (23.0, 2.0, -104.0), 4.5, 6.0),   // muscles of the styloid
+            ((17.0, -6.0, -56.0), (10.0, -12.0, -86.0), 4.5, 6.0), // levator and tensor of the palate
             ((36.0, -42.0, -80.0), (37.0, -42.0, -116.0), 2.6, 20.0), // buccinator
             ((40.0, -66.0, -60.0), (26.0, -82.0, -92.0), 2.0, 4.0), // zygomaticus
             ((14.0, -84.0, -72.0), (16.0, -86.0, -92.0), 1.6, 5.0), // levator of the lip
@@ -81,9 +83,9 @@ fn bones(kit: &mut Kit<'_>) {
         let coronoid = kit.slab(s, (47.0, -12.0, -84.0), (47.0, -20.0, -58.0), 2.8, 5.5);
         kit.bone(&coronoid, 1.3);
     }
-    let palate = kit.block(1.0, (0.0, -54.0, -84.0), (22.0, 26.0, 2.2), 1.8);
+    let palate = kit.lump(1.0, (0.0, -52.0, -84.0), (24.0, 31.0, 2.6));
     kit.bone(&palate, 0.9);
-    let lining = kit.block(1.0, (0.0, -54.0, -88.0), (19.0, 25.0, 2.0), 1.6);
+    let lining = kit.lump(1.0, (0.0, -52.0, -88.0), (21.0, 28.0, 2.6));
     kit.add(&lining, Tissue::Mucosa);
 }
 
@@ -128,11 +130,11 @@ fn mouth(kit: &mut Kit<'_>) {
     kit.add(&tongue, Tissue::Muscle);
     kit.add(&root, Tissue::Muscle);
     let (body, fan, fat) = (tongue.clone(), kit.rng.within(5.0, 7.5), kit.rng.within(0.2, 0.6));
-    kit.scene.add_rough(Tissue::Fat, tongue.bounds(), f64::INFINITY, move |at| {
+    kit.scene.add_rough(Tissue::Gland, tongue.bounds(), f64::INFINITY, move |at| {
         // Streaks radiate from the chin.
         let angle = (at.q.z + 128.0).atan2(at.q.y + 76.0);
         let streak = 1.25 - fat - (angle * fan * 6.0 + at.slow * 1.5).sin() * 0.9;
-        let middle = at.q.x.abs() - 0.6;
+        let middle = at.q.x.abs() - 0.4;
         (streak + (1.0 - at.fine.abs()) * 0.5).min(middle).max(body.distance(at.q) + 3.5)
     });
     for s in [1.0, -1.0] {

@@ -134,7 +134,7 @@ impl Kit<'_> {
         if marbling > 0.05 {
             let bounds = shape.bounds();
             self.scene.add_rough(Tissue::Fat, bounds, f64::INFINITY, move |at| {
-                let streak = (at.fine + 0.3 * at.slow).abs() * 3.2 - 0.42 * marbling;
+                let streak = (at.fine + 0.3 * at.slow).abs() * 3.2 - 0.36 * marbling;
                 streak.max(shape.distance(at.q) + 0.8).max(at.skin + depth)
             });
         }
@@ -144,10 +144,10 @@ impl Kit<'_> {
     pub fn gland(&mut self, shape: &Shape) {
         self.grown(shape, 0.6, Tissue::Fat);
         self.grown(shape, 0.0, Tissue::Gland);
-        let (shape, fatty) = (shape.clone(), self.rng.within(-1.6, 0.2));
+        let (shape, depth, fatty) = (shape.clone(), self.depth, self.rng.within(-1.6, 0.2));
         let bounds = shape.bounds();
         self.scene.add_rough(Tissue::Fat, bounds, f64::INFINITY, move |at| {
-            (1.6 * (at.fine - 0.4) - fatty * 1.5 - 1.2).max(shape.distance(at.q) + 1.0)
+            (2.2 * (at.fine - 0.4) - fatty * 1.5 - 1.2).max(shape.distance(at.q) + 1.0).max(at.skin + depth)
         });
     }
 }
