@@ -252,9 +252,9 @@ impl Face {
     /// Strands in the fat of face and neck, and the thin muscle of the skin between its two layers.
     fn sheets(&self, rng: &mut Rng, scene: &mut Scene) {
         let face = Bounds { lo: Vec3::new(-90.0, -104.0, -200.0), hi: Vec3::new(90.0, 100.0, -36.0) };
-        let (skin, strands) = (self.thickness.skin, rng.within(-0.3, 0.25));
+        let (skin, strands) = (self.thickness.skin, rng.within(-0.42, -0.1));
         scene.add_rough(Tissue::Muscle, face, f64::INFINITY, move |at| {
-            ((at.fine + 0.8 * at.slow).abs() * 4.0 - strands).max(at.skin + skin + 0.8)
+            ((at.fine + 0.8 * at.slow).abs() * 1.8 - strands).max(at.skin + skin + 0.8)
         });
         let fat = 0.55 * self.thickness.fat;
         scene.add_rough(Tissue::Muscle, face, 2.0, move |at| {

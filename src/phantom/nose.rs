@@ -51,9 +51,9 @@ fn cavity(kit: &mut Kit<'_>) {
 }
 
 fn septum(kit: &mut Kit<'_>) {
-    let plate = kit.lump(1.0, (0.0, -48.0, -58.0), (2.4, 36.0, 28.0));
+    let plate = kit.lump(1.0, (0.0, -46.0, -57.0), (2.4, 34.0, 27.0));
     let lean = kit.rng.near(0.0, 2.0);
-    let front = kit.lump(1.0, (0.0, -82.0, -65.0), (2.4, 16.0, 14.0));
+    let front = kit.lump(1.0, (0.0, -82.0, -66.0), (2.2, 14.0, 11.0));
     let bent = move |shape: &Shape, q: Vec3| {
         let away = lean * (-((q.y + 55.0) / 20.0).powi(2) - ((q.z + 62.0) / 10.0).powi(2)).exp();
         shape.distance(Vec3::new(q.x - away, q.y, q.z))

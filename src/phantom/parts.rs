@@ -127,14 +127,14 @@ impl Kit<'_> {
 
     /// A muscle in its film of fat, with streaks of fat in it.
     pub fn muscle(&mut self, shape: &Shape) {
-        let film = self.film;
+        let film = self.film * self.rng.within(0.15, 1.2);
         self.grown(shape, film, Tissue::Fat);
         self.grown(shape, 0.0, Tissue::Muscle);
         let (shape, depth, marbling) = (shape.clone(), self.depth, self.marbling);
         if marbling > 0.05 {
             let bounds = shape.bounds();
             self.scene.add_rough(Tissue::Fat, bounds, f64::INFINITY, move |at| {
-                let streak = (at.fine + 0.3 * at.slow).abs() * 3.2 - 0.36 * marbling;
+                let streak = (at.fine + 0.3 * at.slow).abs() * 2.0 + 0.2 - 0.5 * marbling;
                 streak.max(shape.distance(at.q) + 0.8).max(at.skin + depth)
             });
         }

@@ -16,15 +16,15 @@ pub fn furnish(kit: &mut Kit<'_>) {
         kit.grown(&sinus, 0.8, Tissue::Mucosa);
         kit.add(&sinus, Tissue::Air);
         // Greater wing and the floor of the middle fossa.
-        let wing = kit.slab(s, (24.0, -20.0, -44.0), (50.0, -14.0, -44.0), 9.0, 2.6);
+        let wing = kit.slab(s, (24.0, -20.0, -44.0), (50.0, -14.0, -44.0), 6.5, 2.3);
         kit.bone(&wing, 1.3);
         let condyle = kit.slab(s, (13.0, 16.0, -60.0), (19.0, 32.0, -62.0), 5.5, 5.0);
         kit.bone(&condyle, wall);
         let side = kit.slab(s, (18.0, 32.0, -62.0), (32.0, 44.0, -58.0), 5.0, 4.5);
         kit.bone(&side, wall);
-        let tubercle = kit.lump(s, (14.0, 24.0, -56.0), (9.0, 12.0, 8.0));
+        let tubercle = kit.lump(s, (14.0, 24.0, -56.0), (7.0, 11.0, 6.0));
         kit.bone(&tubercle, wall);
-        let lateral = kit.lump(s, (30.0, 33.0, -58.0), (15.0, 13.0, 6.5));
+        let lateral = kit.lump(s, (30.0, 33.0, -58.0), (13.0, 11.0, 4.5));
         kit.bone(&lateral, wall);
         petrous(kit, s);
     }
@@ -53,7 +53,10 @@ fn petrous(kit: &mut Kit<'_>, s: f64) {
             (1.5 * (airy - at.slow) - 1.0).max(cover.distance(at.q) + extent)
         });
         kit.scene.add_rough(tissue, shape.bounds(), f64::INFINITY, move |at| {
-            (2.2 * (airy - at.fine) + 0.4).max(1.5 * (airy - at.slow) - 0.6).max(shape.distance(at.q) + 2.0 + extent)
+            // Cells about 4 mm wide with walls of bone.
+            let wall = |v: f64, shift: f64| (0.8 * v + 1.3 * shift).sin().abs();
+            let cell = wall(at.q.x, at.fine).min(wall(at.q.y, at.slow)).min(wall(at.q.z, at.slow - at.fine));
+            (0.3 - 1.2 * cell).max(1.5 * (airy - at.slow) - 0.6).max(shape.distance(at.q) + 1.2 + extent)
         });
     }
     let drum = kit.lump(s, (50.0, 17.0, -45.0), (2.6, 5.5, 6.5));
