@@ -8,6 +8,7 @@
 mod acquisition;
 mod average;
 mod brain;
+mod bundles;
 mod drawn;
 mod face;
 mod field;

@@ -144,7 +144,7 @@ impl Kit<'_> {
     pub fn gland(&mut self, shape: &Shape) {
         self.grown(shape, 0.6, Tissue::Fat);
         self.grown(shape, 0.0, Tissue::Gland);
-        let (shape, depth, fatty) = (shape.clone(), self.depth, self.rng.within(-1.6, 0.2));
+        let (shape, depth, fatty) = (shape.clone(), self.depth, self.rng.within(-2.6, -0.9));
         let bounds = shape.bounds();
         self.scene.add_rough(Tissue::Fat, bounds, f64::INFINITY, move |at| {
             (2.2 * (at.fine - 0.4) - fatty * 1.5 - 1.2).max(shape.distance(at.q) + 1.0).max(at.skin + depth)
