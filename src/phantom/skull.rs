@@ -2,6 +2,7 @@
 
 use super::parts::Kit;
 use super::tissue::Tissue;
+use crate::geometry::Vec3;
 
 /// Adds the bones that hang under the vault; all end at the dura.
 pub fn furnish(kit: &mut Kit<'_>) {
@@ -18,6 +19,10 @@ pub fn furnish(kit: &mut Kit<'_>) {
         // Greater wing and the floor of the middle fossa.
         let wing = kit.slab(s, (24.0, -20.0, -44.0), (50.0, -14.0, -44.0), 6.5, 2.3);
         kit.bone(&wing, 1.3);
+        let root = kit.lump(s, (18.0, -16.0, -50.0), (9.0, 8.0, 9.0));
+        kit.bone(&root, 1.5);
+        let fossa = kit.lump(s, (57.0, 4.0, -45.5), (11.0, 12.0, 3.6));
+        kit.bone(&fossa, 1.4);
         let condyle = kit.slab(s, (13.0, 16.0, -60.0), (19.0, 32.0, -62.0), 5.5, 5.0);
         kit.bone(&condyle, wall);
         let side = kit.slab(s, (18.0, 32.0, -62.0), (32.0, 44.0, -58.0), 5.0, 4.5);
@@ -54,8 +59,10 @@ fn petrous(kit: &mut Kit<'_>, s: f64) {
         });
         kit.scene.add_rough(tissue, shape.bounds(), f64::INFINITY, move |at| {
             // Cells about 4 mm wide with walls of bone.
-            let wall = |v: f64, shift: f64| (0.8 * v + 1.3 * shift).sin().abs();
-            let cell = wall(at.q.x, at.fine).min(wall(at.q.y, at.slow)).min(wall(at.q.z, at.slow - at.fine));
+            let wall =
+                |x: f64, y: f64, z: f64, shift: f64| (0.75 * at.q.dot(Vec3::new(x, y, z)) + 2.4 * shift).sin().abs();
+            let (a, b) = (wall(0.8, 0.5, -0.3, at.fine), wall(-0.4, 0.8, 0.45, at.slow - at.fine));
+            let cell = a.min(b).min(wall(0.3, -0.35, 0.9, at.slow + 0.7 * at.fine));
             (0.3 - 1.2 * cell).max(1.5 * (airy - at.slow) - 0.6).max(shape.distance(at.q) + 1.2 + extent)
         });
     }
