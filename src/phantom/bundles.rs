@@ -76,7 +76,7 @@ impl Line {
 
 /// Adds muscles of a side, given as points (x, y, z, radius) from the top down and how flat each is, left side.
 pub fn furnish(kit: &mut Kit<'_>, s: f64, muscles: &[(&[(f64, f64, f64, f64)], f64)]) {
-    let girth = kit.rng.near(1.28, 0.08);
+    let girth = kit.rng.near(1.38, 0.08);
     let lines: Arc<Vec<Line>> = Arc::new(
         muscles
             .iter()

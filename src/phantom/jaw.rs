@@ -31,6 +31,8 @@ fn soft(kit: &mut Kit<'_>) {
         }
         let parotid = kit.lump(s, (59.0, 9.0, -78.0), (11.5, 16.0, 27.0));
         kit.gland(&parotid);
+        let deep = kit.lump(s, (48.0, 12.0, -78.0), (9.0, 9.0, 18.0));
+        kit.gland(&deep);
         let front = kit.lump(s, (64.0, -8.0, -76.0), (5.5, 18.0, 16.0));
         kit.gland(&front);
     }
