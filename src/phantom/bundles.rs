@@ -30,6 +30,9 @@ impl Line {
         let mut sections = Vec::with_capacity(count);
         for n in 0..count {
             let z = (top - STEP * n as f64).max(bottom);
+            // The ends above the border of the head taper.
+            let from_end = if bottom > -190.0 { (top - z).min(z - bottom) } else { top - z };
+            let taper = ((from_end + 0.3) / 14.0).min(1.0).sqrt();
             let mut section = [0.0; 5];
             for pair in points.windows(2) {
                 let (a, b) = (pair[0], pair[1]);
@@ -38,7 +41,7 @@ impl Line {
                     let mix = |u: f64, v: f64| u + (v - u) * t;
                     let (x, y) = (mix(a.0, b.0), mix(a.1, b.1));
                     let away = Vec3::new(x, y - 34.0, 0.0).unit().unwrap_or(Vec3::new(0.0, 1.0, 0.0));
-                    section = [x, y, mix(a.3, b.3), away.x, away.y];
+                    section = [x, y, mix(a.3, b.3) * taper, away.x, away.y];
                 }
             }
             sections.push(section);
