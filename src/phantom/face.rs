@@ -1,23 +1,70 @@
-//! The head around the brain: scalp, skull, face, sinuses, neck, ears, vessels. No delivered structure lies here.
+//! The head around the brain: scalp, skull, face, sinuses, neck, ears. No delivered structure lies here.
 
 use std::sync::Arc;
 
 use super::brain::Brain;
 use super::field::{Field, Waves};
+use super::parts::Kit;
 use super::random::Rng;
 use super::scene::{Place, Scene};
-use super::shape::{Bounds, Ellipsoid, Tube, soft_union};
+use super::shape::{Bounds, Ellipsoid, Tube, smooth_step, soft_union};
 use super::tissue::Tissue;
-use super::{jitter_point, jitter_radii};
+use super::{jaw, jitter_point, jitter_radii, neck, nose, skull};
 use crate::geometry::Vec3;
 
-/// Thicknesses in mm from the brain's hull outwards.
-#[derive(Debug)]
+/// Thicknesses in mm of the layers over the brain's hull where they are typical.
+#[derive(Debug, Clone, Copy)]
 struct Thickness {
     csf: f64,
     skull: f64,
+    temporalis: f64,
     fat: f64,
     skin: f64,
+    /// How much fatter the back of the head is than its top.
+    nape: f64,
+}
+
+/// Thicknesses at a point: fluid, skull, muscle or galea, fat.
+type Layers = [f64; 4];
+
+impl Thickness {
+    fn draw(rng: &mut Rng) -> Self {
+        Self {
+            csf: rng.near(2.6, 0.8).max(1.0),
+            skull: rng.near(6.8, 1.0).max(4.6),
+            temporalis: rng.near(7.0, 2.0).max(2.5),
+            fat: rng.near(3.6, 1.4).max(1.0),
+            skin: rng.near(1.9, 0.25),
+            nape: rng.near(1.1, 0.6).max(0.0),
+        }
+    }
+
+    /// The layers over a point, with two smooth noises of unit variance.
+    fn layers(&self, q: Vec3, broad: f64, local: f64) -> Layers {
+        let u = (q - MIDDLE).unit().unwrap_or(Vec3::new(0.0, 0.0, 1.0));
+        let side = smooth_step(0.55, 0.85, u.x.abs());
+        let low = 1.0 - smooth_step(-0.15, 0.35, u.z);
+        let squama = side * low * (1.0 - smooth_step(0.35, 0.75, u.y));
+        let front = smooth_step(0.35, 0.8, -u.y) * (1.0 - squama);
+        let back = smooth_step(0.5, 0.9, u.y);
+        let under = 1.0 - smooth_step(-0.60, -0.35, u.z);
+        let floor = under * (1.0 - 0.55 * smooth_step(0.2, 0.5, u.y));
+        let mut skull = self.skull + 0.6 * front + 1.4 * back + 0.7 * broad + 0.3 * local;
+        skull += (3.2 - skull) * squama.max(floor * 0.9);
+        let inion = (1.0 - (q.x.abs() / 26.0).min(1.0)) * smooth_step(0.75, 0.95, u.y);
+        skull +=
+            2.5 * inion * (1.0 - smooth_step(-0.1, 0.3, u.z)) + 0.8 * (1.0 - smooth_step(3.0, 14.0, q.x.abs())) * front;
+        let forward = smooth_step(-0.2, 0.25, -u.y) * (1.0 - smooth_step(0.72, 0.95, -u.y));
+        let temporal =
+            smooth_step(0.5, 0.75, u.x.abs()) * (1.0 - smooth_step(-0.1, 0.42, u.z)) * (0.35 + 0.65 * forward);
+        let thin = 0.9 + 0.8 * (front + back) * (1.0 - smooth_step(-0.1, 0.4, u.z));
+        let muscle = thin + self.temporalis * temporal * (1.0 - 0.7 * back) - 4.0 * under * (1.0 - back);
+        let fat =
+            self.fat * (0.8 + 0.4 * (1.0 - front) + self.nape * back + 0.22 * broad + 0.12 * local - 0.35 * temporal);
+        let face = smooth_step(-20.0, -70.0, q.z) * self.fat * 0.6;
+        let csf = self.csf * (1.0 + 0.25 * broad - 0.3 * under) + 0.8 * smooth_step(0.5, 0.9, u.z);
+        [csf.max(0.8), skull.max(2.0), muscle, (fat + face).clamp(0.6, 5.6 + 3.0 * back)]
+    }
 }
 
 /// Skull, soft tissue, air.
@@ -26,120 +73,136 @@ pub struct Face {
     thickness: Thickness,
     /// Distances to the skin and to the brain's hull, and soft-tissue noise in two channels.
     shells: Field<4>,
-    ears: [Ellipsoid; 2],
-    /// In painting order.
-    parts: Vec<(Shape, Tissue)>,
-    mastoids: [Ellipsoid; 2],
+    layers: Arc<Field<4>>,
+    ears: [Ear; 2],
+    details: Rng,
 }
 
-#[derive(Debug)]
-enum Shape {
-    Lump(Ellipsoid),
-    Pipe(Tube),
+/// An auricle: a tilted plate with a rim, hollow outside.
+#[derive(Debug, Clone)]
+struct Ear {
+    plate: Ellipsoid,
+    rim: Tube,
+    hollow: Ellipsoid,
+}
+
+impl Ear {
+    /// The auricle of a side where the head is `half` mm wide there.
+    fn new(rng: &mut Rng, s: f64, half: f64) -> Self {
+        let at = jitter_point(rng, Vec3::new(s * (half + 3.5), 28.0, -40.0), 1.0);
+        let out = Vec3::new(s * rng.near(0.42, 0.14), 0.9, rng.near(0.12, 0.1));
+        let along = out.unit().unwrap_or(Vec3::new(0.0, 1.0, 0.0));
+        let size = rng.near(1.0, 0.08);
+        let plate = Ellipsoid::along(at, Vec3::new(2.4, 15.0 * size, 28.0 * size), along);
+        let up = Vec3::new(0.0, 0.0, 1.0);
+        let point = |a: f64, r: f64| {
+            let (sin, cos) = a.sin_cos();
+            (at + along * (14.5 * size * cos) + up * (26.5 * size * sin) + Vec3::new(s * 1.8, 0.0, 0.0), r)
+        };
+        let rim = Tube::through(&[
+            point(3.0, 2.0),
+            point(2.2, 2.6),
+            point(1.5, 2.8),
+            point(0.7, 2.7),
+            point(0.0, 2.5),
+            point(-0.7, 2.6),
+            point(-1.5, 3.6),
+        ]);
+        let hollow = Ellipsoid::new(at + Vec3::new(s * 3.0, -7.0, -5.0), Vec3::new(4.5, 7.0, 10.0));
+        Self { plate, rim, hollow }
+    }
+
+    fn distance(&self, q: Vec3) -> f64 {
+        soft_union(self.plate.distance(q), self.rim.distance(q), 2.0)
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.plate.bounds().union(self.rim.bounds())
+    }
 }
 
 /// The box in which a head lies in template space.
 pub const REACH: Bounds = Bounds { lo: Vec3::new(-104.0, -122.0, -200.0), hi: Vec3::new(104.0, 132.0, 104.0) };
 
+/// Rays from here meet every surface of the vault once, mm.
+pub const MIDDLE: Vec3 = Vec3::new(0.0, 20.0, 15.0);
+
+/// Lumps of the skin of the face on the midline or, with a centre off it, of both sides: centre, radii, width of the fillet.
+const SKIN: [((f64, f64, f64), (f64, f64, f64), f64); 13] = [
+    ((0.0, -28.0, -64.0), (62.0, 53.0, 52.0), 20.0),   // midface
+    ((0.0, -40.0, -102.0), (50.0, 52.0, 38.0), 22.0),  // mouth
+    ((0.0, -56.0, -130.0), (24.0, 35.0, 17.0), 16.0),  // chin
+    ((31.0, -24.0, -108.0), (25.0, 44.0, 32.0), 16.0), // jaw
+    ((40.0, 0.0, -82.0), (25.0, 34.0, 40.0), 14.0),    // parotid
+    ((47.0, 20.0, -50.0), (25.0, 34.0, 32.0), 16.0),   // mastoid
+    ((38.0, -52.0, -60.0), (18.0, 16.0, 16.0), 14.0),  // cheek
+    ((30.0, -62.0, -17.0), (22.0, 16.0, 8.0), 12.0),   // brow
+    ((0.0, -76.0, -36.0), (8.0, 10.0, 16.0), 10.0),    // bridge
+    ((0.0, -88.0, -58.0), (9.0, 13.0, 15.0), 10.0),    // nose
+    ((0.0, -98.0, -67.0), (10.0, 10.0, 9.0), 8.0),     // tip
+    ((9.0, -87.0, -70.0), (8.0, 10.0, 8.0), 5.0),      // wing
+    ((0.0, -89.0, -101.0), (22.0, 8.5, 11.0), 6.0),    // lips
+];
+
 impl Face {
     /// The face of a seed, around a brain and two globes.
     pub fn new(rng: &mut Rng, brain: &Brain, globes: [Vec3; 2]) -> Self {
-        let thickness = Thickness {
-            csf: rng.near(2.6, 0.7).max(1.0),
-            skull: rng.near(6.6, 0.9).max(4.5),
-            fat: rng.near(4.2, 1.1).max(1.8),
-            skin: rng.near(2.0, 0.25),
-        };
-        let mut lump = |c: (f64, f64, f64), r: (f64, f64, f64), move_by: f64, grow: f64| {
-            Ellipsoid::new(
-                jitter_point(rng, Vec3::new(c.0, c.1, c.2), move_by),
-                jitter_radii(rng, Vec3::new(r.0, r.1, r.2), grow),
-            )
-        };
-        let skin_lumps = [
-            lump((0.0, -28.0, -66.0), (64.0, 52.0, 60.0), 2.0, 0.04),
-            lump((0.0, -40.0, -92.0), (50.0, 48.0, 42.0), 3.0, 0.05), // jaw
-            lump((0.0, -80.0, -54.0), (13.0, 17.0, 17.0), 1.5, 0.10), // nose
-            lump((0.0, -76.0, -38.0), (9.0, 10.0, 18.0), 1.0, 0.08),  // bridge
-        ];
-        let ears = [
-            lump((84.0, 22.0, -30.0), (4.5, 16.0, 28.0), 2.0, 0.08),
-            lump((-84.0, 22.0, -30.0), (4.5, 16.0, 28.0), 2.0, 0.08),
-        ];
-        let mastoids = [
-            lump((50.0, 30.0, -48.0), (9.0, 12.0, 14.0), 1.5, 0.10),
-            lump((-50.0, 30.0, -48.0), (9.0, 12.0, 14.0), 1.5, 0.10),
-        ];
-        let neck_width = 56.0 * (1.0 + 0.06 * lump((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 1.0, 0.0).centre.x);
-        let neck = Tube::through(&[
-            (Vec3::new(0.0, 30.0, -60.0), neck_width),
-            (Vec3::new(0.0, 36.0, -110.0), neck_width - 2.0),
-            (Vec3::new(0.0, 44.0, -200.0), neck_width + 3.0),
-        ]);
-
-        let mut parts: Vec<(Shape, Tissue)> = Vec::new();
-        let mut add = |shape: Ellipsoid, tissue| parts.push((Shape::Lump(shape), tissue));
-        // Bone of the face: a shell of cortical bone around marrow, then the spaces in it.
-        for s in [1.0, -1.0] {
-            add(lump((s * 26.0, -40.0, -66.0), (19.0, 20.0, 22.0), 1.0, 0.05), Tissue::CorticalBone); // maxilla
-            add(lump((s * 26.0, -42.0, -72.0), (17.0, 17.0, 16.0), 1.0, 0.05), Tissue::Marrow);
-            add(lump((s * 52.0, -34.0, -50.0), (7.0, 16.0, 8.0), 1.5, 0.08), Tissue::CorticalBone); // zygoma
-            add(lump((s * 52.0, -34.0, -50.0), (5.0, 13.0, 6.0), 1.0, 0.08), Tissue::Marrow);
-            add(lump((s * 50.0, 2.0, -82.0), (6.0, 14.0, 26.0), 2.0, 0.08), Tissue::CorticalBone); // mandible
-            add(lump((s * 50.0, 2.0, -82.0), (4.0, 11.0, 23.0), 1.0, 0.08), Tissue::Marrow);
-            add(lump((s * 34.0, 21.0, -42.0), (20.0, 9.0, 8.0), 1.0, 0.05), Tissue::CorticalBone); // petrous
-            add(lump((s * 24.0, 18.0, -43.0), (7.0, 5.0, 4.0), 1.0, 0.10), Tissue::Marrow);
-            add(lump((s * 18.0, -30.0, -18.5), (26.0, 34.0, 4.0), 0.6, 0.04), Tissue::CorticalBone); // orbital roof
+        let thickness = Thickness::draw(rng);
+        let fatness = thickness.fat - 3.6;
+        let mut lumps: Vec<(Ellipsoid, f64)> = Vec::new();
+        for (c, r, fillet) in SKIN {
+            let radii = jitter_radii(rng, Vec3::new(r.0, r.1, r.2), 0.03);
+            let at = jitter_point(rng, Vec3::new(c.0, c.1, c.2), 1.0);
+            if c.0 == 0.0 {
+                lumps.push((Ellipsoid::new(Vec3::new(0.3 * at.x, at.y, at.z), radii), fillet));
+            } else {
+                for s in [1.0, -1.0] {
+                    let at = jitter_point(rng, Vec3::new(s * at.x, at.y, at.z), 0.6);
+                    lumps.push((Ellipsoid::new(at, radii), fillet));
+                }
+            }
         }
-        add(lump((0.0, -2.0, -42.0), (21.0, 26.0, 14.0), 0.8, 0.04), Tissue::CorticalBone); // sphenoid and clivus
-        add(lump((0.0, 6.0, -42.0), (12.0, 10.0, 11.0), 0.8, 0.06), Tissue::Marrow);
-        add(lump((0.0, -48.0, -42.0), (15.5, 34.0, 22.0), 0.8, 0.04), Tissue::Mucosa); // ethmoid and nose
-        add(lump((0.0, -62.0, -58.0), (15.0, 26.0, 14.0), 0.8, 0.04), Tissue::Mucosa);
-        for s in [1.0, -1.0] {
-            add(lump((s * 7.0, -46.0, -40.0), (5.0, 26.0, 14.0), 0.8, 0.08), Tissue::Air);
-            add(lump((s * 7.0, -60.0, -58.0), (4.5, 28.0, 11.0), 0.8, 0.08), Tissue::Air);
-            add(lump((s * 9.0, -58.0, -56.0), (2.5, 18.0, 4.0), 0.8, 0.10), Tissue::Mucosa); // concha
-            add(lump((s * 27.0, -44.0, -62.0), (12.5, 15.0, 14.0), 1.2, 0.08), Tissue::Mucosa); // maxillary sinus
-            add(lump((s * 27.0, -44.0, -62.0), (11.0, 13.5, 12.5), 0.5, 0.08), Tissue::Air);
-            add(lump((s * 8.0, -15.0, -42.0), (7.0, 10.0, 8.0), 1.0, 0.12), Tissue::Air); // sphenoid sinus
-            add(lump((s * 11.0, -74.0, -10.0), (9.0, 4.0, 9.0), 1.0, 0.18), Tissue::Air); // frontal sinus
-        }
-        add(lump((0.0, -8.0, -72.0), (11.0, 8.0, 24.0), 1.0, 0.10), Tissue::Air); // pharynx
-        add(lump((0.0, -44.0, -92.0), (22.0, 30.0, 17.0), 2.0, 0.06), Tissue::Muscle); // tongue
-        // Vertebrae around the canal, marrow in front of it.
-        let bone = Tube::through(&[
-            (Vec3::new(0.0, 33.0, -76.0), 17.0),
-            (Vec3::new(0.0, 36.0, -110.0), 17.0),
-            (Vec3::new(0.0, 38.0, -190.0), 17.0),
-        ]);
-        let body = Tube::through(&[
-            (Vec3::new(0.0, 16.0, -68.0), 5.5),
-            (Vec3::new(0.0, 20.0, -90.0), 9.0),
-            (Vec3::new(0.0, 24.0, -190.0), 9.5),
-        ]);
-        parts.push((Shape::Pipe(bone), Tissue::CorticalBone));
-        parts.push((Shape::Pipe(body), Tissue::Marrow));
-
-        let waves = [Waves::new(rng, 30, 18.0, 40.0), Waves::new(rng, 30, 7.0, 16.0)];
-        let skull_wave = Waves::new(rng, 10, 60.0, 120.0);
-        let reach = thickness.csf + thickness.skull + thickness.fat + thickness.skin;
-        let shells = Field::tabulate(REACH, 4.0, |q| {
-            let hull = brain.hull(q);
-            let vault = hull - reach - 0.8 * skull_wave.at(q);
-            let mut skin = soft_union(vault, neck.distance(q), 22.0);
-            for (lump, k) in skin_lumps.iter().zip([24.0, 20.0, 10.0, 12.0]) {
-                skin = soft_union(skin, lump.distance(q), k);
+        let wide = rng.near(56.0, 2.5) + fatness;
+        let neck = move |q: Vec3| {
+            // A column that leans forward a little and widens to the shoulders.
+            let (y, shoulder) = (32.0 + 0.06 * (-110.0 - q.z).max(0.0), 12.0 * smooth_step(-140.0, -200.0, q.z));
+            Vec3::new(q.x, q.y - y, (q.z + 62.0).max(0.0)).norm() - wide - shoulder
+        };
+        let waves = [Waves::new(rng, 24, 18.0, 40.0), Waves::new(rng, 24, 7.0, 16.0)];
+        let thick = [Waves::new(rng, 8, 60.0, 120.0), Waves::new(rng, 8, 25.0, 50.0)];
+        let layers =
+            Field::tabulate(REACH, 6.0, |q| thickness.layers(q, thick[0].at(q), thick[1].at(q)).map(|v| v as f32));
+        let bare = |q: Vec3, hull: f64| {
+            let reach: f32 = layers.at(q).into_iter().sum();
+            let vault = hull - f64::from(reach) - thickness.skin;
+            let mut skin = soft_union(vault, neck(q), 22.0);
+            for (lump, k) in &lumps {
+                skin = soft_union(skin, lump.distance(q) - 0.4 * fatness, *k);
             }
             for globe in globes {
                 // Lids: the globe never looks out of the skin.
                 skin = soft_union(skin, (q - globe).norm() - 14.8, 8.0);
             }
-            for ear in &ears {
-                skin = soft_union(skin, ear.distance(q), 5.0);
-            }
-            [skin as f32, hull as f32, waves[0].at(q) as f32, waves[1].at(q) as f32]
+            skin
+        };
+        let ears = [1.0, -1.0].map(|s| {
+            // Where a line out of the ear's canal leaves the head.
+            let at = |x: f64| Vec3::new(s * x, 22.0, -44.0);
+            let out = (50..98).map(f64::from).find(|x| bare(at(*x), brain.hull(at(*x))) > 0.0).unwrap_or(80.0);
+            Ear::new(rng, s, out)
         });
-        Self { thickness, shells, ears, parts, mastoids }
+        let shells = Field::tabulate(REACH, 4.0, |q| {
+            let hull = brain.hull(q);
+            let mut skin = bare(q, hull);
+            for ear in &ears {
+                if q.x.abs() > 50.0 {
+                    skin = soft_union(skin, ear.distance(q) - 0.6, 4.0);
+                }
+            }
+            let noise = if skin < 8.0 { [waves[0].at(q), waves[1].at(q)] } else { [0.0, 0.0] };
+            [skin as f32, hull as f32, noise[0] as f32, noise[1] as f32]
+        });
+        Self { thickness, shells, layers: Arc::new(layers), ears, details: rng.clone() }
     }
 
     /// Distance from the brain's hull to the inner surface of the skull, mm.
@@ -156,43 +219,108 @@ impl Face {
 
     /// Adds everything from the skin to the inner surface of the skull (what the brain lies on).
     pub fn furnish(&self, brain: &Arc<Brain>, scene: &mut Scene) {
-        let &Thickness { csf, skull, fat, skin } = &self.thickness;
+        let skin = self.thickness.skin;
+        let mut rng = self.details.clone();
         scene.add(Tissue::Skin, REACH, |at| at.skin);
-        let ears = self.ears;
-        scene.add(Tissue::Fat, REACH, move |at| {
-            let ear = ears.iter().map(|e| e.distance(at.q)).fold(f64::INFINITY, f64::min);
-            (at.skin + skin).max(-ear)
+        scene.add(Tissue::Fat, REACH, move |at| at.skin + skin);
+        for ear in &self.ears {
+            let (thin, hollow, plate) = (ear.plate, ear.hollow, ear.clone());
+            scene.add(Tissue::Skin, ear.bounds(), move |at| plate.distance(at.q).max(at.hull - 200.0) - 0.6);
+            scene.add(Tissue::Cartilage, thin.bounds(), move |at| thin.distance(at.q) + 1.2);
+            scene.add(Tissue::Air, hollow.bounds(), move |at| hollow.distance(at.q));
+        }
+        let (film, marbling) = (rng.within(0.35, 1.1), rng.within(0.0, 1.0));
+        let depth = skin + 0.9 + 0.6 * self.thickness.fat;
+        self.sheets(&mut rng, scene);
+        neck::furnish(&mut Kit { rng: &mut rng, scene, depth, film, marbling, stray: 1.7 });
+        let depth = skin + 0.8 + 0.35 * self.thickness.fat;
+        jaw::furnish(&mut Kit { rng: &mut rng, scene, depth, film: film * 0.8, marbling: marbling * 0.7, stray: 1.0 });
+        self.vault(&mut rng, scene);
+        let mut kit = Kit { rng: &mut rng, scene, depth: skin + 0.6, film, marbling, stray: 0.6 };
+        skull::furnish(&mut kit);
+        self.brow(&mut kit);
+        kit.depth = 1.2;
+        kit.stray = 0.9;
+        nose::furnish(&mut kit);
+        let layers = Arc::clone(&self.layers);
+        scene.add(Tissue::Dura, REACH, move |at| at.hull - f64::from(layers.at(at.q)[0]) - 0.3);
+        let layers = Arc::clone(&self.layers);
+        scene.add(Tissue::Csf, REACH, move |at| at.hull - f64::from(layers.at(at.q)[0]) + 0.3);
+        let canal = Bounds { lo: Vec3::new(-22.0, 8.0, -200.0), hi: Vec3::new(22.0, 62.0, -40.0) };
+        let (inner, outer) = (Arc::clone(brain), Arc::clone(brain));
+        let room = rng.near(3.3, 0.5).clamp(2.0, 3.9);
+        let wide = move |q: Vec3| room + 1.2 * smooth_step(-76.0, -62.0, q.z);
+        scene.add(Tissue::Dura, canal, move |at| outer.cord(at.q) - wide(at.q) - 0.7);
+        scene.add(Tissue::Csf, canal, move |at| inner.cord(at.q) - wide(at.q));
+    }
+
+    /// Strands in the fat of face and neck, and the thin muscle of the skin between its two layers.
+    fn sheets(&self, rng: &mut Rng, scene: &mut Scene) {
+        let face = Bounds { lo: Vec3::new(-90.0, -104.0, -200.0), hi: Vec3::new(90.0, 100.0, -36.0) };
+        let (skin, strands) = (self.thickness.skin, rng.within(-0.42, -0.1));
+        scene.add_rough(Tissue::Muscle, face, f64::INFINITY, move |at| {
+            ((at.fine + 0.8 * at.slow).abs() * 1.8 - strands).max(at.skin + skin + 0.8)
         });
-        // Below the fat: muscle with sheets of fat between its bellies.
-        let deep = move |at: &Place| at.skin + skin + fat * (1.0 + 0.25 * at.slow);
-        scene.add(Tissue::Muscle, REACH, deep);
-        scene.add_rough(Tissue::Fat, REACH, f64::INFINITY, move |at| {
-            ((at.fine * 0.6 + at.slow).abs() * 3.5 - 1.1).max(deep(at) + 1.0)
+        let fat = 0.55 * self.thickness.fat;
+        scene.add_rough(Tissue::Muscle, face, 2.0, move |at| {
+            (at.skin + skin + fat + 0.5 * at.slow).abs() - 0.45 + 0.35 * at.fine + (at.q.y - 40.0).max(0.0)
         });
-        for (shape, tissue) in &self.parts {
-            match shape {
-                Shape::Lump(e) => {
-                    let e = *e;
-                    scene.add(*tissue, e.bounds(), move |at| e.distance(at.q));
-                }
-                Shape::Pipe(tube) => {
-                    let tube = tube.clone();
-                    scene.add(*tissue, tube.bounds(), move |at| tube.distance(at.q));
-                }
+    }
+
+    /// Galea and scalp muscles, outer table, diploe, inner table.
+    fn vault(&self, rng: &mut Rng, scene: &mut Scene) {
+        let layers = Arc::clone(&self.layers);
+        scene.add(Tissue::Muscle, REACH, move |at| {
+            let [csf, skull, muscle, _] = layers.at(at.q).map(f64::from);
+            at.hull - csf - skull - muscle
+        });
+        let layers = Arc::clone(&self.layers);
+        scene.add(Tissue::CorticalBone, REACH, move |at| {
+            let [csf, skull, ..] = layers.at(at.q).map(f64::from);
+            at.hull - csf - skull
+        });
+        let diploe = {
+            let layers = Arc::clone(&self.layers);
+            let (outer, inner) = (rng.near(1.7, 0.3), rng.near(1.5, 0.3));
+            move |at: &Place| {
+                let [csf, skull, ..] = layers.at(at.q).map(f64::from);
+                let d = at.hull - csf;
+                (d - skull + outer).max(inner - d) + 0.25 * at.slow
             }
+        };
+        let patchy = rng.within(-1.0, 0.9);
+        let cover = diploe.clone();
+        scene.add_rough(Tissue::Marrow, REACH, 1.0, diploe);
+        // Red marrow between the yellow.
+        scene.add_rough(Tissue::Muscle, REACH, f64::INFINITY, move |at| {
+            (1.5 * (0.5 * at.slow + at.fine - patchy) + 1.8).max(cover(at) + 0.3)
+        });
+    }
+
+    /// Brow with the frontal sinus.
+    fn brow(&self, kit: &mut Kit<'_>) {
+        let bow = [(-46.0, -56.0, -20.0, 4.5), (-28.0, -71.0, -18.0, 5.0), (0.0, -76.0, -19.0, 6.0)];
+        let bow = kit.pipe(1.0, &[bow[0], bow[1], bow[2], (28.0, -71.0, -18.0, 5.0), (46.0, -56.0, -20.0, 4.5)]);
+        kit.bone(&bow, 1.6);
+        if kit.rng.chance(0.1) {
+            return;
         }
-        for cell in self.mastoids {
-            scene.add(Tissue::CorticalBone, cell.bounds(), move |at| cell.distance(at.q));
-            scene.add_rough(Tissue::Air, cell.bounds(), f64::INFINITY, move |at| {
-                cell.distance(at.q).max(1.0 - 2.5 * at.fine)
+        for s in [1.0, -1.0] {
+            let size = kit.rng.within(0.35, 1.5);
+            let cell = kit.lump(s, (1.0 + 9.0 * size, -75.0, -21.0 + 9.0 * size), (9.0 * size, 5.0, 10.0 * size));
+            let (layers, skin) = (Arc::clone(&self.layers), self.thickness.skin);
+            let room = move |at: &Place| {
+                let csf = f64::from(layers.at(at.q)[0]);
+                cell.distance(at.q).max(csf + 2.2 - at.hull).max(at.skin + skin + 4.5).max(0.8 - s * at.q.x)
+            };
+            let bounds = Bounds { lo: Vec3::new(-36.0, -96.0, -34.0), hi: Vec3::new(36.0, -50.0, 24.0) };
+            let lining = room.clone();
+            kit.scene.add(Tissue::CorticalBone, bounds, {
+                let room = room.clone();
+                move |at| room(at) - 1.0
             });
+            kit.scene.add(Tissue::Mucosa, bounds, lining);
+            kit.scene.add(Tissue::Air, bounds, move |at| room(at) + 0.7);
         }
-        let vault = move |at: &Place| at.hull - csf - skull - 0.5 * at.slow;
-        scene.add(Tissue::CorticalBone, REACH, vault);
-        scene.add(Tissue::Marrow, REACH, move |at| (vault(at) + 1.7).max(1.6 - (at.hull - csf)));
-        scene.add(Tissue::Csf, REACH, move |at| at.hull - csf);
-        let canal = Bounds { lo: Vec3::new(-20.0, -10.0, -200.0), hi: Vec3::new(20.0, 80.0, -40.0) };
-        let brain = Arc::clone(brain);
-        scene.add(Tissue::Csf, canal, move |at| brain.cord(at.q) - 3.2);
     }
 }

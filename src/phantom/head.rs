@@ -132,7 +132,7 @@ impl Head {
         face.furnish(&brain, &mut under);
         optic.furnish_orbits(&mut under);
         optic.furnish_pathway(&mut over);
-        vessels::furnish(&mut Rng::new(seed, "vessels"), &mut over);
+        vessels::furnish(&mut Rng::new(seed, "vessels"), &brain, &mut over);
         let lesion = (options.lesion > 0.0)
             .then(|| Lesion::new(&mut Rng::new(seed, "lesion"), &brain, &optic, options.lesion.max(6.0)))
             .flatten();
