@@ -6,6 +6,7 @@
 //! from one seed.
 
 mod acquisition;
+mod atlas;
 mod average;
 mod brain;
 mod drawn;
