@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use flate2::read::GzDecoder;
 
 use super::field::Field;
+use super::shape::Bounds;
 use crate::geometry::Vec3;
 
 /// The built-in file: models/atlas/README.md says how it is made and under which licence.
@@ -20,11 +21,18 @@ static ATLAS: LazyLock<Option<Atlas>> = LazyLock::new(|| Atlas::read(PACKED));
 pub struct Atlas {
     /// Fractions of grey and white matter.
     tissue: Field<2>,
-    /// Distances to the filled brain and to the lateral ventricles.
-    depths: Field<2>,
-    hull: Field<1>,
-    stem: Field<1>,
-    hippocampus: Field<1>,
+    /// Distances to the filled brain, to the lateral ventricles, to the cerebellum.
+    depths: Field<3>,
+    hull: Reach,
+    stem: Reach,
+    hippocampus: Reach,
+}
+
+/// A tabulated distance, continued beyond its table by the distance to the table's box.
+#[derive(Debug)]
+struct Reach {
+    table: Field<1>,
+    bounds: Bounds,
 }
 
 /// A layer of the file: values at nodes of atlas space.
@@ -74,7 +82,8 @@ impl<'a> Reader<'a> {
         for (n, low) in low.iter().enumerate() {
             let (x, y, z) = (n % nx, n / nx % ny, n / (nx * ny));
             let start = if x == 0 { 0 } else { sum };
-            let delta = high.and_then(|high| high.get(n)).map_or(i16::from(*low), |high| i16::from_le_bytes([*low, *high]));
+            let delta =
+                high.and_then(|high| high.get(n)).map_or(i16::from(*low), |high| i16::from_le_bytes([*low, *high]));
             sum = start.wrapping_add(delta);
             // One byte: the sum counts modulo 256.
             sum = if size == 2 { sum } else { i16::from(sum as i8) };
@@ -89,13 +98,28 @@ impl<'a> Reader<'a> {
 }
 
 impl Layer {
-    fn field(&self) -> Option<Field<1>> {
-        Field::of(self.lo, self.step, self.nodes, self.values.iter().map(|v| [*v]).collect())
+    /// Layers on the same nodes as one table.
+    fn table<const N: usize>(layers: [&Self; N]) -> Option<Field<N>> {
+        let [first, ..] = layers.as_slice() else { return None };
+        if layers.iter().any(|layer| layer.nodes != first.nodes) {
+            return None;
+        }
+        let value = |layer: &Self, n: usize| layer.values.get(n).copied().unwrap_or_default();
+        let data = (0..first.values.len()).map(|n| layers.map(|layer| value(layer, n))).collect();
+        Field::of(first.lo, first.step, first.nodes, data)
+    }
+}
+
+impl Reach {
+    fn new(layer: &Layer) -> Option<Self> {
+        let table = Layer::table([layer])?;
+        Some(Self { bounds: table.bounds(), table })
     }
 
-    fn with(&self, other: &Self) -> Option<Field<2>> {
-        let pairs = self.values.iter().zip(&other.values).map(|(a, b)| [*a, *b]);
-        Field::of(self.lo, self.step, self.nodes, pairs.collect())
+    #[inline]
+    fn at(&self, a: Vec3) -> f64 {
+        let [d] = self.table.at(a);
+        f64::from(d) + self.bounds.distance(a)
     }
 }
 
@@ -118,11 +142,11 @@ impl Atlas {
         }
         let find = |name: &[u8; 8]| layers.iter().find(|layer| &layer.name == name);
         Some(Self {
-            tissue: find(b"grey\0\0\0\0")?.with(find(b"white\0\0\0")?)?,
-            depths: find(b"surface\0")?.with(find(b"vents\0\0\0")?)?,
-            hull: find(b"hull\0\0\0\0")?.field()?,
-            stem: find(b"stem\0\0\0\0")?.field()?,
-            hippocampus: find(b"hippo\0\0\0")?.field()?,
+            tissue: Layer::table([find(b"grey\0\0\0\0")?, find(b"white\0\0\0")?])?,
+            depths: Layer::table([find(b"surface\0")?, find(b"vents\0\0\0")?, find(b"cereb\0\0\0")?])?,
+            hull: Reach::new(find(b"hull\0\0\0\0")?)?,
+            stem: Reach::new(find(b"stem\0\0\0\0")?)?,
+            hippocampus: Reach::new(find(b"hippo\0\0\0")?)?,
         })
     }
 
@@ -132,41 +156,34 @@ impl Atlas {
         self.tissue.at(folded(a)).map(f64::from)
     }
 
-    /// Distances in mm to the filled brain and to the lateral ventricles, no further than 14 mm.
+    /// Distances in mm to the filled brain, to the lateral ventricles and to the cerebellum, no further than 14 mm.
     #[inline]
-    pub fn depths(&self, a: Vec3) -> [f64; 2] {
+    pub fn depths(&self, a: Vec3) -> [f64; 3] {
         self.depths.at(folded(a)).map(f64::from)
     }
 
     /// Distance to the smooth hull of cerebrum and cerebellum.
     #[inline]
     pub fn hull(&self, a: Vec3) -> f64 {
-        far(&self.hull, folded(a))
+        self.hull.at(folded(a))
     }
 
     /// Distance to the brainstem, which goes on below the foramen magnum.
     #[inline]
     pub fn stem(&self, a: Vec3) -> f64 {
-        far(&self.stem, folded(a))
+        self.stem.at(folded(a))
     }
 
     /// Distance to the hippocampus of the point's own side.
     #[inline]
     pub fn hippocampus(&self, a: Vec3) -> f64 {
-        far(&self.hippocampus, folded(a))
+        self.hippocampus.at(folded(a))
     }
 }
 
 #[inline]
 fn folded(a: Vec3) -> Vec3 {
     Vec3::new(a.x.abs(), a.y, a.z)
-}
-
-/// A tabulated distance, continued beyond its table by the distance to the table's box.
-#[inline]
-fn far(field: &Field<1>, a: Vec3) -> f64 {
-    let [d] = field.at(a);
-    f64::from(d) + field.bounds().distance(a)
 }
 
 #[cfg(test)]
