@@ -80,10 +80,12 @@ impl Average {
         };
         let sway = rng.near(0.0, 0.6);
         let lean = rng.near(0.0, 1.2);
+        // The medulla is bent with the brain: the cord begins where it ends.
+        let [x, y, _] = bend.at(Vec3::new(0.0, 48.5, STEM_END)).map(f64::from);
         let cord = Tube::through(&[
-            (Vec3::new(0.0, 48.4, -58.0), 6.2),
-            (Vec3::new(sway, 48.6, -66.0), 6.2),
-            (Vec3::new(sway, 47.5 + lean, -78.0), 5.9),
+            (Vec3::new(-x, 48.2 - y, -57.0), 6.2),
+            (Vec3::new(-x, 48.8 - y, -66.0), 6.2),
+            (Vec3::new(sway - 0.5 * x, 47.5 + lean - 0.5 * y, -78.0), 5.9),
             (Vec3::new(sway, 44.5 + lean, -98.0), 5.8),
             (Vec3::new(0.0, 42.0 + lean, -122.0), 5.8),
             (Vec3::new(0.0, 42.0 + lean, -190.0), 5.8),
@@ -232,7 +234,9 @@ impl Average {
         } else {
             // What the average does not know, the folding field decides: near the surface, where no class is sure.
             let doubt = (2.6 * (1.0 - grey.max(white).max(1.0 - tissue))).clamp(0.0, 1.0);
-            let fold_in = self.sharp.folding * doubt * cortex * (1.0 - smooth_step(11.0, 14.0, depth));
+            // The insula beside the core is one smooth sheet.
+            let outer = smooth_step(4.0, 12.0, self.core.distance(q)) * (1.0 - smooth_step(11.0, 14.0, depth));
+            let fold_in = self.sharp.folding * doubt * cortex * outer;
             let wall = fold.abs() - self.sharp.sulcus;
             let ridge = ((wall - 2.6) * 0.5).clamp(-1.0, 1.0);
             white_at += fold_in * if ridge > 0.0 { ridge * smooth_step(2.0, 4.0, depth) } else { ridge };
@@ -255,22 +259,29 @@ impl Average {
             let choroid = self.choroid.iter().map(|tube| tube.distance(q)).fold(FAR, f64::min);
             canvas.layer(Tissue::Choroid, choroid.max(vents + 0.5));
         }
-        if a.x.abs() < 2.0 && depth > 0.0 {
-            self.paint_falx(a, fluid_part, slow, canvas);
+        if a.x.abs() < 3.0 && depth > 0.0 {
+            paint_falx(a, slow, canvas);
         }
         // The tentorium: a sheet in the cleft over the cerebellum, from its edge beside the midbrain outwards.
-        if cerebellum > -0.5 && cerebellum < 3.0 && stem > 9.0 && depth > 2.0 && q.y > 16.0 && fluid_part > 0.3 {
+        if cerebellum > -0.5
+            && cerebellum < 3.0
+            && stem > 8.0
+            && depth > 2.0
+            && q.y + q.x.abs() > 46.0
+            && fluid_part > 0.3
+        {
             canvas.layer(Tissue::Dura, (cerebellum - 0.9).abs() - 0.5);
         }
     }
+}
 
-    /// The falx: a sheet in the cleft between the hemispheres, above the corpus callosum.
-    fn paint_falx(&self, a: Vec3, fluid: f64, slow: f64, canvas: &mut impl Canvas) {
-        let below = Ellipsoid::new(Vec3::new(0.0, 14.0, 0.0), Vec3::new(30.0, 58.0, 34.0)).distance(a);
-        let sheet = (a.x + 0.3 * slow).abs() - 0.55;
-        if below > 0.0 && a.z > -6.0 && fluid > 0.3 {
-            canvas.layer(Tissue::Dura, sheet.max(-below));
-        }
+/// The falx: a sheet in the cleft between the hemispheres, above the corpus callosum, with fluid on both sides.
+fn paint_falx(a: Vec3, slow: f64, canvas: &mut impl Canvas) {
+    let above = Ellipsoid::new(Vec3::new(0.0, 6.0, 0.0), Vec3::new(30.0, 50.0, 34.0)).distance(a).min(a.z + 6.0);
+    if above > 0.0 {
+        let sheet = (a.x + 0.3 * slow).abs();
+        canvas.layer(Tissue::Csf, (sheet - 1.1).max(-above));
+        canvas.layer(Tissue::Dura, (sheet - 0.5).max(1.0 - above));
     }
 }
 
