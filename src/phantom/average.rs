@@ -14,7 +14,7 @@ use crate::anatomy::Side;
 use crate::geometry::Vec3;
 
 /// Template mm per mm of the atlas.
-const SCALE: f64 = 0.955;
+const SCALE: f64 = 0.94;
 /// The anterior commissure in atlas space.
 const ORIGIN: Vec3 = Vec3::new(0.0, -3.0, -4.0);
 /// Where the brain's stem ends and the cord begins (foramen magnum): z in template space.
@@ -215,7 +215,7 @@ impl Average {
         let [grey, white] = atlas.tissue(a);
         let [_, vents, cerebellum] = atlas.depths(a);
         let tissue = grey + white;
-        canvas.shade(0.012 * fine + 0.008 * middle + 0.02 * slow);
+        canvas.shade(0.008 * fine + 0.01 * middle + 0.02 * slow);
         let stem = stem_near(atlas, q, a);
         // 1 in cortex, 0 among nuclei and in the stem, where a mixture is a mixture.
         let cortex = smooth_step(-3.0, 3.0, self.core.distance(q)) * smooth_step(-1.0, 3.0, stem);
@@ -240,7 +240,9 @@ impl Average {
             let wall = fold.abs() - self.sharp.sulcus;
             let ridge = ((wall - 2.6) * 0.5).clamp(-1.0, 1.0);
             white_at += fold_in * if ridge > 0.0 { ridge * smooth_step(2.0, 4.0, depth) } else { ridge };
-            fluid_at -= 0.75 * fold_in * (1.2 - 1.6 * wall).clamp(0.0, 1.3);
+            // No sulcus where none of the 152 has one.
+            let open = 1.0 - smooth_step(0.86, 0.98, tissue);
+            fluid_at -= 0.9 * open * fold_in * (1.2 - 1.6 * wall).clamp(0.0, 1.3);
             white_at += cortex * white_noise * (0.7 * middle + 0.5 * fine);
             fluid_at += cortex * fluid_noise * (0.7 * middle + 0.4 * fine);
         }
@@ -353,7 +355,7 @@ mod tests {
         for seed in [1, 2] {
             let brain = Average::new(&mut Rng::new(seed, "average brain"));
             let (mut whole, mut stem, mut hippocampi) = (0.0, 0.0, [0.0; 2]);
-            for q in lattice(brain.bounds(), 1.5) {
+            for q in lattice(brain.bounds(), 2.5) {
                 let (surface, s) = (brain.surface(q), brain.stem(q));
                 let h = [brain.hippocampus(Side::Left, q), brain.hippocampus(Side::Right, q)];
                 whole += f64::from(u8::from(surface < 0.0));
@@ -365,8 +367,7 @@ mod tests {
                     assert!(h >= 0.0 || inside, "hippocampus {q:?} {h} {surface} {s}");
                 }
             }
-            let cc = 1.5f64.powi(3) / 1000.0;
-            println!("{} {} {:?}", whole * cc, stem * cc, hippocampi.map(|v| v * cc));
+            let cc = 2.5f64.powi(3) / 1000.0;
             assert!((1200.0..1800.0).contains(&(whole * cc)), "{}", whole * cc);
             assert!((22.0..35.0).contains(&(stem * cc)), "{}", stem * cc);
             assert!(hippocampi.iter().all(|v| (2.2..4.4).contains(&(v * cc))), "{:?}", hippocampi.map(|v| v * cc));
