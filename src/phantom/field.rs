@@ -31,6 +31,19 @@ impl<const N: usize> Field<N> {
         Self { lo: bounds.lo, inverse_step: 1.0 / step, nodes, data }
     }
 
+    /// Values at nodes `step` mm apart from `lo`, x fastest. `None` when they are not one for each node.
+    pub fn of(lo: Vec3, step: f64, nodes: [usize; 3], data: Vec<[f32; N]>) -> Option<Self> {
+        let count = nodes.iter().product::<usize>();
+        let sane = step > 0.0 && nodes.iter().all(|n| *n > 1) && data.len() == count;
+        sane.then_some(Self { lo, inverse_step: 1.0 / step, nodes, data })
+    }
+
+    /// The box of its nodes.
+    pub fn bounds(&self) -> Bounds {
+        let [x, y, z] = self.nodes.map(|n| (n - 1) as f64 / self.inverse_step);
+        Bounds { lo: self.lo, hi: self.lo + Vec3::new(x, y, z) }
+    }
+
     /// The interpolated values at a point.
     #[inline]
     pub fn at(&self, p: Vec3) -> [f32; N] {

@@ -7,6 +7,7 @@
 
 mod acquisition;
 mod artefact;
+mod atlas;
 mod average;
 mod brain;
 mod bundles;
