@@ -7,6 +7,7 @@
 
 mod acquisition;
 mod average;
+mod band;
 mod brain;
 mod drawn;
 mod face;
@@ -14,12 +15,15 @@ mod field;
 mod head;
 mod nifti;
 mod optic;
+mod orbit;
 mod patient;
 mod population;
 mod random;
 mod render;
 mod scene;
+mod sella;
 mod shape;
+mod socket;
 mod tissue;
 mod vessels;
 
