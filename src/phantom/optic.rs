@@ -69,12 +69,12 @@ impl Optic {
         let gaze = Vec3::new(aside.sin(), -aside.cos(), upward).unit().unwrap_or(Vec3::new(0.0, -1.0, 0.0));
         let common = Common {
             // Eyes hardly vary with the size of the head.
-            radius: rng.near(12.0, 0.28) / head_size,
+            radius: rng.near(11.8, 0.22) / head_size,
             spread: rng.near(31.0, 1.2),
             forward: rng.near(0.0, 1.2),
             gaze,
             chiasm,
-            root: spot(ax * 0.75, av * 0.75, 0.0),
+            root: spot(ax * 0.93, av * 0.93, -0.2),
             up,
         };
         let orbits =

@@ -78,8 +78,8 @@ impl Orbit {
         // Each eye looks a little to the midline, beside the common gaze.
         let gaze = common.gaze + Vec3::new(-s * rng.within(-0.01, 0.06), 0.0, rng.near(0.0, 0.015));
         let gaze = gaze.unit().unwrap_or(common.gaze);
-        let radius = common.radius * rng.near(1.0, 0.01);
-        let long = radius * rng.near(1.0, 0.03);
+        let radius = common.radius * rng.near(1.0, 0.008);
+        let long = radius * rng.near(1.0, 0.025);
         let globe = Ellipsoid::along(centre, Vec3::new(radius, long, radius * rng.near(0.99, 0.01)), gaze);
         let unit = radius / 12.0;
         let bulge = unit * rng.near(0.8, 0.2);
@@ -102,6 +102,7 @@ impl Orbit {
         let disc = centre + out * long;
         let r = rng.near(1.75, 0.14);
         let run = apex - disc;
+        let leave = (out + run * (0.8 / run.norm().max(1.0))).unit().unwrap_or(out);
         // The slack nerve bends to one side and, deeper, a little back to the other.
         let (side_sag, down_sag) = (rng.near(0.5, 1.1), rng.near(-0.8, 1.1));
         let sag = Vec3::new(s * side_sag, 0.0, down_sag);
@@ -111,14 +112,14 @@ impl Orbit {
         let half = exit + (root - exit) * 0.5 + Vec3::new(0.0, 0.0, -0.3);
         let nerve = Band::through(&[
             Knot::round(disc - out * 1.5, r * 0.85),
-            Knot::round(disc + out * 3.2, r * 1.02),
+            Knot::round(disc + leave * 3.4, r * 1.02),
             Knot::round(disc + run * 0.38 + sag, r),
             Knot::round(disc + run * 0.7 - sag * 0.5, r * 0.97),
             Knot::round(apex, r * 0.95),
             Knot::flat(mouth, common.up, r * 1.0, r * 0.9),
             Knot::flat(exit, common.up, r * 1.12, r * 0.88),
-            Knot::flat(half, common.up, r * 1.3, r * 0.9),
-            Knot::flat(root, common.up, r * 1.4, r * 0.95),
+            Knot::flat(half, common.up, r * 1.22, r * 0.88),
+            Knot::flat(root, common.up, r * 1.2, r * 0.86),
         ]);
         let canal = Tube::through(&[(apex, 3.4), (mouth, 2.8), (exit, 2.7)]);
 
@@ -163,7 +164,7 @@ impl Orbit {
             Knot::flat(front, oblique, 1.0, 0.9),
         ]));
         let top = equator(84.0, Vec3::new(0.0, 0.0, 1.0), 0.9);
-        muscles.push(Band::through(&[Knot::round(front, 0.7), Knot::round(top + Vec3::new(0.0, 3.0, 0.0), 0.6)]));
+        muscles.push(Band::through(&[Knot::round(front, 0.6), Knot::round(top + Vec3::new(0.0, 3.0, -0.3), 0.45)]));
         muscles.push(Band::through(&[
             Knot::flat(at(17.0, -4.0, -13.5), Vec3::new(0.0, 0.0, 1.0), 2.2, 1.1),
             Knot::flat(at(27.0, 0.5, -15.2), Vec3::new(0.0, 0.0, 1.0), 3.4, 1.3),
@@ -281,7 +282,8 @@ impl Orbit {
             let lid = Arc::clone(self);
             scene.add(Tissue::Skin, reach, move |at| {
                 let (along, away) = lid.polar(at.q);
-                (lid.eye(at.q) - 3.2).max(2.0 - along).max(away - 12.5)
+                let thick = 3.3 * smooth_step(-1.0, 7.0, along) * (1.0 - smooth_step(11.0, 14.5, away));
+                (lid.eye(at.q) - thick).max(-1.0 - along)
             });
         }
     }

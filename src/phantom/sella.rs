@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::jitter_point;
 use super::random::Rng;
 use super::scene::Scene;
-use super::shape::{Bounds, Ellipsoid, Tube, smooth_step};
+use super::shape::{Bounds, Ellipsoid, Tube, smooth_step, soft_union};
 use super::tissue::Tissue;
 use crate::geometry::Vec3;
 
@@ -49,6 +49,8 @@ struct Sinus {
     /// Where the septum stands, how it slants (mm per mm up) and bends.
     septum: (f64, f64),
     mucosa: f64,
+    /// Of the waves in the walls.
+    phase: f64,
 }
 
 impl Bone {
@@ -58,7 +60,7 @@ impl Bone {
     }
 
     fn distance(&self, q: Vec3) -> f64 {
-        polygon(&self.profile, q.y, q.z).max((q.x - self.middle).abs() - self.half_width(q.y, q.z))
+        -soft_union(-polygon(&self.profile, q.y, q.z), self.half_width(q.y, q.z) - (q.x - self.middle).abs(), 3.0)
     }
 
     fn bounds(&self) -> Bounds {
@@ -77,7 +79,9 @@ impl Bone {
     fn cavity(&self, sinus: &Sinus, q: Vec3) -> f64 {
         let left = q.x > sinus.septum.0 + sinus.septum.1 * (q.z + 34.0);
         let back = sinus.back[usize::from(!left)];
-        (self.distance(q) + self.shell + 0.2).max(q.y - back).max(sinus.front - q.y).max(sinus.floor - q.z)
+        let wave = 0.9 * (0.31 * q.y + 0.23 * q.x + sinus.phase).sin() * (0.27 * q.z + 2.0 * sinus.phase).sin();
+        let ends = -soft_union(back - q.y, soft_union(q.y - sinus.front, q.z - sinus.floor, 5.0), 5.0);
+        (-soft_union(-self.distance(q) - self.shell - 0.2, -ends - wave, 5.0)).max(self.distance(q) + 0.8)
     }
 }
 
@@ -163,6 +167,7 @@ impl Sella {
             back: [back - rng.within(0.0, 4.0) * rng.unit(), back - rng.within(0.0, 6.0) * rng.unit()],
             floor: bottom + rng.within(1.2, 3.5),
             septum: (middle + rng.near(0.0, 2.6), rng.near(0.0, 0.2)),
+            phase: rng.within(0.0, 6.0),
             mucosa: if rng.chance(0.08) { rng.within(2.5, 6.0) } else { rng.near(0.7, 0.35).max(0.25) },
         });
         let bone = Bone { profile, middle, broad: rng.near(9.6, 0.4), shell: rng.near(1.1, 0.25).max(0.6), sinus };
@@ -282,8 +287,10 @@ impl Sella {
             });
         }
         for (sinus, cave) in self.cavernous.into_iter().zip(self.caves) {
-            scene.add(Tissue::Dura, sinus.bounds().grown(0.6), move |at| sinus.distance(at.q) - 0.6);
-            scene.add(Tissue::Vein, sinus.bounds(), move |at| sinus.distance(at.q));
+            scene.add_rough(Tissue::Dura, sinus.bounds().grown(0.6), 1.5, move |at| {
+                sinus.distance(at.q) - 0.6 + 0.5 * at.fine.max(-0.8)
+            });
+            scene.add_rough(Tissue::Vein, sinus.bounds(), 1.5, move |at| sinus.distance(at.q) + 0.5 * at.fine.max(-0.8));
             scene.add(Tissue::Dura, cave.bounds().grown(0.6), move |at| cave.distance(at.q) - 0.6);
             scene.add(Tissue::Csf, cave.bounds(), move |at| cave.distance(at.q));
         }

@@ -2,7 +2,7 @@
 
 use super::random::Rng;
 use super::scene::Scene;
-use super::shape::{Bounds, smooth_step};
+use super::shape::{Bounds, smooth_step, soft_union};
 use super::tissue::Tissue;
 use crate::geometry::Vec3;
 
@@ -98,7 +98,7 @@ impl Socket {
         let lateral = (u / plain).max(0.0);
         let slope = 1.0 - 0.27 * lateral * lateral * smooth_step(-54.0, -44.0, q.y);
         let last = self.sections[5].y + 2.0;
-        ((radial * slope).max(q.y - last), u / plain, w / plain)
+        (soft_overlap(radial * slope, q.y - last, 4.0), u / plain, w / plain)
     }
 
     /// Distance to the space within the walls, open to the front.
@@ -115,7 +115,7 @@ impl Socket {
 
     /// Distance to what fills the orbit up to its border.
     pub fn filling(&self, q: Vec3) -> f64 {
-        self.distance(q).max(self.before(q) - 1.0)
+        soft_overlap(self.distance(q), self.before(q) - 1.5, 6.0)
     }
 
     /// Box of the orbit with its walls.
@@ -131,8 +131,9 @@ impl Socket {
     pub fn furnish(&self, scene: &mut Scene) {
         let bounds = self.bounds();
         let thickness = |this: &Self, u: f64, w: f64, before: f64| {
+            let deep = smooth_step(28.0, 40.0, -before);
             let border = smooth_step(-9.0, -1.0, before) * smooth_step(-0.9, -0.2, u);
-            let lateral = smooth_step(0.25, 0.8, u);
+            let lateral = smooth_step(0.25, 0.8, u) * (1.0 - 0.7 * deep);
             let roof = smooth_step(0.5, 1.0, w) * 0.7;
             this.walls.1 + lateral * this.walls.0 + roof + 3.0 * border - 0.35 * smooth_step(0.3, 0.9, -u)
         };
@@ -155,4 +156,9 @@ impl Socket {
             (at.fine.abs() * 5.0 + 0.25).max(septa.filling(at.q) + 0.5)
         });
     }
+}
+
+/// What lies in both shapes, its edge rounded over about `k` mm.
+fn soft_overlap(a: f64, b: f64, k: f64) -> f64 {
+    -soft_union(-a, -b, k)
 }
