@@ -69,7 +69,7 @@ impl Optic {
         let gaze = Vec3::new(aside.sin(), -aside.cos(), upward).unit().unwrap_or(Vec3::new(0.0, -1.0, 0.0));
         let common = Common {
             // Eyes hardly vary with the size of the head.
-            radius: rng.near(11.8, 0.22) / head_size,
+            radius: rng.near(11.98, 0.16) / head_size,
             spread: rng.near(31.0, 1.2),
             forward: rng.near(0.0, 1.2),
             gaze,

@@ -100,7 +100,7 @@ impl Orbit {
         let nasal = (nasal - gaze * nasal.dot(gaze)).unit().unwrap_or(nasal);
         let out = (gaze * -0.968 + nasal * 0.25).unit().unwrap_or(gaze * -1.0);
         let disc = centre + out * long;
-        let r = rng.near(1.75, 0.14);
+        let r = rng.near(1.84, 0.14);
         let run = apex - disc;
         let leave = (out + run * (0.8 / run.norm().max(1.0))).unit().unwrap_or(out);
         // The slack nerve bends to one side and, deeper, a little back to the other.
@@ -311,7 +311,8 @@ impl Orbit {
             let (along, away) = o.polar(q);
             let (lens, _) = o.polar(o.lens.centre);
             let ciliary = ((along - lens - 0.2).abs() - 1.7).max(5.4 - away + 0.5 * (along - lens).abs());
-            let iris = ((along - lens - o.lens.radii.y - 0.1).abs() - 0.35).max(2.0 - away);
+            // The iris leans on the lens and falls off to its root.
+            let iris = ((along - lens - o.lens.radii.y + 0.16 * (away - 1.2)).abs() - 0.32).max(1.9 - away);
             ciliary.min(iris).max(o.eye(q))
         });
         if self.artificial {
@@ -334,8 +335,12 @@ impl Orbit {
                 scene.add(Tissue::Sclera, bounds, move |at| (at.q - centre).norm() - radius - 1.0);
                 scene.add(tissue, bounds, move |at| (at.q - centre).norm() - radius);
                 // The shell worn in front of the implant.
-                let shell = Ellipsoid::new(centre + Vec3::new(s * 0.5, -radius - 1.6, 0.0), Vec3::new(9.5, 1.3, 8.5));
-                scene.add(Tissue::CorticalBone, shell.bounds(), move |at| shell.distance(at.q));
+                let ahead = Bounds::around(centre + Vec3::new(0.0, -radius - 2.0, 0.0), Vec3::new(11.0, 4.5, 10.0));
+                scene.add(Tissue::CorticalBone, ahead, move |at| {
+                    let d = at.q - centre;
+                    let away = (d.x - 0.5 * s).hypot(1.1 * d.z);
+                    (((d + Vec3::new(0.0, -3.0, 0.0)).norm() - radius - 5.6).abs() - 1.1).max(away - 9.5).max(d.y)
+                });
             }
             Filling::Flap(share) => {
                 let orbit = Arc::clone(self);

@@ -49,6 +49,8 @@ struct Sinus {
     /// Where the septum stands, how it slants (mm per mm up) and bends.
     septum: (f64, f64),
     mucosa: f64,
+    /// Bone between the sinus and what lies around it.
+    wall: f64,
     /// Of the waves in the walls.
     phase: f64,
 }
@@ -81,7 +83,7 @@ impl Bone {
         let back = sinus.back[usize::from(!left)];
         let wave = 0.9 * (0.31 * q.y + 0.23 * q.x + sinus.phase).sin() * (0.27 * q.z + 2.0 * sinus.phase).sin();
         let ends = -soft_union(back - q.y, soft_union(q.y - sinus.front, q.z - sinus.floor, 5.0), 5.0);
-        (-soft_union(-self.distance(q) - self.shell - 0.2, -ends - wave, 5.0)).max(self.distance(q) + 0.8)
+        (-soft_union(-self.distance(q) - sinus.wall, -ends - wave, 5.0)).max(self.distance(q) + 0.6)
     }
 }
 
@@ -108,7 +110,7 @@ impl Sella {
         let centre = jitter_point(rng, Vec3::new(0.0, chiasm.y + 1.2, -28.6), 0.6);
         let bed = Vec3::new(rng.near(6.5, 0.35), rng.near(4.9, 0.25), rng.near(5.0, 0.3));
         let empty = rng.chance(0.1);
-        let height = if empty { rng.within(2.9, 3.6) } else { rng.near(5.5, 0.9).clamp(3.9, 7.4) };
+        let height = if empty { rng.within(3.2, 3.8) } else { rng.near(5.3, 0.9).clamp(3.8, 7.0) };
         let rise = if empty { rng.within(1.5, 3.0) } else { rng.near(0.1, 1.0).clamp(-1.8, 1.6) };
         let top = centre.z - bed.z + height - 0.35 * rise;
         let floor = centre.z - bed.z - 0.4;
@@ -133,8 +135,9 @@ impl Sella {
         let thick = rng.near(2.6, 0.6).max(1.4);
         let basion = (rng.near(19.0, 1.0), rng.near(-60.0, 1.5));
         let bottom = rng.near(-46.5, 1.2);
+        let front_wall = rng.near(-32.5, 0.8);
         let profile = vec![
-            (-33.0, planum + 0.6),
+            (front_wall, planum + 0.6),
             (front - 5.0, planum),
             (front - 3.0, planum - 0.8),
             (front - 0.6, tuberculum),
@@ -152,7 +155,7 @@ impl Sella {
             (basion.0 - 6.0, basion.1 - 1.5),
             (-3.0, bottom - 4.0),
             (-8.0, bottom),
-            (-33.0, bottom + 0.5),
+            (front_wall, bottom + 0.5),
         ];
         let middle = 0.5 * centre.x;
         let kind = rng.unit();
@@ -163,10 +166,11 @@ impl Sella {
             _ => Some(rng.within(back + 3.0, back + 9.0)),
         };
         let sinus = reach.map(|back| Sinus {
-            front: rng.near(-31.0, 0.8),
+            front: front_wall + 0.8,
             back: [back - rng.within(0.0, 4.0) * rng.unit(), back - rng.within(0.0, 6.0) * rng.unit()],
             floor: bottom + rng.within(1.2, 3.5),
             septum: (middle + rng.near(0.0, 2.6), rng.near(0.0, 0.2)),
+            wall: if rng.chance(0.6) { rng.within(0.7, 1.3) } else { rng.within(1.3, 2.8) },
             phase: rng.within(0.0, 6.0),
             mucosa: if rng.chance(0.08) { rng.within(2.5, 6.0) } else { rng.near(0.7, 0.35).max(0.25) },
         });
