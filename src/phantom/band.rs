@@ -107,3 +107,22 @@ fn between(a: Knot, b: Knot, t: f64, at: Vec3) -> Knot {
         thick: a.thick + (b.thick - a.thick) * t,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_band_is_as_wide_and_thick_as_its_knots() {
+        let up = Vec3::new(0.0, 0.0, 1.0);
+        let knot = |x: f64| Knot::flat(Vec3::new(x, 0.0, 0.0), up, 5.0, 1.5);
+        let band = Band::through(&[knot(0.0), knot(10.0), knot(20.0)]);
+        for x in [3.0, 10.0, 16.0] {
+            assert!(band.distance(Vec3::new(x, 5.0, 0.0)).abs() < 1e-9);
+            assert!(band.distance(Vec3::new(x, 0.0, -1.5)).abs() < 1e-9);
+            assert!(band.distance(Vec3::new(x, 0.0, 0.0)) < -1.4);
+            assert!((band.distance(Vec3::new(x, 0.0, 2.5)) - 1.0).abs() < 0.05);
+        }
+        assert!(band.distance(Vec3::new(0.0, 40.0, 0.0)) > 30.0);
+    }
+}

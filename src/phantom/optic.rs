@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::band::{Band, Knot};
+use super::by_side;
 use super::orbit::{Common, Orbit};
 use super::random::Rng;
 use super::scene::Scene;
 use super::sella::Sella;
 use super::shape::{Bounds, Ellipsoid, soft_union};
 use super::tissue::Tissue;
-use super::{by_side, jitter_point};
 use crate::anatomy::Side;
 use crate::geometry::Vec3;
 
@@ -29,7 +29,7 @@ const FILM: f64 = 1.2;
 impl Optic {
     /// The optic apparatus of a seed in a head `head_size` times the template's; `missing` empties one orbit.
     pub fn new(rng: &mut Rng, head_size: f64, missing: Option<Side>) -> Self {
-        let chiasm = jitter_point(rng, Vec3::new(0.0, -5.2, -15.6), 0.7);
+        let chiasm = Vec3::new(rng.near(0.0, 0.6), rng.near(-5.2, 1.0), rng.near(-15.6, 0.7));
         // The front of the chiasm lies lower than its back.
         let tilt = rng.within(15.0, 42.0_f64).to_radians();
         let back = Vec3::new(rng.near(0.0, 0.03), tilt.cos(), tilt.sin());
@@ -73,6 +73,7 @@ impl Optic {
             spread: rng.near(31.0, 1.2),
             forward: rng.near(0.0, 1.2),
             gaze,
+            gap: if rng.chance(0.35) { rng.within(0.5, 4.0) } else { 0.0 },
             chiasm,
             root: spot(ax * 0.93, av * 0.93, -0.2),
             up,

@@ -27,6 +27,8 @@ pub struct Common {
     pub chiasm: Vec3,
     /// Where the nerve of the left eye ends in the chiasm, relative to its middle; mirrored for the right.
     pub root: Vec3,
+    /// Half the height of the gap between the lids, mm; 0 when they are closed.
+    pub gap: f64,
     /// Upper side of the chiasm.
     pub up: Vec3,
 }
@@ -55,6 +57,10 @@ pub struct Orbit {
     /// An artificial lens in the capsule.
     artificial: bool,
     rim: f64,
+    /// Thickness of the lids, mm.
+    lid: f64,
+    /// Half the height of the gap between the lids, mm; 0 when they are closed.
+    gap: f64,
     pub(super) nerve: Band,
     canal: Tube,
     pub(super) sheath: f64,
@@ -204,6 +210,8 @@ impl Orbit {
             lens,
             artificial,
             rim: rng.near(1.15, 0.12),
+            lid: rng.within(2.0, 3.3),
+            gap: common.gap,
             nerve,
             canal,
             sheath: rng.within(0.2, 1.1),
@@ -282,9 +290,19 @@ impl Orbit {
             let lid = Arc::clone(self);
             scene.add(Tissue::Skin, reach, move |at| {
                 let (along, away) = lid.polar(at.q);
-                let thick = 3.3 * smooth_step(-1.0, 7.0, along) * (1.0 - smooth_step(11.0, 14.5, away));
+                let thick = lid.lid * smooth_step(-1.0, 7.0, along) * (1.0 - smooth_step(11.0, 14.5, away));
                 (lid.eye(at.q) - thick).max(-1.0 - along)
             });
+            if self.gap > 0.0 {
+                let (gap, c) = (self.gap, self.centre);
+                let ahead = Bounds::around(c + Vec3::new(0.0, -14.0, 0.0), Vec3::new(13.0, 9.0, gap + 1.0));
+                let lids = Arc::clone(self);
+                scene.add(Tissue::Air, ahead, move |at| {
+                    let d = at.q - c;
+                    (d.z + 0.8).abs() - gap * (1.0 - (d.x / 13.0).powi(2))
+                });
+                scene.add(Tissue::Csf, ahead, move |at| lids.eye(at.q) - 0.3);
+            }
         }
     }
 
@@ -310,7 +328,7 @@ impl Orbit {
         add(scene, Tissue::Sclera, front, |o, q| {
             let (along, away) = o.polar(q);
             let (lens, _) = o.polar(o.lens.centre);
-            let ciliary = ((along - lens - 0.2).abs() - 1.7).max(5.4 - away + 0.5 * (along - lens).abs());
+            let ciliary = ((along - lens - 0.1).abs() - 1.5).max(5.5 - away + 0.9 * (along - lens - 0.6).abs());
             // The iris leans on the lens and falls off to its root.
             let iris = ((along - lens - o.lens.radii.y + 0.16 * (away - 1.2)).abs() - 0.32).max(1.9 - away);
             ciliary.min(iris).max(o.eye(q))

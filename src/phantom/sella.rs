@@ -107,7 +107,7 @@ fn polygon(corners: &[(f64, f64)], y: f64, z: f64) -> f64 {
 impl Sella {
     /// The sella under a chiasm; `tuber` is where the stalk comes from.
     pub fn new(rng: &mut Rng, chiasm: Vec3, tuber: Vec3) -> Self {
-        let centre = jitter_point(rng, Vec3::new(0.0, chiasm.y + 1.2, -28.6), 0.6);
+        let centre = jitter_point(rng, Vec3::new(0.5 * chiasm.x, -4.0, -28.6), 0.6);
         let bed = Vec3::new(rng.near(6.5, 0.35), rng.near(4.9, 0.25), rng.near(5.0, 0.3));
         let empty = rng.chance(0.1);
         let height = if empty { rng.within(3.2, 3.8) } else { rng.near(5.3, 0.9).clamp(3.8, 7.0) };
@@ -233,7 +233,8 @@ impl Sella {
     fn bed(&self, q: Vec3) -> f64 {
         let d = q - self.centre;
         let (u, v, w) = ((d.x / self.bed.x).abs(), (d.y / self.bed.y).abs(), (d.z / self.bed.z).abs());
-        let k = (u.powf(2.6) + v.powf(2.6) + w.powf(2.6)).powf(1.0 / 2.6);
+        let power = |v: f64| v * v * v.sqrt();
+        let k = (power(u) + power(v) + power(w)).powf(0.4);
         if k < 1e-6 { -self.bed.z.min(self.bed.y) } else { d.norm() * (1.0 - 1.0 / k) }
     }
 
@@ -294,7 +295,8 @@ impl Sella {
             scene.add_rough(Tissue::Dura, sinus.bounds().grown(0.6), 1.5, move |at| {
                 sinus.distance(at.q) - 0.6 + 0.5 * at.fine.max(-0.8)
             });
-            scene.add_rough(Tissue::Vein, sinus.bounds(), 1.5, move |at| sinus.distance(at.q) + 0.5 * at.fine.max(-0.8));
+            scene
+                .add_rough(Tissue::Vein, sinus.bounds(), 1.5, move |at| sinus.distance(at.q) + 0.5 * at.fine.max(-0.8));
             scene.add(Tissue::Dura, cave.bounds().grown(0.6), move |at| cave.distance(at.q) - 0.6);
             scene.add(Tissue::Csf, cave.bounds(), move |at| cave.distance(at.q));
         }
@@ -315,6 +317,37 @@ impl Sella {
         if let Some(lobe) = self.posterior {
             let gland = Arc::clone(self);
             scene.add(Tissue::NeuroHypophysis, lobe.bounds(), move |at| lobe.distance(at.q).max(gland.gland(at.q)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_polygon_has_an_inside() {
+        let corners = [(0.0, 0.0), (10.0, 0.0), (10.0, 10.0), (5.0, 2.0), (0.0, 10.0)];
+        assert!((polygon(&corners, 5.0, 1.0) + 1.0).abs() < 1e-9);
+        assert!((polygon(&corners, 5.0, -3.0) - 3.0).abs() < 1e-9);
+        assert!(polygon(&corners, 5.0, 8.0) > 1.0);
+    }
+
+    #[test]
+    fn the_gland_lies_in_its_fossa_clear_of_bone() {
+        for seed in 0..40 {
+            let chiasm = Vec3::new(0.0, -5.0, -15.6);
+            let sella = Sella::new(&mut Rng::new(seed, "sella"), chiasm, chiasm + Vec3::new(0.0, 4.0, 2.0));
+            let b = sella.gland_bounds();
+            let side = |n: usize, lo: f64, hi: f64| lo + (hi - lo) * n as f64 / 12.0;
+            for n in 0..13usize.pow(3) {
+                let q = Vec3::new(
+                    side(n % 13, b.lo.x, b.hi.x),
+                    side(n / 13 % 13, b.lo.y, b.hi.y),
+                    side(n / 169, b.lo.z, b.hi.z),
+                );
+                assert!(sella.gland(q) > 0.0 || sella.bone.distance(q) > -0.8, "seed {seed}: bone in the gland");
+            }
         }
     }
 }

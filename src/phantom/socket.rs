@@ -37,11 +37,11 @@ impl Socket {
         let medial = rng.near(12.2, 0.5) + 0.4 * dx;
         let tall = rng.near(1.0, 0.03);
         let table = [
-            (-64.0, 0.8, 51.5, 17.2, -18.2),
-            (-54.0, 0.3, 49.5, 17.5, -18.6),
-            (-44.0, 0.0, 43.0, 16.6, -16.0),
-            (-35.0, -0.3, 34.0, 14.5, -10.5),
-            (-28.0, -0.4, 25.5, 12.2, -2.5),
+            (-64.0, 0.8, 51.5, 16.4, -18.2),
+            (-54.0, 0.3, 49.5, 16.4, -18.6),
+            (-44.0, 0.0, 43.0, 15.2, -16.0),
+            (-35.0, -0.3, 34.0, 13.4, -10.5),
+            (-28.0, -0.4, 25.5, 11.8, -2.5),
             (-23.0, -0.2, 18.5, 10.5, 3.5),
         ];
         let sections = table.map(|(y, inward, lateral, roof, floor)| {
@@ -79,7 +79,7 @@ impl Socket {
     pub fn wall(&self, y: f64, u: f64, w: f64, inside: f64) -> Vec3 {
         let s = self.section(y);
         let (half, tall) = (0.5 * (s.lateral - s.medial), 0.5 * (s.roof - s.floor));
-        let k = (u.abs().powf(2.6) + w.abs().powf(2.6)).powf(-1.0 / 2.6);
+        let k = 1.0 / rounded_square(u, w).max(1e-3);
         let back = |v: f64, r: f64| v * k * r - v * inside;
         let x = 0.5 * (s.lateral + s.medial) + back(u, half);
         Vec3::new(self.side * x, y, 0.5 * (s.roof + s.floor) + back(w, tall))
@@ -91,7 +91,7 @@ impl Socket {
         let (half, tall) = (0.5 * (s.lateral - s.medial), 0.5 * (s.roof - s.floor));
         let (dx, dz) = (self.side * q.x - 0.5 * (s.lateral + s.medial), q.z - 0.5 * (s.roof + s.floor));
         let (u, w) = (dx / half, dz / tall);
-        let k = (u.abs().powf(2.6) + w.abs().powf(2.6)).powf(1.0 / 2.6);
+        let k = rounded_square(u, w);
         let plain = u.hypot(w).max(1e-6);
         let radial = if k < 1e-3 { -half.min(tall) } else { dx.hypot(dz) * (1.0 - 1.0 / k) };
         // The slanting lateral wall is nearer than it is along x.
@@ -161,4 +161,10 @@ impl Socket {
 /// What lies in both shapes, its edge rounded over about `k` mm.
 fn soft_overlap(a: f64, b: f64, k: f64) -> f64 {
     -soft_union(-a, -b, k)
+}
+
+/// 1 on a superellipse of exponent 2.5 about the unit circle, in proportion to the distance from its middle.
+fn rounded_square(u: f64, w: f64) -> f64 {
+    let power = |v: f64| v * v * v.abs().sqrt();
+    (power(u) + power(w)).powf(0.4)
 }
