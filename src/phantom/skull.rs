@@ -7,15 +7,7 @@ use crate::geometry::Vec3;
 /// Adds the bones that hang under the vault; all end at the dura.
 pub fn furnish(kit: &mut Kit<'_>) {
     let wall = 1.5;
-    // Body of the sphenoid and clivus, basiocciput.
-    let sphenoid = kit.lump(1.0, (0.0, -8.0, -42.0), (19.0, 21.0, 12.0));
-    kit.bone(&sphenoid, 1.6);
-    let clivus = kit.slab(1.0, (0.0, 3.0, -36.0), (0.0, 20.0, -62.0), 13.0, 5.5);
-    kit.bone(&clivus, wall);
     for s in [1.0, -1.0] {
-        let sinus = kit.lump(s, (8.0, -15.0, -42.0), (7.0, 10.0, 8.0));
-        kit.grown(&sinus, 0.8, Tissue::Mucosa);
-        kit.add(&sinus, Tissue::Air);
         // Greater wing and the floor of the middle fossa.
         let wing = kit.slab(s, (24.0, -20.0, -44.0), (50.0, -14.0, -44.0), 6.5, 2.3);
         kit.bone(&wing, 1.3);
