@@ -14,7 +14,7 @@ use crate::anatomy::Side;
 use crate::geometry::Vec3;
 
 /// Template mm per mm of the atlas.
-const SCALE: f64 = 0.94;
+const SCALE: f64 = 0.93;
 /// The anterior commissure in atlas space.
 const ORIGIN: Vec3 = Vec3::new(0.0, -3.0, -4.0);
 /// Where the brain's stem ends and the cord begins (foramen magnum): z in template space.
