@@ -19,7 +19,7 @@ pub struct Sella {
     /// Top of the gland in the middle, and how much higher (positive) or lower its borders stand, mm.
     top: f64,
     rise: f64,
-    slant: f64,
+    slant: (f64, f64),
     posterior: Option<Ellipsoid>,
     stalk: Tube,
     bone: Bone,
@@ -111,7 +111,11 @@ impl Sella {
         let bed = Vec3::new(rng.near(6.5, 0.35), rng.near(4.9, 0.25), rng.near(5.0, 0.3));
         let empty = rng.chance(0.1);
         let height = if empty { rng.within(3.2, 3.8) } else { rng.near(5.3, 0.9).clamp(3.8, 7.0) };
-        let rise = if empty { rng.within(1.5, 3.0) } else { rng.near(0.1, 1.0).clamp(-1.8, 1.6) };
+        let rise = if empty {
+            rng.within(1.5, 3.0)
+        } else {
+            if rng.chance(0.5) { rng.within(0.4, 1.6) } else { rng.within(-1.8, -0.4) }
+        };
         let top = centre.z - bed.z + height - 0.35 * rise;
         let floor = centre.z - bed.z - 0.4;
         let (front, back) = (centre.y - bed.y - 0.5, centre.y + bed.y + 0.7);
@@ -178,8 +182,8 @@ impl Sella {
         let sides = [1.0, -1.0];
         let cavernous = sides.map(|s| {
             let at =
-                Vec3::new(centre.x + s * (bed.x + rng.near(5.2, 0.5)), centre.y - 1.0, centre.z + rng.near(-0.2, 0.5));
-            Ellipsoid::new(at, Vec3::new(rng.near(5.0, 0.4), rng.near(10.5, 0.8), rng.near(5.8, 0.5)))
+                Vec3::new(centre.x + s * (bed.x + rng.near(4.9, 0.4)), centre.y - 1.0, centre.z + rng.near(-0.2, 0.5));
+            Ellipsoid::new(at, Vec3::new(rng.near(4.6, 0.4), rng.near(10.3, 0.8), rng.near(5.4, 0.5)))
         });
         let caves = sides.map(|s| {
             let at = jitter_point(rng, Vec3::new(s * 17.0, 9.0, -33.0), 0.7);
@@ -211,7 +215,7 @@ impl Sella {
                 (Vec3::new(-13.0, centre.y - 1.0, chiasm.z - 1.5), 5.0),
             ]),
         ];
-        let slant = rng.near(0.0, 0.06);
+        let slant = (rng.near(0.0, 0.06), rng.near(0.05, 0.08));
         Self {
             centre,
             bed,
@@ -246,7 +250,7 @@ impl Sella {
         }
         let d = q - self.centre;
         let (u, v) = (d.x / self.bed.x, d.y / self.bed.y);
-        let top = self.top + self.rise * (u * u + 0.6 * v * v).min(1.6) + self.slant * d.x;
+        let top = self.top + self.rise * (u * u + 0.6 * v * v).min(1.6) + self.slant.0 * d.x + self.slant.1 * d.y;
         self.bed(q).max((q.z - top) * 0.92)
     }
 
