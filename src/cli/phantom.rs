@@ -12,8 +12,8 @@ use super::say::say;
 use crate::anatomy::{Class, Side};
 use crate::geometry::{GeometryError, WorkingSpec, working_volume};
 use crate::phantom::{
-    Acquisition, Contrast, Head, HeadOptions, PatientRecipe, PhantomError, Population, Rng, Spread, VERSION, class_labels,
-    scan, synthetic_patient,
+    Acquisition, Contrast, Head, HeadOptions, PatientRecipe, PhantomError, Population, Rng, Spread, VERSION,
+    class_labels, scan, synthetic_patient,
 };
 use crate::training::{Provenance, Source, TrainingCase, TrainingStore};
 

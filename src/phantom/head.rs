@@ -111,6 +111,8 @@ pub struct Head {
 
 /// No deformation moves a point further than this, mm.
 const FURTHEST: f64 = 9.0;
+/// Distances shrink at most by a third under scale, deformation and first-order error.
+const SHRINKS: f64 = 0.66;
 
 impl Head {
     /// The head of a seed.
@@ -155,7 +157,21 @@ impl Head {
         let drawn = Contrast::draw(&mut tone);
         let contrast = options.contrast.unwrap_or(drawn);
         let signal = Signal::draw(&mut tone, contrast).strayed(&mut tone, options.strange);
-        Self { brain, face, optic, under, over, signal, contrast, missing_eye: options.missing_eye, lesion, origin, axes, scale, warp }
+        Self {
+            brain,
+            face,
+            optic,
+            under,
+            over,
+            signal,
+            contrast,
+            missing_eye: options.missing_eye,
+            lesion,
+            origin,
+            axes,
+            scale,
+            warp,
+        }
     }
 
     /// Patient-axis box of the head from the vertex down to `below` mm under the anterior commissure (at most 150).
@@ -279,6 +295,25 @@ impl Head {
         self.has(structure) && self.distance(structure, self.in_template(self.in_frame(p))) < 0.0
     }
 
+    /// Whether a ball of this radius in mm about a patient point lies wholly in a structure, or wholly outside; `None` where
+    /// that is not sure.
+    pub(super) fn whole_ball(&self, structure: Structure, p: Lps, radius: f64) -> Option<bool> {
+        if !self.has(structure) {
+            return Some(false);
+        }
+        let d = self.distance(structure, self.in_template(self.in_frame(p)));
+        (d.abs() * SHRINKS > radius).then_some(d < 0.0)
+    }
+
+    /// Whether there is nothing but air in a ball of this radius in mm about a patient point.
+    pub(super) fn is_air(&self, p: Lps, radius: f64) -> bool {
+        let h = self.in_frame(p);
+        if !REACH.grown(radius).holds(h) {
+            return true;
+        }
+        self.face.place(self.in_template(h)).skin * SHRINKS > radius
+    }
+
     /// Tissue at a patient point.
     #[cfg(test)]
     pub(super) fn tissue_at(&self, p: Lps) -> Tissue {
@@ -332,8 +367,7 @@ impl Head {
 
     fn cell_volume(&self, structure: Structure, centre: Vec3, edge: f64) -> f64 {
         let d = self.distance(structure, self.in_template(centre));
-        // Distances shrink at most by a third under scale, deformation and first-order error.
-        let certain = d.abs() * 0.66 > edge * 0.867;
+        let certain = d.abs() * SHRINKS > edge * 0.867;
         if certain || edge <= 0.21 {
             return if d < 0.0 { edge.powi(3) } else { 0.0 };
         }

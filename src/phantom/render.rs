@@ -69,6 +69,9 @@ impl<const N: usize> Canvas for Blend<'_, N> {
     }
 }
 
+/// Voxels of a row of which the one in the middle is asked first what lies around it.
+const RUN: usize = 8;
+
 /// The image of a head on a grid of any orientation.
 ///
 /// Partial volume: each surface is blended over the width of a voxel; a voxel longer than 1.3 mm is the mean of
@@ -100,20 +103,27 @@ pub fn images<const N: usize>(
             })
         })
         .collect();
+    let reach = offsets.iter().map(|o| o.norm()).fold(0.0, f64::max) + width;
     let noise = (options.noise * options.scale) as f32;
     let scale = options.scale as f32 / offsets.len() as f32;
     let noise_seed = rng.bits();
     let shape = grid.shape();
     let mut all = vec![[0.0f32; N]; shape.voxels()];
     all.par_chunks_exact_mut(shape.cols).enumerate().for_each(|(row, values)| {
+        let air = signals.map(|signal| signal.of(Tissue::Air));
+        let (mut until, mut empty) = (0, false);
         for (i, values) in values.iter_mut().enumerate() {
             let p = grid.centre(i, row % shape.rows, row / shape.rows);
+            if i == until {
+                until = (i + RUN).min(shape.cols);
+                let middle = p + grid.axes()[0] * (spacing[0] * (until - i - 1) as f64 / 2.0);
+                empty = head.is_air(middle, reach + spacing[0] * RUN as f64 / 2.0);
+            }
             let mut sums = [0.0f32; N];
             for offset in &offsets {
                 let h = head.in_frame(p + *offset);
-                let air = signals.map(|signal| signal.of(Tissue::Air));
                 let mut blend = Blend { signals, values: air, gain: 1.0, inverse_width: 1.0 / width };
-                if REACH.holds(h) {
+                if !empty && REACH.holds(h) {
                     head.paint(head.in_template(h), &mut blend);
                 }
                 let bias = bias.at(h)[0];
@@ -218,11 +228,19 @@ fn stamp<T: Send>(
             return None;
         }
         let mut found: Option<Extent> = None;
-        for (i, value) in line.iter_mut().enumerate().take(extent.hi[0] + 1).skip(extent.lo[0]) {
-            if head.contains(structure, grid.centre(i, j, k)) {
-                mark(value);
-                let first = found.map_or(i, |e| e.lo[0]);
-                found = Some(Extent { lo: [first, j, k], hi: [i, j, k] });
+        for start in (extent.lo[0]..=extent.hi[0]).step_by(RUN) {
+            let run = start..(start + RUN).min(extent.hi[0] + 1);
+            let radius = grid.spacing()[0] * RUN as f64 / 2.0;
+            let side = head.whole_ball(structure, grid.centre(start + run.len() / 2, j, k), radius);
+            if side == Some(false) {
+                continue;
+            }
+            for i in run {
+                if side == Some(true) || head.contains(structure, grid.centre(i, j, k)) {
+                    mark(&mut line[i]);
+                    let first = found.map_or(i, |e| e.lo[0]);
+                    found = Some(Extent { lo: [first, j, k], hi: [i, j, k] });
+                }
             }
         }
         found

@@ -85,7 +85,12 @@ impl Scene {
 
     /// Makes the tiles of a box, once all parts are there. Nothing is painted where `hidden`, for a ball of this radius in mm
     /// about a point, says that nothing of the scene shows.
-    pub fn index(&mut self, reach: Bounds, place: impl Fn(Vec3) -> Place + Sync, hidden: impl Fn(Vec3, f64) -> bool + Sync) {
+    pub fn index(
+        &mut self,
+        reach: Bounds,
+        place: impl Fn(Vec3) -> Place + Sync,
+        hidden: impl Fn(Vec3, f64) -> bool + Sync,
+    ) {
         let size = reach.hi - reach.lo;
         let count = size.to_array().map(|v| (v / TILE).ceil().max(1.0) as usize);
         let radius = TILE * 0.867 + BLEND;

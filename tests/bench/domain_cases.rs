@@ -14,8 +14,8 @@ use contourd::domain::{DomainConfig, Verdict, judge};
 use contourd::geometry::{Grid, Vec3, Volume, WorkingSpec, working_volume};
 use contourd::ids::FrameOfReferenceUid;
 use contourd::phantom::{
-    Acquisition, Contrast, Head, HeadOptions, ImageOptions, Rng, Signal, Tissue, ghosts, images, motion, noisier, rolled,
-    softened,
+    Acquisition, Contrast, Head, HeadOptions, ImageOptions, Rng, Signal, Tissue, ghosts, images, motion, noisier,
+    rolled, softened,
 };
 
 /// What is wrong with an image.
