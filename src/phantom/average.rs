@@ -73,7 +73,7 @@ impl Average {
         });
         let sharp = Sharpness {
             fluid: rng.near(0.56, 0.06),
-            white: rng.near(0.50, 0.04),
+            white: rng.near(0.45, 0.05),
             noise: [rng.within(0.02, 0.06), rng.within(0.05, 0.11)],
             folding: rng.within(0.4, 0.65),
             sulcus: rng.near(0.9, 0.25).max(0.4),

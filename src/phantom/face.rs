@@ -30,7 +30,7 @@ type Layers = [f64; 4];
 impl Thickness {
     fn draw(rng: &mut Rng) -> Self {
         Self {
-            csf: rng.near(2.6, 0.8).max(1.0),
+            csf: rng.near(1.8, 0.9).max(0.6),
             skull: rng.near(6.8, 1.0).max(4.6),
             temporalis: rng.near(7.0, 2.0).max(2.5),
             fat: rng.near(3.6, 1.4).max(1.0),
