@@ -12,13 +12,14 @@ use super::super::Failure;
 use super::super::files::write_file;
 use super::super::say::say;
 use crate::contour::picture::three_planes;
-use crate::training::check::{CaseCheck, StoredCase, check_case, read_case, read_index};
+use crate::training::check::{CaseCheck, StoredCase, check_case, compare_cases, read_case, read_index};
 
 /// Look at the cases of a training store: draw a sheet of each, and flag labels that are suspicious.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Flagged are: a side that does not fit the name of the region (left is +x; in the head's own axes), a known class \
-    without labels, an organ far from where it is usual, a volume that no adult has. A flag is a reason to look, not a \
+    without labels, an organ far from where it is usual, a volume that no adult has; of classes that a card describes, a place or \
+    volume unlike the other cases (six or more). A flag is a reason to look, not a \
     fault. Exit status 2 when a case is flagged."
 )]
 pub(super) struct CheckArgs {
@@ -66,6 +67,7 @@ pub(super) fn run(args: CheckArgs) -> Result<(), Failure> {
         bar.inc(1);
     }
     bar.finish_and_clear();
+    compare_cases(&mut summary.cases);
     summary.flagged = summary.cases.iter().filter(|case| !case.flags.is_empty()).count();
     let text = in_words(&summary);
     say!("{}", text.trim_end())?;

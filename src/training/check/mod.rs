@@ -3,6 +3,7 @@
 //! Nothing here decides what is taught. A flag says that a person should look at the sheet of the case: a side that does not
 //! fit its name, an empty class, an organ far from where it is usual in the head's own axes, a volume that no adult has.
 
+mod alike;
 mod place;
 mod read;
 
@@ -10,7 +11,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use alike::compare_cases;
 pub use read::{StoredCase, read_case, read_index};
+
+use alike::Seen;
 
 use crate::anatomy::quality::{beside, reference};
 use crate::anatomy::{Class, PlaneSource, Side, SidePlane, Structure, head_plane};
@@ -50,6 +54,15 @@ pub enum Suspicion {
         /// What adults have.
         usual: [f64; 2],
     },
+    /// Nobody said what is usual of it, and it is unlike the other cases of the store.
+    Unlike {
+        /// Unit, and of what.
+        what: &'static str,
+        /// The value.
+        value: f64,
+        /// The range of the others.
+        others: [f64; 2],
+    },
 }
 
 impl Suspicion {
@@ -66,6 +79,9 @@ impl Suspicion {
             }
             Suspicion::Volume { cc, usual: [least, most] } => {
                 format!("volume {cc:.2} cm3 (adults: {least:.2} to {most:.2})")
+            }
+            Suspicion::Unlike { what, value, others: [least, most] } => {
+                format!("{value:.2} {what} (the other cases of the store: {least:.2} to {most:.2})")
             }
         }
     }
@@ -93,6 +109,9 @@ pub struct CaseCheck {
     pub plane: PlaneSource,
     /// Volume of each structure, cm3.
     pub volumes_cc: BTreeMap<Structure, f64>,
+    /// What [`compare_cases`] compares.
+    #[serde(skip)]
+    seen: BTreeMap<Structure, Seen>,
     /// What is suspicious; empty for an ordinary case.
     pub flags: Vec<CheckFlag>,
 }
@@ -121,7 +140,8 @@ pub fn check_case(case: &StoredCase) -> Result<(CaseCheck, Vec<(Structure, Mask)
     }
     let middles: BTreeMap<Structure, Lps> =
         structures.iter().filter_map(|(s, mask)| Some((*s, mask.barycentre()?))).collect();
-    let mut volumes_cc = BTreeMap::new();
+    let (mut volumes_cc, mut seen) = (BTreeMap::new(), BTreeMap::new());
+    let brain = masks.get(&Class::Brain).and_then(Mask::barycentre);
     for (structure, mask) in &structures {
         let cc = mask.cc();
         volumes_cc.insert(*structure, cc);
@@ -141,6 +161,7 @@ pub fn check_case(case: &StoredCase) -> Result<(CaseCheck, Vec<(Structure, Mask)
             Some(Side::Right) => -lateral,
             None => lateral.abs(),
         };
+        seen.insert(*structure, Seen { lateral, apart: brain.map(|at| at.distance(*middle)), cc });
         let place = place::usual(structure.class());
         if structure.side().is_some() && lateral < 0.0 {
             flag(Suspicion::WrongSide { mm: -lateral });
@@ -159,6 +180,7 @@ pub fn check_case(case: &StoredCase) -> Result<(CaseCheck, Vec<(Structure, Mask)
         patient: case.record.patient.clone(),
         plane: plane.source,
         volumes_cc,
+        seen,
         flags,
     };
     Ok((check, structures))
