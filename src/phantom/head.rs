@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Canvas;
 use super::acquisition::FieldOfView;
 use super::brain::Brain;
-use super::face::{Face, REACH};
+use super::face::{Face, REACH, vessels};
 use super::field::{Field, Waves};
 use super::lesion::Lesion;
 use super::optic::Optic;
@@ -15,7 +15,6 @@ use super::shape::Bounds;
 #[cfg(test)]
 use super::tissue::Tissue;
 use super::tissue::{Contrast, Signal};
-use super::vessels;
 use crate::anatomy::{Class, Side, Structure};
 use crate::geometry::{Lps, Vec3};
 
@@ -112,7 +111,7 @@ pub struct Head {
 /// No deformation moves a point further than this, mm.
 const FURTHEST: f64 = 9.0;
 /// Distances shrink at most by a third under scale, deformation and first-order error.
-const SHRINKS: f64 = 0.66;
+pub(super) const SHRINKS: f64 = 0.66;
 
 impl Head {
     /// The head of a seed.
@@ -230,7 +229,7 @@ impl Head {
     }
 
     /// A box of the head's frame that holds everything in a box of template space.
-    fn frame_box(&self, b: Bounds) -> Bounds {
+    pub(super) fn frame_box(&self, b: Bounds) -> Bounds {
         let scaled = |v: Vec3| Vec3::new(v.x * self.scale.x, v.y * self.scale.y, v.z * self.scale.z);
         Bounds { lo: scaled(b.lo), hi: scaled(b.hi) }.grown(FURTHEST)
     }
@@ -255,7 +254,8 @@ impl Head {
         drawn && !(ocular && structure.side().is_some() && structure.side() == self.missing_eye)
     }
 
-    fn template_box(&self, structure: Structure) -> Option<Bounds> {
+    /// A box of template space that holds a structure; `None` when the head lacks it.
+    pub(super) fn template_box(&self, structure: Structure) -> Option<Bounds> {
         if !self.has(structure) {
             return None;
         }
@@ -340,44 +340,6 @@ impl Head {
         self.under.paint(&place, canvas);
         self.brain.paint(q, canvas);
         self.over.paint(&place, canvas);
-    }
-
-    /// Volume of a structure in cm3, by integration over its box in the head's frame: cells that lie wholly inside or
-    /// outside are taken as a whole, the surface is resolved by cells of 0.2 mm or less. 0 for a missing structure.
-    pub fn volume_cc(&self, structure: Structure) -> f64 {
-        let Some(bounds) = self.template_box(structure) else { return 0.0 };
-        let b = self.frame_box(bounds);
-        const CELL: f64 = 6.4;
-        let count = (b.hi - b.lo).to_array().map(|v| (v / CELL).ceil() as usize);
-        let total: f64 = {
-            use rayon::prelude::*;
-            (0..count[0] * count[1] * count[2])
-                .into_par_iter()
-                .map(|n| {
-                    let cell =
-                        [n % count[0], n / count[0] % count[1], n / (count[0] * count[1])].map(|v| v as f64 + 0.5);
-                    self.cell_volume(structure, b.lo + Vec3::new(cell[0], cell[1], cell[2]) * CELL, CELL)
-                })
-                .collect::<Vec<f64>>()
-                .into_iter()
-                .sum()
-        };
-        total / 1000.0
-    }
-
-    fn cell_volume(&self, structure: Structure, centre: Vec3, edge: f64) -> f64 {
-        let d = self.distance(structure, self.in_template(centre));
-        let certain = d.abs() * SHRINKS > edge * 0.867;
-        if certain || edge <= 0.21 {
-            return if d < 0.0 { edge.powi(3) } else { 0.0 };
-        }
-        let q = edge / 4.0;
-        (0..8)
-            .map(|n| {
-                let sign = |bit: usize| if n >> bit & 1 == 0 { -q } else { q };
-                self.cell_volume(structure, centre + Vec3::new(sign(0), sign(1), sign(2)), edge / 2.0)
-            })
-            .sum()
     }
 }
 

@@ -4,37 +4,30 @@
 //! random deformation, scaled and turned into patient space. The same signed distances give the image (with partial
 //! volume), the labels, the mask of each structure on its own side, and the structures' volumes. Everything follows
 //! from one seed.
+//!
+//! A head ([`head`]) is put together from three folders, from the outside inwards: `face` (skin, bones, muscles, air,
+//! vessels), `brain` and `optic` (orbits with their eyes, nerves, chiasm, gland). They are made of shapes ([`shape`]) and
+//! smooth noise ([`field`]) and painted in order ([`scene`]); [`lesion`] adds disease. [`render`] and [`volume`] read a
+//! finished head; [`acquisition`] and [`artefact`] say how it is scanned, [`population`] whose head it is, [`patient`]
+//! writes it as DICOM.
 
 mod acquisition;
 mod artefact;
-mod atlas;
-mod average;
-mod band;
 mod brain;
-mod bundles;
-mod drawn;
 mod face;
 mod field;
 mod head;
-mod jaw;
 mod lesion;
-mod neck;
 mod nifti;
-mod nose;
 mod optic;
-mod orbit;
-mod parts;
 mod patient;
 mod population;
 mod random;
 mod render;
 mod scene;
-mod sella;
 mod shape;
-mod skull;
-mod socket;
 mod tissue;
-mod vessels;
+mod volume;
 
 pub use acquisition::{Acquisition, FieldOfView};
 pub use artefact::{ghosts, motion, noisier, rolled, softened};

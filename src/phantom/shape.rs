@@ -12,9 +12,16 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// The box around a ball.
+    /// The box that reaches this far from a point along each axis.
     pub fn around(centre: Vec3, reach: Vec3) -> Self {
         Self { lo: centre - reach, hi: centre + reach }
+    }
+
+    /// The smallest box that holds balls (middle, radius); a point at the origin when there are none.
+    pub fn of_balls(balls: impl Iterator<Item = (Vec3, f64)>) -> Self {
+        let origin = Vec3::new(0.0, 0.0, 0.0);
+        let boxes = balls.map(|(c, r)| Self::around(c, Vec3::new(r, r, r)));
+        boxes.reduce(Self::union).unwrap_or(Self::around(origin, origin))
     }
 
     /// The smallest box that holds both.
@@ -129,20 +136,12 @@ impl Tube {
             let around = [n.saturating_sub(1), n, n + 1, (n + 2).min(last)].map(|m| control[m]);
             for step in 0..STEPS {
                 let t = step as f64 / STEPS as f64;
-                let w = [
-                    0.5 * (-t + 2.0 * t * t - t * t * t),
-                    0.5 * (2.0 - 5.0 * t * t + 3.0 * t * t * t),
-                    0.5 * (t + 4.0 * t * t - 3.0 * t * t * t),
-                    0.5 * (t * t * t - t * t),
-                ];
-                let place = around.iter().zip(w).fold(Vec3::new(0.0, 0.0, 0.0), |sum, (c, w)| sum + c.0 * w);
-                points.push((place, around[1].1 + (around[2].1 - around[1].1) * t));
+                let radius = around[1].1 + (around[2].1 - around[1].1) * t;
+                points.push((catmull_rom(around.map(|c| c.0), t), radius));
             }
         }
         points.extend(control.last());
-        let ball = |(c, r): &(Vec3, f64)| Bounds::around(*c, Vec3::new(*r, *r, *r));
-        let origin = Bounds::around(Vec3::new(0.0, 0.0, 0.0), Vec3::new(0.0, 0.0, 0.0));
-        let bounds = points.iter().map(ball).reduce(Bounds::union).unwrap_or(origin);
+        let bounds = Bounds::of_balls(points.iter().copied());
         Self { points, bounds }
     }
 
@@ -168,6 +167,15 @@ impl Tube {
     pub fn bounds(&self) -> Bounds {
         self.bounds
     }
+}
+
+/// A point on a smooth curve through four points (Catmull-Rom): `t` of the way from the second to the third.
+pub fn catmull_rom(points: [Vec3; 4], t: f64) -> Vec3 {
+    let [a, b, c, d] = points;
+    a * (0.5 * (-t + 2.0 * t * t - t * t * t))
+        + b * (0.5 * (2.0 - 5.0 * t * t + 3.0 * t * t * t))
+        + c * (0.5 * (t + 4.0 * t * t - 3.0 * t * t * t))
+        + d * (0.5 * (t * t * t - t * t))
 }
 
 /// Union with a fillet about `k` mm wide (Quilez' quadratic smooth minimum): never larger than the sharp union's distance.

@@ -93,6 +93,9 @@ fn name(model: &Model, numbers: [u64; 3]) -> String {
         "src/geometry",
         "src/inference",
         "src/phantom",
+        "src/phantom/brain",
+        "src/phantom/face",
+        "src/phantom/optic",
         "tests/bench/quality",
     ]);
     let listed = rooms.flat_map(|room| std::fs::read_dir(root.join(room)).expect("a room").flatten());

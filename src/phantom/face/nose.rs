@@ -1,9 +1,9 @@
 //! Nose and sinuses: cavity with septum and turbinates, ethmoid cells, maxillary and frontal sinuses.
 
 use super::parts::{Kit, Shape};
-use super::shape::{Bounds, Tube};
-use super::tissue::Tissue;
 use crate::geometry::Vec3;
+use crate::phantom::shape::{Bounds, Tube};
+use crate::phantom::tissue::Tissue;
 
 /// Adds nose and sinuses.
 pub fn furnish(kit: &mut Kit<'_>) {

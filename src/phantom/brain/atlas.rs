@@ -8,12 +8,12 @@ use std::sync::LazyLock;
 
 use flate2::read::GzDecoder;
 
-use super::field::Field;
-use super::shape::Bounds;
 use crate::geometry::Vec3;
+use crate::phantom::field::Field;
+use crate::phantom::shape::Bounds;
 
 /// The built-in file: models/atlas/README.md says how it is made and under which licence.
-static PACKED: &[u8] = include_bytes!("../../models/atlas/icbm152.bin.gz");
+static PACKED: &[u8] = include_bytes!("../../../models/atlas/icbm152.bin.gz");
 static ATLAS: LazyLock<Option<Atlas>> = LazyLock::new(|| Atlas::read(PACKED));
 
 /// Tables of the average brain.

@@ -1,7 +1,7 @@
 //! Mouth and jaws: bones of the face, teeth, tongue, muscles of chewing, glands.
 
 use super::parts::Kit;
-use super::tissue::Tissue;
+use crate::phantom::tissue::Tissue;
 
 /// Adds bones of the face and the soft parts about them.
 pub fn furnish(kit: &mut Kit<'_>) {

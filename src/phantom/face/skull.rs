@@ -1,8 +1,8 @@
 //! The base of the skull from below: petrous bones with the inner ear, mastoids, occipital bone, ear canals.
 
 use super::parts::Kit;
-use super::tissue::Tissue;
 use crate::geometry::Vec3;
+use crate::phantom::tissue::Tissue;
 
 /// Adds the bones that hang under the vault; all end at the dura.
 pub fn furnish(kit: &mut Kit<'_>) {

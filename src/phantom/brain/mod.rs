@@ -1,12 +1,22 @@
 //! The brain of a head: drawn by formulas, or a bent average of many people's.
 
+mod atlas;
+mod average;
+mod drawn;
+
+use average::Average;
+use drawn::Drawn;
+
 use super::Canvas;
-use super::average::Average;
-use super::drawn::Drawn;
 use super::random::Rng;
 use super::shape::Bounds;
 use crate::anatomy::Side;
 use crate::geometry::Vec3;
+
+/// Where the brain's stem ends and the cord begins (foramen magnum): z in template space.
+const STEM_END: f64 = -62.0;
+/// Stands for the distance to a part that is out of reach.
+const FAR: f64 = 1000.0;
 
 /// A brain. Distances are signed, in mm, negative inside, exact to first order near the surface.
 #[derive(Debug)]

@@ -3,13 +3,14 @@
 //! Template space: LPS mm, origin at the anterior commissure, sizes of an average adult (brain about 138 x 172 x 134 mm).
 //! The brain as radiotherapy contours it is the whole inside of its outer surface: sulci and ventricles belong to it.
 
-use super::field::{Field, Waves};
-use super::random::Rng;
-use super::shape::{Bounds, Ellipsoid, Tube, smooth_step, soft_union};
-use super::tissue::Tissue;
-use super::{Canvas, by_side, jitter_point, jitter_radii, side_sign};
+use super::{FAR, STEM_END};
 use crate::anatomy::Side;
 use crate::geometry::Vec3;
+use crate::phantom::field::{Field, Waves};
+use crate::phantom::random::Rng;
+use crate::phantom::shape::{Bounds, Ellipsoid, Tube, smooth_step, soft_union};
+use crate::phantom::tissue::Tissue;
+use crate::phantom::{Canvas, by_side, jitter_point, jitter_radii, side_sign};
 
 /// One half of the cerebrum.
 #[derive(Debug)]
@@ -55,15 +56,17 @@ impl Hemisphere {
             Ellipsoid::along(centre, radii, tilt.unit().unwrap_or(Vec3::new(0.0, -1.0, 0.0)))
         };
         let ventricle_width = rng.near(1.0, 0.22).max(0.5);
-        let mut tube = |points: &[(f64, f64, f64, f64)], move_by: f64, width: f64| {
+        // A tube moved as a whole, and bent by a part of that.
+        let tube = |rng: &mut Rng, points: &[(f64, f64, f64, f64)], move_by: f64, bend: f64, width: f64| {
             let shift = jitter_point(rng, Vec3::new(0.0, 0.0, 0.0), move_by);
             let control: Vec<(Vec3, f64)> = points
                 .iter()
-                .map(|&(x, y, z, r)| (jitter_point(rng, Vec3::new(s * x, y, z) + shift, move_by * 0.3), r * width))
+                .map(|&(x, y, z, r)| (jitter_point(rng, Vec3::new(s * x, y, z) + shift, move_by * bend), r * width))
                 .collect();
             Tube::through(&control)
         };
         let ventricle = tube(
+            rng,
             &[
                 (7.0, -26.0, 6.0, 3.2),
                 (8.5, -14.0, 11.0, 4.2),
@@ -74,23 +77,19 @@ impl Hemisphere {
                 (21.0, 66.0, 5.0, 1.6),
             ],
             0.8,
+            0.3,
             ventricle_width,
         );
         let temporal_horn = tube(
+            rng,
             &[(27.0, 40.0, 6.0, 4.0), (34.0, 28.0, -10.0, 2.2), (33.5, 12.0, -19.0, 1.7), (29.0, 2.0, -23.0, 1.3)],
             0.5,
+            0.3,
             ventricle_width,
         );
         let thickness = 1.0 + 0.07 * rng.near(0.0, 1.0);
-        let mut tube = |points: &[(f64, f64, f64, f64)], move_by: f64, width: f64| {
-            let shift = jitter_point(rng, Vec3::new(0.0, 0.0, 0.0), move_by);
-            let control: Vec<(Vec3, f64)> = points
-                .iter()
-                .map(|&(x, y, z, r)| (jitter_point(rng, Vec3::new(s * x, y, z) + shift, move_by * 0.4), r * width))
-                .collect();
-            Tube::through(&control)
-        };
         let hippocampus = tube(
+            rng,
             &[
                 (22.0, 5.0, -21.0, 5.2),
                 (25.5, 10.0, -19.5, 6.0),
@@ -100,6 +99,7 @@ impl Hemisphere {
                 (21.5, 37.5, -0.5, 2.4),
             ],
             1.0,
+            0.4,
             thickness,
         );
         Self {
@@ -170,11 +170,6 @@ impl Envelope {
         self.cerebrum.min(self.cerebellum).min(self.stem)
     }
 }
-
-/// Where the brain's stem ends and the cord begins (foramen magnum): z in template space.
-const STEM_END: f64 = -62.0;
-/// Stands for the distance to a part that is out of reach.
-const FAR: f64 = 1000.0;
 
 impl Drawn {
     /// The brain of a seed.

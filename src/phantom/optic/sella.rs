@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::jitter_point;
-use super::random::Rng;
-use super::scene::Scene;
-use super::shape::{Bounds, Ellipsoid, Tube, smooth_step, soft_union};
-use super::tissue::Tissue;
 use crate::geometry::Vec3;
+use crate::phantom::jitter_point;
+use crate::phantom::random::Rng;
+use crate::phantom::scene::Scene;
+use crate::phantom::shape::{Bounds, Ellipsoid, Tube, smooth_step, soft_union};
+use crate::phantom::tissue::Tissue;
 
 /// The sellar region of a head, template mm.
 #[derive(Debug)]

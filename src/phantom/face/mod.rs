@@ -1,15 +1,24 @@
 //! The head around the brain: scalp, skull, face, sinuses, neck, ears. No delivered structure lies here.
 
+mod bundles;
+mod jaw;
+mod neck;
+mod nose;
+mod parts;
+mod skull;
+pub mod vessels;
+
 use std::sync::Arc;
+
+use parts::{Kit, Triple};
 
 use super::brain::Brain;
 use super::field::{Field, Waves};
-use super::parts::Kit;
 use super::random::Rng;
 use super::scene::{Place, Scene};
 use super::shape::{Bounds, Ellipsoid, Tube, smooth_step, soft_union};
 use super::tissue::Tissue;
-use super::{jaw, jitter_point, jitter_radii, neck, nose, skull};
+use super::{jitter_point, jitter_radii};
 use crate::geometry::Vec3;
 
 /// Thicknesses in mm of the layers over the brain's hull where they are typical.
@@ -128,7 +137,7 @@ pub const REACH: Bounds = Bounds { lo: Vec3::new(-104.0, -122.0, -200.0), hi: Ve
 pub const MIDDLE: Vec3 = Vec3::new(0.0, 20.0, 15.0);
 
 /// Lumps of the skin of the face on the midline or, with a centre off it, of both sides: centre, radii, width of the fillet.
-const SKIN: [((f64, f64, f64), (f64, f64, f64), f64); 13] = [
+const SKIN: [(Triple, Triple, f64); 13] = [
     ((0.0, -28.0, -64.0), (62.0, 53.0, 52.0), 20.0),   // midface
     ((0.0, -40.0, -102.0), (50.0, 52.0, 38.0), 22.0),  // mouth
     ((0.0, -56.0, -130.0), (24.0, 35.0, 17.0), 16.0),  // chin
@@ -225,7 +234,7 @@ impl Face {
         scene.add(Tissue::Fat, REACH, move |at| at.skin + skin);
         for ear in &self.ears {
             let (thin, hollow, plate) = (ear.plate, ear.hollow, ear.clone());
-            scene.add(Tissue::Skin, ear.bounds(), move |at| plate.distance(at.q).max(at.hull - 200.0) - 0.6);
+            scene.add(Tissue::Skin, ear.bounds(), move |at| plate.distance(at.q) - 0.6);
             scene.add(Tissue::Cartilage, thin.bounds(), move |at| thin.distance(at.q) + 1.2);
             scene.add(Tissue::Air, hollow.bounds(), move |at| hollow.distance(at.q));
         }

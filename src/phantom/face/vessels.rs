@@ -1,18 +1,16 @@
 //! Sinuses of the dura, veins, and the arteries of head and neck, each thin and tapering.
 
-use super::brain::Brain;
-use super::face::MIDDLE;
-use super::jitter_point;
-use super::random::Rng;
-use super::scene::Scene;
-use super::shape::Tube;
-use super::tissue::Tissue;
+use super::MIDDLE;
+use super::parts::Control;
 use crate::geometry::Vec3;
+use crate::phantom::brain::Brain;
+use crate::phantom::jitter_point;
+use crate::phantom::random::Rng;
+use crate::phantom::scene::Scene;
+use crate::phantom::shape::Tube;
+use crate::phantom::tissue::Tissue;
 
-/// x (left side), y, z, radius; mm.
-type Control = (f64, f64, f64, f64);
-
-/// Arteries of one side.
+/// Arteries of the left side.
 const ARTERIES: [&[Control]; 13] = [
     // Common and internal carotid with its siphon.
     &[
@@ -78,7 +76,7 @@ const ARTERIES: [&[Control]; 13] = [
     &[(30.0, 2.0, -116.0, 1.1), (46.0, -26.0, -120.0, 1.0), (36.0, -60.0, -98.0, 0.9), (18.0, -80.0, -70.0, 0.7)],
 ];
 
-/// Veins of one side that follow no hull.
+/// Veins of the left side that follow no hull.
 const VEINS: [&[Control]; 5] = [
     &[(56.0, 10.0, -84.0, 2.2), (54.0, 12.0, -110.0, 1.9), (46.0, 6.0, -160.0, 1.8), (36.0, 4.0, -198.0, 2.0)], // external jugular
     &[(16.0, -78.0, -44.0, 0.9), (30.0, -64.0, -80.0, 1.2), (48.0, -26.0, -118.0, 1.4), (38.0, 2.0, -132.0, 1.6)], // facial

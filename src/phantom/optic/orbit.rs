@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::band::{Band, Knot};
-use super::random::Rng;
-use super::scene::Scene;
-use super::shape::{Bounds, Ellipsoid, Tube, smooth_step, soft_union};
 use super::socket::Socket;
-use super::tissue::Tissue;
-use super::{jitter_point, side_sign};
 use crate::anatomy::Side;
 use crate::geometry::Vec3;
+use crate::phantom::random::Rng;
+use crate::phantom::scene::{Place, Scene};
+use crate::phantom::shape::{Bounds, Ellipsoid, Tube, smooth_step, soft_union};
+use crate::phantom::tissue::Tissue;
+use crate::phantom::{jitter_point, side_sign};
 
 /// What all eyes of a head share.
 #[derive(Debug)]
@@ -251,11 +251,11 @@ impl Orbit {
     /// Adds bone, fat, muscles, lids and globe.
     pub fn furnish(self: &Arc<Self>, scene: &mut Scene) {
         self.socket.furnish(scene);
-        let (canal, c) = (self.canal.clone(), self.canal.clone());
-        scene.add(Tissue::CorticalBone, canal.bounds().grown(1.2), move |at| canal.distance(at.q) - 1.2);
+        let (wall, canal) = (self.canal.clone(), self.canal.clone());
+        scene.add(Tissue::CorticalBone, wall.bounds().grown(1.2), move |at| wall.distance(at.q) - 1.2);
         let fissure = self.fissure.clone();
         scene.add(Tissue::Fat, fissure.bounds(), move |at| fissure.distance(at.q));
-        scene.add(Tissue::Csf, c.bounds(), move |at| c.distance(at.q) + 0.5);
+        scene.add(Tissue::Csf, canal.bounds(), move |at| canal.distance(at.q) + 0.5);
         let kept = self.present || matches!(self.filling, Filling::Implant(..));
         if kept {
             for muscle in &self.muscles {
@@ -279,7 +279,7 @@ impl Orbit {
     fn furnish_lids(self: &Arc<Self>, scene: &mut Scene) {
         let reach = Bounds::around(self.centre + Vec3::new(0.0, -14.0, 0.0), Vec3::new(23.0, 17.0, 19.0));
         let orbit = Arc::clone(self);
-        let plate = move |at: &super::scene::Place| {
+        let plate = move |at: &Place| {
             let d = at.q - orbit.centre;
             (d.x / 22.0).hypot(d.z / 17.0) * 17.0 - 17.0 + (d.y + 2.0).max(0.0)
         };

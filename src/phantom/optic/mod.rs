@@ -1,13 +1,19 @@
 //! Eyes, optic nerves, chiasm, tracts and pituitary, put together from orbits and sella.
 
+mod band;
+mod orbit;
+mod sella;
+mod socket;
+
 use std::sync::Arc;
 
-use super::band::{Band, Knot};
+use band::{Band, Knot};
+use orbit::{Common, Orbit};
+use sella::Sella;
+
 use super::by_side;
-use super::orbit::{Common, Orbit};
 use super::random::Rng;
 use super::scene::Scene;
-use super::sella::Sella;
 use super::shape::{Bounds, Ellipsoid, soft_union};
 use super::tissue::Tissue;
 use crate::anatomy::Side;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::parts::Kit;
-use super::shape::Bounds;
-use super::tissue::Tissue;
+use super::parts::{Control, Kit};
 use crate::geometry::Vec3;
+use crate::phantom::shape::Bounds;
+use crate::phantom::tissue::Tissue;
 
 /// Distance between the sections of a muscle, mm.
 const STEP: f64 = 3.0;
@@ -23,8 +23,8 @@ struct Line {
 }
 
 impl Line {
-    /// Through points (x, y, z, radius) from the top down.
-    fn through(points: &[(f64, f64, f64, f64)], flat: f64) -> Self {
+    /// Through points from the top down.
+    fn through(points: &[Control], flat: f64) -> Self {
         let (top, bottom) = (points.first().map_or(0.0, |p| p.2), points.last().map_or(0.0, |p| p.2));
         let count = ((top - bottom) / STEP).ceil().max(1.0) as usize + 1;
         let mut sections = Vec::with_capacity(count);
@@ -77,8 +77,11 @@ impl Line {
     }
 }
 
-/// Adds muscles of a side, given as points (x, y, z, radius) from the top down and how flat each is, left side.
-pub fn furnish(kit: &mut Kit<'_>, s: f64, muscles: &[(&[(f64, f64, f64, f64)], f64)]) {
+/// A muscle on the left: points from the top down, and how flat it is.
+pub type Muscle<'a> = (&'a [Control], f64);
+
+/// Adds muscles on the side of sign `s`.
+pub fn furnish(kit: &mut Kit<'_>, s: f64, muscles: &[Muscle<'_>]) {
     let girth = kit.rng.near(1.38, 0.08);
     let lines: Arc<Vec<Line>> = Arc::new(
         muscles

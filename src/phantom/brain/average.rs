@@ -5,28 +5,25 @@
 //! brain and is scaled to it.
 
 use super::atlas::Atlas;
-use super::field::{Field, Waves};
-use super::random::Rng;
-use super::shape::{Bounds, Ellipsoid, Tube, smooth_step};
-use super::tissue::Tissue;
-use super::{Canvas, by_side, jitter_point, side_sign};
+use super::{FAR, STEM_END};
 use crate::anatomy::Side;
 use crate::geometry::Vec3;
+use crate::phantom::field::{Field, Waves};
+use crate::phantom::random::Rng;
+use crate::phantom::shape::{Bounds, Ellipsoid, Tube, smooth_step};
+use crate::phantom::tissue::Tissue;
+use crate::phantom::{Canvas, by_side, jitter_point, side_sign};
 
 /// Template mm per mm of the atlas.
 const SCALE: f64 = 0.93;
 /// The anterior commissure in atlas space.
 const ORIGIN: Vec3 = Vec3::new(0.0, -3.0, -4.0);
-/// Where the brain's stem ends and the cord begins (foramen magnum): z in template space.
-const STEM_END: f64 = -62.0;
 /// The box of the brain before it is bent.
 const BOX: Bounds = Bounds { lo: Vec3::new(-70.0, -70.0, -68.0), hi: Vec3::new(70.0, 106.0, 84.0) };
 /// No bend moves a point further than this along an axis, mm.
 const FURTHEST: f64 = 7.0;
 /// How much of the average hippocampus' rim is left to what surrounds it, mm: it is blurred outwards.
 const SPARED: f64 = 0.2;
-/// Stands for the distance to a part that is out of reach.
-const FAR: f64 = 1000.0;
 
 /// How the tissue maps are made into one person's.
 #[derive(Debug)]

@@ -1,11 +1,11 @@
 //! Shapes of the parts of a head, and their way into a scene: walls around contents, muscles in films of fat.
 
-use super::random::Rng;
-use super::scene::Scene;
-use super::shape::{Bounds, Ellipsoid, Tube};
-use super::tissue::Tissue;
-use super::{jitter_point, jitter_radii};
 use crate::geometry::Vec3;
+use crate::phantom::random::Rng;
+use crate::phantom::scene::Scene;
+use crate::phantom::shape::{Bounds, Ellipsoid, Tube};
+use crate::phantom::tissue::Tissue;
+use crate::phantom::{jitter_point, jitter_radii};
 
 /// A closed shape in template space, mm.
 #[derive(Debug, Clone)]
@@ -46,6 +46,8 @@ impl Shape {
 
 /// x, y, z in mm.
 pub type Triple = (f64, f64, f64);
+/// A point of a tube: x, y, z, radius in mm.
+pub type Control = (f64, f64, f64, f64);
 
 fn vec(p: Triple) -> Vec3 {
     Vec3::new(p.0, p.1, p.2)
@@ -85,7 +87,7 @@ impl Kit<'_> {
     }
 
     /// A tube through (x, y, z, radius), x times `s`.
-    pub fn pipe(&mut self, s: f64, points: &[(f64, f64, f64, f64)]) -> Shape {
+    pub fn pipe(&mut self, s: f64, points: &[Control]) -> Shape {
         let width = self.rng.near(1.0, 0.06);
         let control: Vec<(Vec3, f64)> = points
             .iter()
@@ -114,22 +116,17 @@ impl Kit<'_> {
         self.grown(shape, 0.0, tissue);
     }
 
-    /// Adds a shape with a wall of a thickness in mm around other contents.
-    pub fn shell(&mut self, shape: &Shape, wall: f64, outer: Tissue, inner: Tissue) {
-        self.grown(shape, 0.0, outer);
-        self.grown(shape, -wall, inner);
-    }
-
-    /// Bone with marrow.
+    /// Bone with a wall of this thickness in mm around marrow.
     pub fn bone(&mut self, shape: &Shape, wall: f64) {
-        self.shell(shape, wall, Tissue::CorticalBone, Tissue::Marrow);
+        self.add(shape, Tissue::CorticalBone);
+        self.grown(shape, -wall, Tissue::Marrow);
     }
 
     /// A muscle in its film of fat, with streaks of fat in it.
     pub fn muscle(&mut self, shape: &Shape) {
         let film = self.film * self.rng.within(0.15, 1.2);
         self.grown(shape, film, Tissue::Fat);
-        self.grown(shape, 0.0, Tissue::Muscle);
+        self.add(shape, Tissue::Muscle);
         let (shape, depth, marbling) = (shape.clone(), self.depth, self.marbling);
         if marbling > 0.05 {
             let bounds = shape.bounds();
@@ -143,7 +140,7 @@ impl Kit<'_> {
     /// A gland: parenchyma with lobules of fat.
     pub fn gland(&mut self, shape: &Shape) {
         self.grown(shape, 0.6, Tissue::Fat);
-        self.grown(shape, 0.0, Tissue::Gland);
+        self.add(shape, Tissue::Gland);
         let (shape, depth, fatty) = (shape.clone(), self.depth, self.rng.within(-2.6, -0.9));
         let bounds = shape.bounds();
         self.scene.add_rough(Tissue::Fat, bounds, f64::INFINITY, move |at| {

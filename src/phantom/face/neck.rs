@@ -1,24 +1,21 @@
 //! The neck: vertebrae and discs, bundles of muscle between planes of fat, throat, larynx, thyroid.
 
-use super::bundles;
-use super::parts::Kit;
-use super::tissue::Tissue;
+use super::bundles::{self, Muscle};
+use super::parts::{Control, Kit};
+use crate::phantom::tissue::Tissue;
 
 /// Middle of each vertebral body from C3 to T1: y and z, mm.
 const BODIES: [(f64, f64); 6] =
     [(20.5, -107.0), (20.5, -123.0), (20.5, -139.0), (21.5, -155.0), (23.0, -172.0), (25.0, -190.0)];
 
-/// Oblique muscles under the skull, left side: points of a tube (x, y, z, radius).
-const OBLIQUE: [&[(f64, f64, f64, f64)]; 2] = [
+/// Oblique muscles under the skull, left side.
+const OBLIQUE: [&[Control]; 2] = [
     &[(8.0, 60.0, -86.0, 5.0), (20.0, 52.0, -80.0, 7.5), (34.0, 36.0, -73.0, 5.0)],
     &[(7.0, 57.0, -84.0, 4.5), (12.0, 60.0, -72.0, 7.0), (16.0, 62.0, -60.0, 5.5)],
 ];
 
-/// Points of a muscle from the top down: x, y, z, radius, mm.
-type Points = &'static [(f64, f64, f64, f64)];
-
-/// Muscles along the neck, left side, and how flat each is.
-const BUNDLES: [(Points, f64); 10] = [
+/// Muscles along the neck, left side, from the top down, and how flat each is.
+const BUNDLES: [Muscle<'static>; 10] = [
     // Longus colli and capitis.
     (&[(6.0, 6.0, -60.0, 5.0), (8.0, 6.0, -90.0, 6.5), (9.0, 9.0, -130.0, 6.5), (10.0, 14.0, -198.0, 6.0)], 1.2),
     // Multifidus.
@@ -137,7 +134,7 @@ fn throat(kit: &mut Kit<'_>) {
     kit.grown(&tube, 2.0, Tissue::Mucosa);
     for s in [1.0, -1.0] {
         let tonsil = kit.lump(s, (13.0, -9.0, -98.0), (5.0, 7.0, 11.0));
-        kit.grown(&tonsil, 0.0, Tissue::Mucosa);
+        kit.add(&tonsil, Tissue::Mucosa);
         let cartilage = kit.slab(s, (9.0, -30.0, -146.0), (17.0, -4.0, -150.0), 2.4, 14.0);
         kit.grown(&cartilage, 2.0, Tissue::Muscle);
         kit.add(&cartilage, Tissue::Cartilage);

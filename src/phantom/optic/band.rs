@@ -1,7 +1,7 @@
 //! Flat bands and flattened cords through space: muscles of the eye, optic pathway.
 
-use super::shape::Bounds;
 use crate::geometry::Vec3;
+use crate::phantom::shape::{Bounds, catmull_rom};
 
 /// A point that a band goes through.
 #[derive(Debug, Clone, Copy)]
@@ -45,20 +45,11 @@ impl Band {
             let [a, b, c, d] = [n.saturating_sub(1), n, n + 1, (n + 2).min(last)].map(|m| control[m]);
             for step in 0..STEPS {
                 let t = step as f64 / STEPS as f64;
-                let at = a.at * (0.5 * (-t + 2.0 * t * t - t * t * t))
-                    + b.at * (0.5 * (2.0 - 5.0 * t * t + 3.0 * t * t * t))
-                    + c.at * (0.5 * (t + 4.0 * t * t - 3.0 * t * t * t))
-                    + d.at * (0.5 * (t * t * t - t * t));
-                knots.push(between(b, c, t, at));
+                knots.push(between(b, c, t, catmull_rom([a, b, c, d].map(|k| k.at), t)));
             }
         }
         knots.extend(control.last());
-        let ball = |k: &Knot| {
-            let r = k.wide.max(k.thick);
-            Bounds::around(k.at, Vec3::new(r, r, r))
-        };
-        let origin = Bounds::around(Vec3::new(0.0, 0.0, 0.0), Vec3::new(0.0, 0.0, 0.0));
-        let bounds = knots.iter().map(ball).reduce(Bounds::union).unwrap_or(origin);
+        let bounds = Bounds::of_balls(knots.iter().map(|k| (k.at, k.wide.max(k.thick))));
         Self { knots, bounds }
     }
 

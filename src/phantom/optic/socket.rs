@@ -1,10 +1,10 @@
 //! The bony orbit: a pear-shaped cone with thin medial and thick lateral walls, filled with fat.
 
-use super::random::Rng;
-use super::scene::Scene;
-use super::shape::{Bounds, smooth_step, soft_union};
-use super::tissue::Tissue;
 use crate::geometry::Vec3;
+use crate::phantom::random::Rng;
+use crate::phantom::scene::Scene;
+use crate::phantom::shape::{Bounds, smooth_step, soft_union};
+use crate::phantom::tissue::Tissue;
 
 /// Cross-section of the orbit at a depth: medial and lateral wall from the midline, roof and floor, mm.
 #[derive(Debug, Clone, Copy)]
