@@ -38,7 +38,7 @@ use serde::Serialize;
 const FIT: [u64; 5] = [41_000, 42_000, 43_000, 44_000, 45_000];
 const OTHER: [u64; 1] = [46_000];
 /// Heads of a series.
-const HEADS: u64 = 16;
+const HEADS: u64 = 12;
 /// Damaged votes of each head.
 const DRAWS: u64 = 2;
 
@@ -46,23 +46,38 @@ fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let model_at = words.iter().position(|w| w == "--model").and_then(|n| words.get(n + 1));
-    let folder = root.join(model_at.map_or("models/oar-head-v1", String::as_str));
+    let folder = root.join(model_at.map_or("models/oar-head-v2", String::as_str));
     let heads = words.iter().find_map(|w| w.parse().ok()).unwrap_or(HEADS);
     let config = InferenceConfig { threads: 1, ..InferenceConfig::default() };
     let runtime = Runtime::load(&config).expect("ONNX Runtime");
-    let model = Model::load(&folder, &runtime).expect("the model");
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // Runs of one model take turns: a model for each core.
+    let models: Vec<Model> = (0..cores).map(|_| Model::load(&folder, &runtime).expect("the model")).collect();
     let kept = root.join("target/quality");
 
-    let series = |first: &u64| {
+    // Heads are numbered through all series, so that each kind of hard image comes in turn.
+    let series = |(n, first): (u64, &u64)| {
         let first = *first;
-        (0..heads).map(move |n| (first + n, n))
+        (0..heads).map(move |m| (first + m, n * heads + m))
     };
-    let head = |(seed, number): (u64, u64)| {
-        eprintln!("head {seed} ({:?})", images::kind(number));
-        cases::seen(&model, seed, number, DRAWS, &kept)
-    };
-    let fitted: Vec<Seen> = FIT.iter().flat_map(series).flat_map(head).collect();
-    let others: Vec<Seen> = OTHER.iter().flat_map(series).flat_map(head).collect();
+    let fit: Vec<(u64, u64)> = (0..).zip(&FIT).flat_map(series).collect();
+    let other: Vec<(u64, u64)> = (FIT.len() as u64..).zip(&OTHER).flat_map(series).collect();
+    let all = [fit.clone(), other.clone()].concat();
+    std::thread::scope(|scope| {
+        for (n, model) in models.iter().enumerate() {
+            let (all, kept) = (&all, &kept);
+            scope.spawn(move || {
+                for (seed, number) in all.iter().skip(n).step_by(cores) {
+                    eprintln!("head {seed} ({:?})", images::kind(*number));
+                    cases::seen(model, *seed, *number, DRAWS, kept);
+                }
+            });
+        }
+    });
+    // Everything is kept by now.
+    let seen = |(seed, number): &(u64, u64)| cases::seen(&models[0], *seed, *number, DRAWS, &kept);
+    let fitted: Vec<Seen> = fit.iter().flat_map(seen).collect();
+    let others: Vec<Seen> = other.iter().flat_map(seen).collect();
     let means = fit::means(&fitted);
     let seeds = |of: &[u64]| of.iter().map(|first| [*first, first + heads - 1]).collect();
     let (mut limits, left_out) = fit::limits(&fitted, &means);
