@@ -5,11 +5,10 @@
 //! volume), the labels, the mask of each structure on its own side, and the structures' volumes. Everything follows
 //! from one seed.
 //!
-//! A head ([`head`]) is put together from three folders, from the outside inwards: `face` (skin, bones, muscles, air,
-//! vessels), `brain` and `optic` (orbits with their eyes, nerves, chiasm, gland). They are made of shapes ([`shape`]) and
-//! smooth noise ([`field`]) and painted in order ([`scene`]); [`lesion`] adds disease. [`render`] and [`volume`] read a
-//! finished head; [`acquisition`] and [`artefact`] say how it is scanned, [`population`] whose head it is, [`patient`]
-//! writes it as DICOM.
+//! A head (`head`) is put together from three folders: `face` (skin, bones, muscles, air, vessels), `brain`, and `optic`
+//! (orbits with their eyes, nerves, chiasm, gland). They are made of shapes (`shape`) and smooth noise (`field`) and are
+//! painted in order (`scene`); `lesion` adds disease. `render` and `volume` read a finished head; `acquisition` and
+//! `artefact` say how it is scanned, `population` whose head it is; `patient` writes it as DICOM.
 
 mod acquisition;
 mod artefact;
