@@ -2,11 +2,12 @@
 
 use super::brain::Brain;
 use super::face::Face;
+use super::jitter_radii;
+use super::optic::Optic;
 use super::random::Rng;
 use super::scene::Scene;
-use super::shape::{Bounds, Ellipsoid, smooth_step};
+use super::shape::{Ellipsoid, smooth_step};
 use super::tissue::Tissue;
-use super::{jitter_radii, optic::Optic};
 use crate::anatomy::Side;
 use crate::geometry::Vec3;
 
@@ -91,7 +92,7 @@ impl Lesion {
     pub fn furnish(&self, face: &Face, scene: &mut Scene) {
         let (body, oedema, rim) = (self.body, self.oedema, self.rim);
         let inside = face.inside_skull();
-        let around: Bounds = body.bounds().grown(2.0);
+        let around = body.bounds().grown(2.0);
         if oedema > 1.0 {
             // Fingers of oedema run along the white matter.
             scene.add_rough(Tissue::Edema, body.bounds().grown(oedema + 2.0), f64::INFINITY, move |at| {

@@ -43,7 +43,7 @@ pub enum Tissue {
 
 impl Tissue {
     /// Number of tissues.
-    pub const COUNT: usize = 27;
+    pub const COUNT: usize = Self::Edema as usize + 1;
 }
 
 /// Kind of T1-weighted acquisition.

@@ -214,7 +214,7 @@ impl Face {
         Self { thickness, shells, layers: Arc::new(layers), ears, details: rng.clone() }
     }
 
-    /// Distance from the brain's hull to the inner surface of the skull, mm.
+    /// Distance from the brain's hull to the inner surface of the skull where it is typical, mm.
     pub fn inside_skull(&self) -> f64 {
         self.thickness.csf
     }

@@ -1,8 +1,8 @@
-//! Nose and sinuses: cavity with septum and turbinates, ethmoid cells, maxillary and frontal sinuses.
+//! Nose and sinuses: cavity with septum and turbinates, ethmoid cells, maxillary sinuses.
 
 use super::parts::{Kit, Shape};
 use crate::geometry::Vec3;
-use crate::phantom::shape::{Bounds, Tube};
+use crate::phantom::shape::Tube;
 use crate::phantom::tissue::Tissue;
 
 /// Adds nose and sinuses.
@@ -134,7 +134,6 @@ fn outside(kit: &mut Kit<'_>) {
             (Vec3::new(s * 7.0, -94.0, -76.0), 3.8),
             (Vec3::new(s * 7.0, -96.0, -84.0), 4.0),
         ]);
-        let bounds: Bounds = open.bounds();
-        kit.scene.add(Tissue::Air, bounds, move |at| open.distance(at.q));
+        kit.scene.add(Tissue::Air, open.bounds(), move |at| open.distance(at.q));
     }
 }

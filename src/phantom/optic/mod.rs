@@ -1,4 +1,4 @@
-//! Eyes, optic nerves, chiasm, tracts and pituitary, put together from orbits and sella.
+//! Eyes, optic nerves, chiasm, tracts and pituitary gland, put together from orbits and sella.
 
 mod band;
 mod orbit;
@@ -172,7 +172,7 @@ impl Optic {
         }
     }
 
-    /// Adds nerves, chiasm and gland, over the brain.
+    /// Adds nerves, tracts, chiasm and gland, over the brain.
     pub fn furnish_pathway(self: &Arc<Self>, scene: &mut Scene) {
         let fluid = Arc::clone(self);
         scene.add(Tissue::Csf, self.chiasm_bounds().grown(FILM), move |at| fluid.chiasm(at.q) - FILM);

@@ -113,8 +113,10 @@ impl Sella {
         let height = if empty { rng.within(3.2, 3.8) } else { rng.near(5.3, 0.9).clamp(3.8, 7.0) };
         let rise = if empty {
             rng.within(1.5, 3.0)
+        } else if rng.chance(0.5) {
+            rng.within(0.4, 1.6)
         } else {
-            if rng.chance(0.5) { rng.within(0.4, 1.6) } else { rng.within(-1.8, -0.4) }
+            rng.within(-1.8, -0.4)
         };
         let top = centre.z - bed.z + height - 0.35 * rise;
         let floor = centre.z - bed.z - 0.4;
