@@ -62,7 +62,8 @@ impl Lesion {
                 brain.hippocampus(Side::Right, at),
                 optic.chiasm(at),
                 optic.pituitary(at),
-                optic.clearance(at),
+                optic.nerve(Side::Left, at),
+                optic.nerve(Side::Right, at),
             ];
             (deep.contains(&depth) && organs.iter().all(|d| *d > grown + KEEP)).then_some(at)
         })?;

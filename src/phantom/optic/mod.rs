@@ -135,7 +135,8 @@ impl Optic {
         if q.z > 0.0 || q.z < -48.0 || q.y > 16.0 {
             return 10.0;
         }
-        let nerves = self.orbits.iter().map(|o| o.nerve.distance(q)).fold(f64::INFINITY, f64::min);
+        let present = self.orbits.iter().filter(|o| o.present);
+        let nerves = present.map(|o| o.nerve.distance(q)).fold(f64::INFINITY, f64::min);
         nerves.min(self.chiasm(q)).min(self.sella.gland(q)) - FILM
     }
 
