@@ -70,7 +70,7 @@ def _is_table(value) -> bool:
 
 def card(
     recipe: Recipe, store: Store, heldout: Store, run: Path, evaluation: dict | None, commands: list[str],
-    notes: list[str], model: Path,
+    notes: list[str], model: Path, looks: list[str] | None = None,
 ) -> dict:
     """The card of the networks in a model folder. Without an evaluation it has no figures (a fold of a
     cross-validation, which is measured by contourd itself)."""
@@ -115,6 +115,7 @@ def card(
             "data": f"{recipe.model.data} {len(store.cases)} heads to train, {len(heldout.cases)} others to measure.",
             "commands": commands,
             "notes": notes,
+            **({"looks": looks} if looks else {}),
             "recipe": described,
             "seed": recipe.seed,
             "versions": {**versions(), "onnxruntime": onnxruntime.__version__},
@@ -140,12 +141,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--evaluation", required=True, type=Path, help="JSON written by contourd_training.evaluate")
     parser.add_argument("--commands", required=True, type=Path, help="the commands that made the model, one a line")
     parser.add_argument("--note", action="append", default=[], help="what the commands do not tell, once or often")
+    parser.add_argument("--look", action="append", default=[],
+                        help="a look at real images that nothing was trained on: date, what was seen, what was changed")
     parser.add_argument("--out", required=True, type=Path, help="model folder with the ONNX files")
     given = parser.parse_args(arguments)
     recipe = Recipe.read(given.config)
     commands = [line for line in given.commands.read_text(encoding="utf-8").splitlines() if line.strip()]
     evaluation = json.loads(given.evaluation.read_text(encoding="utf-8"))
-    tree = card(recipe, Store(given.store), Store(given.heldout), given.run, evaluation, commands, given.note, given.out)
+    tree = card(recipe, Store(given.store), Store(given.heldout), given.run, evaluation, commands, given.note, given.out,
+                given.look)
     (given.out / "card.toml").write_text(to_toml(tree), encoding="utf-8")
     print(f"{given.out / 'card.toml'}: written")
 
