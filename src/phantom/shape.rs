@@ -122,8 +122,20 @@ impl Ellipsoid {
 /// A tube through points, each with its radius.
 #[derive(Debug, Clone)]
 pub struct Tube {
-    points: Vec<(Vec3, f64)>,
+    segments: Vec<Segment>,
     bounds: Bounds,
+}
+
+/// A straight piece of a tube.
+#[derive(Debug, Clone, Copy)]
+struct Segment {
+    start: Vec3,
+    along: Vec3,
+    /// One over the squared length of `along`.
+    inverse: f64,
+    /// Radius at the start, and how much it grows to the end.
+    radius: f64,
+    widens: f64,
 }
 
 impl Tube {
@@ -142,7 +154,12 @@ impl Tube {
         }
         points.extend(control.last());
         let bounds = Bounds::of_balls(points.iter().copied());
-        Self { points, bounds }
+        let segment = |pair: &[(Vec3, f64)]| {
+            let along = pair[1].0 - pair[0].0;
+            let inverse = 1.0 / along.dot(along).max(1e-9);
+            Segment { start: pair[0].0, along, inverse, radius: pair[0].1, widens: pair[1].1 - pair[0].1 }
+        };
+        Self { segments: points.windows(2).map(segment).collect(), bounds }
     }
 
     /// Signed distance. Further than 6 mm from the tube's box a lower bound.
@@ -153,12 +170,16 @@ impl Tube {
             return away;
         }
         let mut nearest = f64::INFINITY;
-        for pair in self.points.windows(2) {
-            let (a, ra) = pair[0];
-            let (b, rb) = pair[1];
-            let (ab, ap) = (b - a, p - a);
-            let t = (ap.dot(ab) / ab.dot(ab).max(1e-9)).clamp(0.0, 1.0);
-            nearest = nearest.min((ap - ab * t).norm() - (ra + (rb - ra) * t));
+        for segment in &self.segments {
+            let from = p - segment.start;
+            let t = (from.dot(segment.along) * segment.inverse).clamp(0.0, 1.0);
+            let off = from - segment.along * t;
+            let (squared, radius) = (off.dot(off), segment.radius + segment.widens * t);
+            // A root is taken only where it can be the nearest.
+            let reach = (nearest + radius).max(0.0);
+            if squared < reach * reach {
+                nearest = squared.sqrt() - radius;
+            }
         }
         nearest
     }
