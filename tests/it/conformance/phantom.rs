@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use contourd::anatomy::quality::Light;
 use contourd::anatomy::rules::{Finding, Flag, Severity};
-use contourd::anatomy::{Side, Structure};
+use contourd::anatomy::{Class, Side, Structure};
 use contourd::dicom::data::{Series, assemble, read_folder};
 use contourd::geometry::{Grid, Index, Mask, Shape, Vec3, Volume, working_grid_for, working_volume};
 use contourd::ids::FrameOfReferenceUid;
@@ -106,7 +106,9 @@ fn phantom_truth(seed: u64, acquisition: Acquisition, missing_eye: Option<Side>)
         let Some(mask) = read.get(&structure) else { continue };
         let ratio = mask.cc() / head.volume_cc(structure);
         println!("{acquisition:?} {:<14} {:.3} cm3, {ratio:.4} of the analytic volume", structure.name(), mask.cc());
-        if (ratio - 1.0).abs() > 0.02 {
+        // A lens is 4 mm thick and of 0.2 cm3: what its planes happen to meet of it is off by more.
+        let allowed = if structure.class() == Class::Lens { 0.05 } else { 0.02 };
+        if (ratio - 1.0).abs() > allowed {
             off.push(format!("{}: {ratio:.4} of its analytic volume", structure.name()));
         }
     }
