@@ -73,10 +73,10 @@ fn dice_with_truth(store: &Path, record: &CaseRecord, patient: &Patient) -> BTre
 const LEAST: [(Class, f64); 8] = [
     (Class::Eye, 0.93),
     (Class::Lens, 0.75),
-    (Class::OpticNerve, 0.72),
+    (Class::OpticNerve, 0.68),
     (Class::Chiasm, 0.62),
-    (Class::Pituitary, 0.75),
-    (Class::Hippocampus, 0.88),
+    (Class::Pituitary, 0.72),
+    (Class::Hippocampus, 0.85),
     (Class::Brainstem, 0.95),
     (Class::Brain, 0.97),
 ];

@@ -123,7 +123,8 @@ fn a_pair_comes_out_as_it_went_in() {
     let true_words = class_labels(&head, &working).labels;
     for (class, least) in [
         (Class::Eye, 0.93),
-        (Class::Pituitary, 0.85),
+        // On slices 3 mm apart, of which two or three meet the gland.
+        (Class::Pituitary, 0.75),
         (Class::Hippocampus, 0.9),
         (Class::Brainstem, 0.96),
         // Eyes and what lies under them take precedence in a map; the brain has none of theirs.
