@@ -106,10 +106,12 @@ fn phantom_truth(seed: u64, acquisition: Acquisition, missing_eye: Option<Side>)
         let Some(mask) = read.get(&structure) else { continue };
         let ratio = mask.cc() / head.volume_cc(structure);
         println!("{acquisition:?} {:<14} {:.3} cm3, {ratio:.4} of the analytic volume", structure.name(), mask.cc());
-        // A lens and a nerve are 4 mm thick: what planes 1 mm apart happen to meet of them is off by more.
+        // A lens and a nerve are 4 mm thick, a gland 5 mm high: what planes 1 or 2 mm apart happen to meet of them is
+        // off by more.
         let allowed = match structure.class() {
             Class::Lens => 0.05,
             Class::OpticNerve => 0.03,
+            Class::Chiasm | Class::Pituitary if acquisition == Acquisition::Anisotropic => 0.08,
             _ => 0.02,
         };
         if (ratio - 1.0).abs() > allowed {
