@@ -231,7 +231,8 @@ impl Head {
     /// A box of the head's frame that holds everything in a box of template space.
     pub(super) fn frame_box(&self, b: Bounds) -> Bounds {
         let scaled = |v: Vec3| Vec3::new(v.x * self.scale.x, v.y * self.scale.y, v.z * self.scale.z);
-        Bounds { lo: scaled(b.lo), hi: scaled(b.hi) }.grown(FURTHEST)
+        let pushed = self.lesion.as_ref().map_or(0.0, Lesion::furthest);
+        Bounds { lo: scaled(b.lo), hi: scaled(b.hi) }.grown(FURTHEST + pushed * 1.3)
     }
 
     /// Patient points of the corners of a box that holds a structure; `None` when the head lacks it.

@@ -6,7 +6,7 @@ use super::jitter_radii;
 use super::optic::Optic;
 use super::random::Rng;
 use super::scene::Scene;
-use super::shape::{Ellipsoid, smooth_step};
+use super::shape::{Bounds, Ellipsoid, smooth_step};
 use super::tissue::Tissue;
 use crate::anatomy::Side;
 use crate::geometry::Vec3;
@@ -56,10 +56,12 @@ impl Lesion {
             let at = Vec3::new(rng.within(b.lo.x, b.hi.x), rng.within(b.lo.y, b.hi.y), rng.within(b.lo.z, b.hi.z));
             let depth = -brain.hull(at);
             let deep = if matches!(kind, Kind::Cavity) { 2.0..grown } else { 0.6 * grown..70.0 };
+            // Away from an organ its distance is only said to be large: there its box tells how far it is.
+            let apart = |distance: f64, bounds: Bounds| if distance > 100.0 { bounds.distance(at) } else { distance };
             let organs = [
-                brain.stem(at),
-                brain.hippocampus(Side::Left, at),
-                brain.hippocampus(Side::Right, at),
+                apart(brain.stem(at), brain.stem_bounds()),
+                apart(brain.hippocampus(Side::Left, at), brain.hippocampus_bounds(Side::Left)),
+                apart(brain.hippocampus(Side::Right, at), brain.hippocampus_bounds(Side::Right)),
                 optic.chiasm(at),
                 optic.pituitary(at),
                 optic.nerve(Side::Left, at),
@@ -70,6 +72,11 @@ impl Lesion {
         let body = Ellipsoid::new(centre, jitter_radii(rng, Vec3::new(radius, radius, radius), 0.12));
         let oedema = if matches!(kind, Kind::Cavity) { 0.0 } else { rng.within(0.0, 1.1) * grown.min(14.0) };
         Some(Self { kind, body, grown, pushed, oedema, rim: rng.within(1.2, 3.5) })
+    }
+
+    /// No point is moved further than this, mm.
+    pub fn furthest(&self) -> f64 {
+        self.grown * (1.0 - (1.0 - self.pushed).cbrt())
     }
 
     /// Where what is seen at a template point was before the lesion grew. Nothing moves at the skull: `hull` is the distance to
@@ -96,8 +103,9 @@ impl Lesion {
         let around = body.bounds().grown(2.0);
         if oedema > 1.0 {
             // Fingers of oedema run along the white matter.
-            scene.add_rough(Tissue::Edema, body.bounds().grown(oedema + 2.0), f64::INFINITY, move |at| {
-                (body.distance(at.q) - oedema * (0.6 + 0.35 * at.fine + 0.3 * at.slow)).max(at.hull + 3.5)
+            scene.add_rough(Tissue::Edema, body.bounds().grown(1.6 * oedema + 2.0), f64::INFINITY, move |at| {
+                let reach = oedema * (0.6 + 0.35 * at.fine + 0.3 * at.slow).min(1.6);
+                (body.distance(at.q) - reach).max(at.hull + 3.5)
             });
         }
         match self.kind {

@@ -292,6 +292,31 @@ fn a_lesion_takes_room_and_spares_what_is_outlined() {
     assert!(seen >= 3, "{seen} of 4 lesions are to be seen");
 }
 
+/// Nothing that is outlined is buried in a lesion, in either kind of brain and for large ones too.
+#[test]
+fn no_organ_lies_in_a_lesion() {
+    let mut placed = 0;
+    for seed in 140..152 {
+        let average_brain = Some(seed % 2 == 0);
+        let head = Head::new(seed, &HeadOptions { lesion: 30.0, average_brain, ..posed(0.0, 0.0, None) });
+        let g = grid(&head, [3.0, 3.1, 3.2]);
+        let sick = [Tissue::TumourRim, Tissue::Necrosis];
+        let (mut ill, mut buried) = (0, 0);
+        for offset in 0..g.shape().voxels() {
+            let volume = (offset % g.shape().cols, offset / g.shape().cols);
+            let p = g.centre(volume.0, volume.1 % g.shape().rows, volume.1 / g.shape().rows);
+            if sick.contains(&head.tissue_at(p)) {
+                ill += 1;
+                let organs = Structure::ALL.into_iter().filter(|s| *s != Structure::Brain);
+                buried += organs.filter(|s| head.contains(*s, p)).count();
+            }
+        }
+        placed += usize::from(ill > 5);
+        assert_eq!(buried, 0, "seed {seed}: of {ill} voxels");
+    }
+    assert!(placed >= 6, "{placed} of 12 heads have a tumour that is to be seen");
+}
+
 /// The tiles of the scenes change nothing of the picture.
 #[test]
 fn tiles_leave_out_only_what_does_not_show() {

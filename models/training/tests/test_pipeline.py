@@ -146,7 +146,7 @@ def test_the_shipped_recipe_reads_and_faults_are_named(tmp_path):
     recipe = Recipe.read(SHIPPED)
     assert recipe.model.name == "oar-head-v2" and recipe.model.purpose == "research"
     text = SHIPPED.read_text()
-    faults = [("padding = \"same\"", "padding = \"some\"", "network.padding"), ("seed = 20261", "", "seed"),
+    faults = [("padding = \"same\"", "padding = \"some\"", "network.padding"), ("seed = 20262", "", "seed"),
               ("batch = 10", "batch = 10\nsurprise = 1", "surprise"), ("momentum = 0.9", "momentum = 1.0", "momentum"),
               ("poolings = 4", "poolings = \"4\"", "network.poolings"),
               ("positive_weight = 0.3", "positive_weight = 1.0", "loss"),

@@ -106,7 +106,7 @@ impl Brain {
 
     /// Whether nothing outside the brain shows within `radius` mm of a point.
     pub fn hides(&self, q: Vec3, radius: f64) -> bool {
-        self.surface(q) < -2.0 * radius
+        self.surface(q) < -1.9 * radius
     }
 
     /// Paints everything from the surface of the brain inward.

@@ -101,12 +101,13 @@ fn name(model: &Model, numbers: [u64; 3]) -> String {
     let listed = rooms.flat_map(|room| std::fs::read_dir(root.join(room)).expect("a room").flatten());
     let mut files: Vec<PathBuf> = listed.map(|entry| entry.path()).collect();
     files.extend([root.join("src/anatomy/quality/measure.rs"), root.join("tests/bench/scans.rs")]);
+    files.push(root.join("models/atlas/icbm152.bin.gz"));
     files.sort();
     let card = model.card();
     let mut all = format!("{numbers:?} {:?} {:?}", card.classes, card.working).into_bytes();
     // These read and fit what was made.
     let apart = ["card.rs", "fit.rs", "logistic.rs", "table.rs", "tests.rs"];
-    for file in files.iter().filter(|f| f.extension().is_some_and(|e| e == "rs")) {
+    for file in files.iter().filter(|f| f.extension().is_some_and(|e| e == "rs" || e == "gz")) {
         if !apart.iter().any(|name| file.ends_with(name)) {
             all.extend(std::fs::read(file).expect("a file of the code"));
         }
