@@ -28,7 +28,7 @@ struct Network {
 
 /// A slice takes part when at least this many of its pixels are tissue.
 const HEAD_PIXELS: usize = 64;
-/// The networks see this many voxels around the head, and nothing beyond them.
+/// The networks are asked for this many voxels around the head, and for nothing beyond them.
 const AROUND_HEAD: usize = 16;
 /// A voxel is tissue above this share of the intensity scale.
 const HEAD_LEVEL: f32 = 0.03;

@@ -1,5 +1,5 @@
 //! `cargo bench --bench ends [-- HEADS]`: whether what the networks dispute at the upper (superior) end of a structure tells
-//! how wrong that end is. Heads of the bench `quality`, whose votes are used where they are kept. Prints Markdown.
+//! how wrong that end is. Heads as those of the bench `quality`, whose votes are used where they are kept. Prints Markdown.
 
 #![allow(clippy::expect_used)] // a study that cannot be set up has nothing to say
 

@@ -3,7 +3,7 @@
 use contourd::geometry::Volume;
 use contourd::phantom::{Head, HeadOptions, Population, Rng, scan};
 
-/// An ordinary case: a head of a seed, one in seven with one eye, scanned as training scans it.
+/// An ordinary case: a head of a seed, one in seven with one eye, scanned as departments scan.
 pub fn ordinary(seed: u64) -> (Head, Volume<f32>) {
     let mut rng = Rng::new(seed, "ordinary case");
     let head = head(seed, &mut rng);

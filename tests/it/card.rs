@@ -93,6 +93,9 @@ fn the_commands_of_the_card_are_those_that_make_the_model_again() {
     // The first of them is the one that a person gives; the others are what it does.
     let words: Vec<&str> = commands[0].split(' ').collect();
     assert_eq!(words[0], script);
+    if let Some(at) = words.iter().position(|word| *word == "--from") {
+        std::fs::create_dir_all(home.path().join(words[at + 1])).unwrap();
+    }
     run(std::process::Command::new(home.path().join(&script))
         .args(&words[1..])
         .env("PYTHON", stub("python"))

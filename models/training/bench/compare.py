@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import hashlib
 import json
 import os
 import statistics
@@ -88,16 +89,18 @@ def measure(recipe: Recipe, train: Store, heldout: Store, plane: str, run: Path)
     return found
 
 
-def table(results: dict[str, dict[str, list[float]]], seeds: list[int], classes: list[str]) -> str:
+def table(variants: list[str], results: dict[str, dict[str, list[float]]], seeds: list[int], classes: list[str]) -> str:
     """Mean Dice in percent of each class for each variant, over heads and seeds; beside the mean over classes how far the
     seeds are apart."""
     lines = [f"{'Dice, %':24}" + "".join(f"{name:>13}" for name in classes) + f"{'mean':>8}{'seeds':>16}"]
-    for variant in dict.fromkeys(key.rsplit(" ", 1)[0] for key in results):
-        runs = [results[f"{variant} {seed}"] for seed in seeds if f"{variant} {seed}" in results]
-        cells = [100 * statistics.fmean(v for run in runs for v in run[name]) for name in classes]
-        means = [100 * statistics.fmean(statistics.fmean(run[name]) for name in classes) for run in runs]
+    for variant in variants:
+        runs = [results[f"{variant} {seed}"] for seed in seeds]
+        # A class that no held-out head has says nothing.
+        seen = [name for name in classes if runs[0][name]]
+        cells = {name: f"{100 * statistics.fmean(v for run in runs for v in run[name]):.1f}" for name in seen}
+        means = [100 * statistics.fmean(statistics.fmean(run[name]) for name in seen) for run in runs]
         apart = " ".join(f"{mean:.1f}" for mean in means)
-        lines.append(f"{variant:24}" + "".join(f"{cell:13.1f}" for cell in cells)
+        lines.append(f"{variant:24}" + "".join(f"{cells.get(name, '-'):>13}" for name in classes)
                      + f"{statistics.fmean(means):8.1f}{apart:>16}")
     return "\n".join(lines)
 
@@ -118,6 +121,7 @@ def main(arguments: list[str] | None = None) -> None:
     base = tomllib.loads(given.config.read_text(encoding="utf-8"))
     store, heldout = Store(given.store), Store(given.heldout)
     jobs: dict[str, Job] = {}
+    made_of: dict[str, str] = {}
     for variant in plan["variant"]:
         for seed in seeds:
             key = f"{variant['name']} {seed}"
@@ -129,6 +133,8 @@ def main(arguments: list[str] | None = None) -> None:
             if labels not in LABELS:
                 raise SystemExit(f"{given.plan}: {variant['name']}: labels must be one of {', '.join(LABELS)}")
             make_store(store, folder / "train", labels, plan.get("hidden", 0.0), seed)
+            parts = [to_toml(recipe), str(minutes), Store(folder / "train").sha256, heldout.sha256]
+            made_of[key] = hashlib.sha256("\n".join(parts).encode()).hexdigest()
             command = [sys.executable, "-m", "contourd_training.train", "--config", str(folder / "recipe.toml"), "--store",
                        str(folder / "train"), "--plane", plane, "--out", str(folder / "run"), "--minutes", str(minutes),
                        "--threads", "1", "--workers", "0", "--progress", "none"]
@@ -141,12 +147,14 @@ def main(arguments: list[str] | None = None) -> None:
     kept = given.out / "compare.json"
     results = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     for key in jobs:
-        if key not in results:
+        if results.get(key, {}).get("made_of") != made_of[key]:
             folder = given.out / key.replace(" ", "-")
-            results[key] = measure(Recipe.read(folder / "recipe.toml"), Store(folder / "train"), heldout, plane, folder / "run")
+            dice = measure(Recipe.read(folder / "recipe.toml"), Store(folder / "train"), heldout, plane, folder / "run")
+            results[key] = {"made_of": made_of[key], "dice": dice}
             kept.write_text(json.dumps(results, indent=1), encoding="utf-8")
             print(f"{key}: measured on {len(heldout.cases)} heads", file=sys.stderr, flush=True)
-    print(table(results, seeds, store.classes))
+    names = [variant["name"] for variant in plan["variant"]]
+    print(table(names, {key: results[key]["dice"] for key in jobs}, seeds, store.classes))
 
 
 if __name__ == "__main__":

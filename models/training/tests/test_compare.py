@@ -65,8 +65,9 @@ def test_a_plan_is_trained_measured_and_gone_on_with(store_folder, recipe_file, 
     assert "thesis" in said and "hidden, Adam" in said and "brainstem" in said
     kept = json.loads((tmp_path / "out" / "compare.json").read_text())
     assert set(kept) == {"thesis 1", "hidden, Adam 1"}
-    assert all(0 <= v <= 1 for run in kept.values() for values in run.values() for v in values)
-    assert all(len(run["brain"]) == 2 for run in kept.values())
+    dice = [run["dice"] for run in kept.values()]
+    assert all(0 <= v <= 1 for run in dice for values in run.values() for v in values)
+    assert all(len(run["brain"]) == 2 for run in dice)
     # Nothing is measured again.
     monkeypatch.setattr(compare, "measure", None)
     compare.main(words)
