@@ -34,7 +34,8 @@ pub fn networks_of(recipe: &Recipe, series: &Series) -> (Segmentation, BTreeMap<
     // The result holds contours only, so the same stages once more.
     let working = working_volume(&series.volume, &recipe.model.card().working).unwrap();
     let vote = recipe.model.run(&working, &|_| ()).unwrap();
-    let case = rules::Case { parts: &vote.parts().unwrap(), image: &working, fat_suppressed: false, acquired: None };
+    let fat_suppressed = series.attributes.acquisition.fat_suppressed();
+    let case = rules::Case { parts: &vote.parts().unwrap(), image: &working, fat_suppressed, acquired: None };
     (result, rules::apply_to(&case, &recipe.rules).unwrap().structures)
 }
 
