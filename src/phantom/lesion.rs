@@ -52,7 +52,7 @@ impl Lesion {
         let pushed = if matches!(kind, Kind::Cavity) { 0.0 } else { rng.within(0.1, 0.85) };
         let radius = grown * (1.0 - pushed).cbrt();
         let b = brain.bounds();
-        let centre = (0..60).find_map(|_| {
+        let centre = (0..600).find_map(|_| {
             let at = Vec3::new(rng.within(b.lo.x, b.hi.x), rng.within(b.lo.y, b.hi.y), rng.within(b.lo.z, b.hi.z));
             let depth = -brain.hull(at);
             let deep = if matches!(kind, Kind::Cavity) { 2.0..grown } else { 0.6 * grown..70.0 };
