@@ -4,6 +4,7 @@
 //! commented sample, and a test holds it to the defaults here.
 
 mod reader;
+mod stand_in;
 #[cfg(test)]
 mod tests;
 
@@ -12,10 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
 
 pub use self::reader::Fault;
 use self::reader::Reader;
+use self::stand_in::{derived_stand_in, destination_stand_in, profile_stand_in, route_stand_in};
 use crate::anatomy::rules::RulesConfig;
 use crate::anatomy::{DerivedConfig, derived_faults};
 use crate::contour::ContourConfig;
@@ -372,38 +373,4 @@ impl Config {
     pub fn model_names(&self) -> Vec<String> {
         self.models.names()
     }
-}
-
-/// What stands for the faulty values of a route. Its titles are nobody's, so that it hides no route after it.
-fn route_stand_in(n: usize) -> Table {
-    let title = Value::from(format!("?{n}"));
-    Table::from_iter([
-        ("name".into(), format!("route[{n}]").into()),
-        ("called_ae".into(), title.clone()),
-        ("calling_ae".into(), title),
-        ("destinations".into(), Value::Array(Vec::new())),
-    ])
-}
-
-/// What stands for the faulty values of a profile.
-fn profile_stand_in(n: usize) -> Table {
-    Table::from_iter([("name".into(), format!("profile[{n}]").into())])
-}
-
-/// What stands for the faulty values of a derived structure.
-fn derived_stand_in(n: usize) -> Table {
-    Table::from_iter([
-        ("name".into(), format!("derived[{n}]").into()),
-        ("of".into(), Value::Array(vec!["Brain".into()])),
-    ])
-}
-
-/// What stands for the faulty values of a destination.
-fn destination_stand_in(n: usize) -> Table {
-    Table::from_iter([
-        ("name".into(), format!("destination[{n}]").into()),
-        ("host".into(), "localhost".into()),
-        ("port".into(), Value::Integer(104)),
-        ("ae_title".into(), "?".into()),
-    ])
 }
