@@ -111,7 +111,7 @@ pub struct Head {
 /// No deformation moves a point further than this, mm.
 const FURTHEST: f64 = 9.0;
 /// Distances shrink at most by a third under scale, deformation and first-order error.
-pub(super) const SHRINKS: f64 = 0.66;
+const SHRINKS: f64 = 0.66;
 
 impl Head {
     /// The head of a seed.
@@ -135,7 +135,7 @@ impl Head {
         optic.furnish_pathway(&mut over);
         vessels::furnish(&mut Rng::new(seed, "vessels"), &brain, &mut over);
         let lesion = (options.lesion > 0.0)
-            .then(|| Lesion::new(&mut Rng::new(seed, "lesion"), &brain, &optic, options.lesion.max(6.0)))
+            .then(|| Lesion::new(&mut Rng::new(seed, "lesion"), &brain, &optic, options.lesion))
             .flatten();
         if let Some(lesion) = &lesion {
             lesion.furnish(&face, &mut over);
@@ -229,15 +229,28 @@ impl Head {
     }
 
     /// A box of the head's frame that holds everything in a box of template space.
-    pub(super) fn frame_box(&self, b: Bounds) -> Bounds {
+    fn frame_box(&self, b: Bounds) -> Bounds {
         let scaled = |v: Vec3| Vec3::new(v.x * self.scale.x, v.y * self.scale.y, v.z * self.scale.z);
+        Bounds { lo: scaled(b.lo), hi: scaled(b.hi) }.grown(FURTHEST)
+    }
+
+    /// A box of the head's frame that holds a structure, wherever a lesion pushed it; `None` when the head lacks it.
+    pub(super) fn structure_box(&self, structure: Structure) -> Option<Bounds> {
+        // The head is scaled by less than this after the push.
+        const SCALED: f64 = 1.3;
         let pushed = self.lesion.as_ref().map_or(0.0, Lesion::furthest);
-        Bounds { lo: scaled(b.lo), hi: scaled(b.hi) }.grown(FURTHEST + pushed * 1.3)
+        Some(self.frame_box(self.template_box(structure)?).grown(SCALED * pushed))
+    }
+
+    /// Part of a distance in template space, mm, that is surely as far in the head.
+    pub(super) fn sure(&self, distance: f64) -> f64 {
+        // Beside a lesion tissue is pressed together.
+        distance.abs() * if self.lesion.is_some() { 0.66 * SHRINKS } else { SHRINKS }
     }
 
     /// Patient points of the corners of a box that holds a structure; `None` when the head lacks it.
     pub(super) fn corners(&self, structure: Structure) -> Option<[Lps; 8]> {
-        Some(self.box_corners(self.frame_box(self.template_box(structure)?)))
+        Some(self.box_corners(self.structure_box(structure)?))
     }
 
     fn box_corners(&self, b: Bounds) -> [Lps; 8] {
@@ -256,7 +269,7 @@ impl Head {
     }
 
     /// A box of template space that holds a structure; `None` when the head lacks it.
-    pub(super) fn template_box(&self, structure: Structure) -> Option<Bounds> {
+    fn template_box(&self, structure: Structure) -> Option<Bounds> {
         if !self.has(structure) {
             return None;
         }
@@ -303,7 +316,7 @@ impl Head {
             return Some(false);
         }
         let d = self.distance(structure, self.in_template(self.in_frame(p)));
-        (d.abs() * SHRINKS > radius).then_some(d < 0.0)
+        (self.sure(d) > radius).then_some(d < 0.0)
     }
 
     /// Whether there is nothing but air in a ball of this radius in mm about a patient point.

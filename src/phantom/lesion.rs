@@ -5,7 +5,7 @@ use super::face::Face;
 use super::jitter_radii;
 use super::optic::Optic;
 use super::random::Rng;
-use super::scene::Scene;
+use super::scene::{Place, Scene};
 use super::shape::{Bounds, Ellipsoid, smooth_step};
 use super::tissue::Tissue;
 use crate::anatomy::Side;
@@ -48,7 +48,7 @@ impl Lesion {
             v if v < 0.75 => Kind::Solid,
             _ => Kind::Cavity,
         };
-        let grown = rng.within(4.0, largest);
+        let grown = rng.within(largest.min(4.0), largest);
         let pushed = if matches!(kind, Kind::Cavity) { 0.0 } else { rng.within(0.1, 0.85) };
         let radius = grown * (1.0 - pushed).cbrt();
         let b = brain.bounds();
@@ -101,6 +101,7 @@ impl Lesion {
         let (body, oedema, rim) = (self.body, self.oedema, self.rim);
         let inside = face.inside_skull();
         let around = body.bounds().grown(2.0);
+        let edge = move |at: &Place| body.distance(at.q) + 0.8 * at.fine;
         if oedema > 1.0 {
             // Fingers of oedema run along the white matter.
             scene.add_rough(Tissue::Edema, body.bounds().grown(1.6 * oedema + 2.0), f64::INFINITY, move |at| {
@@ -110,19 +111,15 @@ impl Lesion {
         }
         match self.kind {
             Kind::Ring => {
-                scene.add(Tissue::TumourRim, around, move |at| (body.distance(at.q) + 0.8 * at.fine).max(at.hull));
+                scene.add(Tissue::TumourRim, around, move |at| edge(at).max(at.hull));
                 scene.add(Tissue::Necrosis, around, move |at| {
                     (body.distance(at.q) + rim + 0.9 * at.fine + 0.5 * at.slow).max(at.hull)
                 });
             }
-            Kind::Solid => {
-                scene.add(Tissue::TumourRim, around, move |at| (body.distance(at.q) + 0.8 * at.fine).max(at.hull));
-            }
+            Kind::Solid => scene.add(Tissue::TumourRim, around, move |at| edge(at).max(at.hull)),
             Kind::Cavity => {
-                scene.add(Tissue::TumourRim, around, move |at| {
-                    (body.distance(at.q) + 0.8 * at.fine - 0.35 * rim).max(at.hull - inside)
-                });
-                scene.add(Tissue::Csf, around, move |at| (body.distance(at.q) + 0.8 * at.fine).max(at.hull - inside));
+                scene.add(Tissue::TumourRim, around, move |at| (edge(at) - 0.35 * rim).max(at.hull - inside));
+                scene.add(Tissue::Csf, around, move |at| edge(at).max(at.hull - inside));
             }
         }
     }

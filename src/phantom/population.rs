@@ -48,7 +48,7 @@ impl HeadOptions {
             }
             Population::Beyond => Self {
                 deformation: rng.within(1.6, 2.2),
-                breadth: if rng.chance(0.5) { rng.within(1.12, 1.2) } else { rng.within(0.84, 0.89) },
+                breadth: if rng.chance(0.5) { rng.within(1.12, 1.2) } else { rng.within(0.84, 0.88) },
                 strange: rng.within(1.2, 1.8),
                 lesion: if rng.chance(0.6) { rng.within(26.0, 34.0) } else { 0.0 },
                 ..usual

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::head::{Head, SHRINKS};
+use super::head::Head;
 use crate::anatomy::Structure;
 use crate::geometry::Vec3;
 
@@ -15,8 +15,7 @@ impl Head {
     /// Volume of a structure in cm3, by integration over its box in the head's frame: cells that lie wholly inside or
     /// outside are taken as a whole, the surface is resolved by cells of 0.2 mm. 0 for a missing structure.
     pub fn volume_cc(&self, structure: Structure) -> f64 {
-        let Some(bounds) = self.template_box(structure) else { return 0.0 };
-        let b = self.frame_box(bounds);
+        let Some(b) = self.structure_box(structure) else { return 0.0 };
         let count = (b.hi - b.lo).to_array().map(|v| (v / CELL).ceil() as usize);
         // Summed in order: the same result for every number of threads.
         let cells: Vec<f64> = (0..count[0] * count[1] * count[2])
@@ -32,7 +31,7 @@ impl Head {
     /// Volume in mm3 of what a cell about a point of the head's frame holds of a structure.
     fn cell_volume(&self, structure: Structure, centre: Vec3, edge: f64) -> f64 {
         let d = self.distance(structure, self.in_template(centre));
-        let certain = d.abs() * SHRINKS > edge * 0.867;
+        let certain = self.sure(d) > edge * 0.867;
         if certain || edge <= FINEST {
             return if d < 0.0 { edge.powi(3) } else { 0.0 };
         }

@@ -43,7 +43,7 @@ struct Sharpness {
 /// The average brain of a seed.
 #[derive(Debug)]
 pub struct Average {
-    atlas: Option<&'static Atlas>,
+    atlas: &'static Atlas,
     /// From template to bent template, mm.
     bend: Field<3>,
     /// Distance to the walls of a folding field, and noise of short, middle and long waves.
@@ -59,8 +59,7 @@ pub struct Average {
 
 impl Average {
     /// The brain of a seed.
-    pub fn new(rng: &mut Rng) -> Self {
-        let atlas = Atlas::get();
+    pub fn new(rng: &mut Rng, atlas: &'static Atlas) -> Self {
         let bend = bend(rng, atlas);
         let (folds, fine) = (Waves::new(rng, 24, 16.0, 29.0), Waves::new(rng, 12, 5.5, 9.5));
         let (middle, slow) = (Waves::new(rng, 10, 9.0, 16.0), Waves::new(rng, 6, 30.0, 70.0));
@@ -111,15 +110,13 @@ impl Average {
     #[inline]
     pub fn surface(&self, q: Vec3) -> f64 {
         let away = BOX.distance(q);
-        match self.atlas {
-            Some(atlas) if away < 2.0 * FURTHEST => self.surface_at(atlas, q, self.place(q)).max(away - FURTHEST),
-            Some(_) => away - FURTHEST,
-            None => self.core.distance(q),
-        }
+        let least = away - FURTHEST;
+        if away < 2.0 * FURTHEST { self.surface_at(q, self.place(q)).max(least) } else { least }
     }
 
     #[inline]
-    fn surface_at(&self, atlas: &Atlas, q: Vec3, a: Vec3) -> f64 {
+    fn surface_at(&self, q: Vec3, a: Vec3) -> f64 {
+        let atlas = self.atlas;
         let [surface, ..] = atlas.depths(a);
         let surface = if surface > 12.0 { surface.max(atlas.hull(a)) } else { surface };
         let stem = if q.z < -30.0 { stem_near(atlas, q, a) } else { FAR };
@@ -128,7 +125,7 @@ impl Average {
 
     /// Smooth hull of cerebrum and cerebellum.
     pub fn hull(&self, q: Vec3) -> f64 {
-        self.atlas.map_or_else(|| self.core.distance(q), |atlas| atlas.hull(self.place(q)) * SCALE - 0.5)
+        self.atlas.hull(self.place(q)) * SCALE - 0.5
     }
 
     /// Spinal cord and medulla together, for the canal they lie in.
@@ -140,10 +137,7 @@ impl Average {
     /// The stem without its lower end.
     #[inline]
     fn stem_free(&self, q: Vec3) -> f64 {
-        if stem_is_far(q) {
-            return FAR;
-        }
-        self.atlas.map_or(FAR, |atlas| stem_near(atlas, q, self.place(q)))
+        if stem_is_far(q) { FAR } else { stem_near(self.atlas, q, self.place(q)) }
     }
 
     /// Distance to the brainstem: midbrain, pons, medulla, without the fourth ventricle.
@@ -160,16 +154,17 @@ impl Average {
         if q.x * side_sign(side) < 2.0 || !self.hippocampus_bounds(side).grown(6.0).holds(q) {
             return FAR;
         }
-        self.atlas.map_or(FAR, |atlas| self.hippocampus_at(atlas, q, self.place(q)))
+        self.hippocampus_at(q, self.place(q))
     }
 
     #[inline]
-    fn hippocampus_at(&self, atlas: &Atlas, q: Vec3, a: Vec3) -> f64 {
+    fn hippocampus_at(&self, q: Vec3, a: Vec3) -> f64 {
+        let atlas = self.atlas;
         let free = (atlas.hippocampus(a) + SPARED) * SCALE;
         if free > 2.0 {
             return free;
         }
-        free.max(self.surface_at(atlas, q, a) + 0.6).max(1.0 - stem_near(atlas, q, a))
+        free.max(self.surface_at(q, a) + 0.6).max(1.0 - stem_near(atlas, q, a))
     }
 
     /// Box of the hippocampus.
@@ -198,16 +193,19 @@ impl Average {
         if q.z < STEM_END + 8.0 {
             canvas.layer(Tissue::WhiteMatter, self.cord.distance(q));
         }
-        let Some(atlas) = self.atlas.filter(|_| BOX.distance(q) < FURTHEST) else { return };
+        if BOX.distance(q) >= FURTHEST {
+            return;
+        }
         let a = self.place(q);
-        let surface = self.surface_at(atlas, q, a);
+        let surface = self.surface_at(q, a);
         if surface < 2.0 {
-            self.paint_tissue(atlas, q, a, surface, canvas);
+            self.paint_tissue(q, a, surface, canvas);
         }
     }
 
     #[inline]
-    fn paint_tissue(&self, atlas: &Atlas, q: Vec3, a: Vec3, surface: f64, canvas: &mut impl Canvas) {
+    fn paint_tissue(&self, q: Vec3, a: Vec3, surface: f64, canvas: &mut impl Canvas) {
+        let atlas = self.atlas;
         let [fold, fine, middle, slow] = self.noise.at(q).map(f64::from);
         let [grey, white] = atlas.tissue(a);
         let [_, vents, cerebellum] = atlas.depths(a);
@@ -250,7 +248,7 @@ impl Average {
         canvas.layer(Tissue::GreyMatter, surface);
         canvas.wash(Tissue::WhiteMatter, white_part);
         if q.x.abs() > 2.0 && self.hippocampus_bounds(Side::Left).holds(Vec3::new(q.x.abs(), q.y, q.z)) {
-            let hippocampus = self.hippocampus_at(atlas, q, a);
+            let hippocampus = self.hippocampus_at(q, a);
             canvas.wash(Tissue::GreyMatter, (0.3 - hippocampus).clamp(0.0, 0.75));
         }
         canvas.wash(Tissue::Csf, fluid_part.min(0.5 - surface));
@@ -303,7 +301,7 @@ fn in_atlas(q: Vec3) -> Vec3 {
 }
 
 /// The bend of a head's brain: waves, and the growth or shrinkage of ventricles and hippocampi.
-fn bend(rng: &mut Rng, atlas: Option<&Atlas>) -> Field<3> {
+fn bend(rng: &mut Rng, atlas: &Atlas) -> Field<3> {
     let broad: [Waves; 3] = std::array::from_fn(|_| Waves::new(rng, 8, 48.0, 90.0));
     let local: [Waves; 3] = std::array::from_fn(|_| Waves::new(rng, 10, 26.0, 42.0));
     let size = [rng.within(0.8, 1.5), rng.within(0.2, 0.45)];
@@ -315,11 +313,9 @@ fn bend(rng: &mut Rng, atlas: Option<&Atlas>) -> Field<3> {
     Field::tabulate(BOX.grown(8.0), 4.0, |p| {
         let wave = |n: usize| size[0] * broad[n].at(p) + size[1] * local[n].at(p);
         let mut moved = Vec3::new(wave(0), wave(1), wave(2));
-        if let Some(atlas) = atlas {
-            let side = if p.x > 0.0 { Side::Left } else { Side::Right };
-            moved = moved - growth(|a| atlas.depths(a)[1], p, 14.0) * *by_side(&ventricle, side);
-            moved = moved - growth(|a| atlas.hippocampus(a), p, 6.0) * *by_side(&hippocampus, side);
-        }
+        let side = if p.x > 0.0 { Side::Left } else { Side::Right };
+        moved = moved - growth(|a| atlas.depths(a)[1], p, 14.0) * *by_side(&ventricle, side);
+        moved = moved - growth(|a| atlas.hippocampus(a), p, 6.0) * *by_side(&hippocampus, side);
         moved.to_array().map(|v| v.clamp(-FURTHEST, FURTHEST) as f32)
     })
 }
@@ -350,7 +346,7 @@ mod tests {
     #[test]
     fn volumes_are_those_of_adults_and_structures_lie_in_the_brain() {
         for seed in [1, 2] {
-            let brain = Average::new(&mut Rng::new(seed, "average brain"));
+            let brain = Average::new(&mut Rng::new(seed, "average brain"), Atlas::get().unwrap());
             let (mut whole, mut stem, mut hippocampi) = (0.0, 0.0, [0.0; 2]);
             for q in lattice(brain.bounds(), 2.5) {
                 let (surface, s) = (brain.surface(q), brain.stem(q));
@@ -373,7 +369,7 @@ mod tests {
 
     #[test]
     fn sides_differ_and_a_seed_repeats() {
-        let make = |seed| Average::new(&mut Rng::new(seed, "average brain"));
+        let make = |seed| Average::new(&mut Rng::new(seed, "average brain"), Atlas::get().unwrap());
         let (a, b, c) = (make(5), make(5), make(6));
         let (mut sides, mut heads) = (0.0f64, 0.0f64);
         for q in lattice(a.hippocampus_bounds(Side::Left), 4.0) {

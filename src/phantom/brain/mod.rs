@@ -4,6 +4,7 @@ mod atlas;
 mod average;
 mod drawn;
 
+use atlas::Atlas;
 use average::Average;
 use drawn::Drawn;
 
@@ -28,12 +29,11 @@ pub enum Brain {
 }
 
 impl Brain {
-    /// The brain of a seed.
+    /// The brain of a seed; drawn, too, where the program was built with a damaged atlas.
     pub fn new(seed: u64, average: bool) -> Self {
-        if average {
-            Self::Average(Box::new(Average::new(&mut Rng::new(seed, "average brain"))))
-        } else {
-            Self::Drawn(Box::new(Drawn::new(&mut Rng::new(seed, "brain"))))
+        match Atlas::get().filter(|_| average) {
+            Some(atlas) => Self::Average(Box::new(Average::new(&mut Rng::new(seed, "average brain"), atlas))),
+            None => Self::Drawn(Box::new(Drawn::new(&mut Rng::new(seed, "brain")))),
         }
     }
 
@@ -106,6 +106,7 @@ impl Brain {
 
     /// Whether nothing outside the brain shows within `radius` mm of a point.
     pub fn hides(&self, q: Vec3, radius: f64) -> bool {
+        // Of first order, and no deeper than 13 mm in an average brain.
         self.surface(q) < -1.9 * radius
     }
 
