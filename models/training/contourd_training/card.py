@@ -112,7 +112,8 @@ def card(
         **({"class": [entry.card() for entry in classes.described]} if classes.described else {}),
         "network": networks,
         "training": {
-            "data": f"{recipe.model.data} {len(store.cases)} heads to train, {len(heldout.cases)} others to measure.",
+            "data": f"{recipe.model.data} {len(store.cases)} heads to train, {len(heldout.cases)} others to measure. "
+                    f"Store: {store.tree.get('generator', 'unknown')}.",
             "commands": commands,
             "notes": notes,
             **({"looks": looks} if looks else {}),
