@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
@@ -50,6 +51,9 @@ pub struct ValidateArgs {
 
 /// The stages that are measured.
 const STAGES: [&str; 3] = ["axial", "vote", "final"];
+
+/// What a stage found of a class.
+type Find<'a> = &'a (dyn Fn(Class) -> Result<Mask, GeometryError> + Sync);
 
 /// What one case gave, as kept in the output folder.
 #[derive(Debug, Serialize, Deserialize)]
@@ -171,27 +175,22 @@ fn measured(case: &StoredCase, recipe: &Recipe) -> Result<BTreeMap<String, Vec<C
     let asked = case.bits.iter().filter(|(class, _)| parts.has(**class) && case.record.known.contains(class));
     let truth: BTreeMap<Class, Mask> =
         asked.map(|(class, bit)| (*class, case.labels.map(|word| word >> bit & 1 == 1))).collect();
-    let rows = |of: &dyn Fn(Class) -> Result<Mask, GeometryError>| rows(&truth, of).map_err(|e| fault(&e));
     let axial = |class| Ok(vote.found_by(Plane::Axial, class)?.on_grid(case.image.grid()));
-    Ok(BTreeMap::from([
-        ("axial".to_owned(), rows(&axial)?),
-        ("vote".to_owned(), rows(&|class| Ok(parts.of(class).on_grid(case.image.grid())))?),
-        ("final".to_owned(), rows(&finally)?),
-    ]))
+    let voted = |class| Ok(parts.of(class).on_grid(case.image.grid()));
+    let stages: [Find<'_>; 3] = [&axial, &voted, &finally];
+    let measured = STAGES.into_par_iter().zip(stages).map(|(stage, of)| Ok((stage.to_owned(), rows(&truth, of)?)));
+    measured.collect::<Result<_, GeometryError>>().map_err(|e| fault(&e))
 }
 
 /// Rows of a case: each class of its truth, then the thesis's rows of those.
-fn rows(
-    truth: &BTreeMap<Class, Mask>,
-    of: &dyn Fn(Class) -> Result<Mask, GeometryError>,
-) -> Result<Vec<CaseRow>, GeometryError> {
-    let found =
-        truth.keys().map(|class| Ok((*class, of(*class)?))).collect::<Result<BTreeMap<_, _>, GeometryError>>()?;
-    let mut rows = Vec::new();
-    for ((class, truth), found) in truth.iter().zip(found.values()) {
-        let (measures, name) = (measure(found, truth, &TOLERANCES_MM)?, class.name());
-        rows.push(CaseRow { structure: name.into(), pooled: false, parts: vec![name.into()], measures });
-    }
+fn rows(truth: &BTreeMap<Class, Mask>, of: Find<'_>) -> Result<Vec<CaseRow>, GeometryError> {
+    let found: BTreeMap<Class, Mask> =
+        truth.par_iter().map(|(class, _)| Ok((*class, of(*class)?))).collect::<Result<_, GeometryError>>()?;
+    let row = |(class, truth): (&Class, &Mask)| {
+        let (measures, name) = (measure(&found[class], truth, &TOLERANCES_MM)?, class.name());
+        Ok(CaseRow { structure: name.into(), pooled: false, parts: vec![name.into()], measures })
+    };
+    let mut rows = truth.par_iter().map(row).collect::<Result<Vec<_>, GeometryError>>()?;
     let both = |class: &Class| Some([found.get(class)?, truth.get(class)?]);
     for pool in Pool::ALL {
         let mut classes: Vec<Class> = pool.parts().iter().map(|part| part.class()).collect();

@@ -68,6 +68,16 @@ def _is_table(value) -> bool:
     return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
 
 
+def int8_notes(evaluation: dict | None) -> list[str]:
+    """What contourd_training.quantise did to the networks, when it was it that measured them."""
+    done = (evaluation or {}).get("quantised")
+    if not done:
+        return []
+    name, most = max(done["lost"].items(), key=lambda loss: loss[1])
+    return [f"{', '.join(done['planes'])}: networks in 8 bits (static, per channel), but for the first convolution and the "
+            f"segmentation layers; the greatest loss of a class's mean Dice against float32 is {most:.4f} ({name})."]
+
+
 def card(
     recipe: Recipe, store: Store, heldout: Store, run: Path, evaluation: dict | None, commands: list[str],
     notes: list[str], model: Path, looks: list[str] | None = None,
@@ -115,7 +125,7 @@ def card(
             "data": f"{recipe.model.data} {len(store.cases)} heads to train, {len(heldout.cases)} others to measure. "
                     f"Store: {store.tree.get('generator', 'unknown')}.",
             "commands": commands,
-            "notes": notes,
+            "notes": [*int8_notes(evaluation), *notes],
             **({"looks": looks} if looks else {}),
             "recipe": described,
             "seed": recipe.seed,

@@ -77,11 +77,20 @@ class UNet(nn.Module):
         """(N, base width, H', W'): the maps of the second to last convolutional layer."""
         skips = []
         for level, block in enumerate(self.down):
-            x = block(x if level == 0 else self.pool(x))
+            x = block(self.shrink(level, x) if level else x)
             skips.append(x)
         for level in reversed(range(self.poolings)):
             skip, crop = skips[level], self.lost(level + 1)
             if crop:
                 skip = skip[:, :, crop:-crop, crop:-crop]
-            x = self.up[level](torch.cat([skip, self.grow(x)], dim=1))
+            x = self.up[level](self.join(level, skip, x))
         return x
+
+    def shrink(self, level: int, x: torch.Tensor) -> torch.Tensor:
+        """What a level of the encoder receives of the maps of the level above it: (N, C, H / 2, W / 2)."""
+        return self.pool(x)
+
+    def join(self, level: int, skip: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
+        """What a level of the decoder receives: the encoder's maps (N, C, H, W) and those of the level below, grown to
+        their size, as (N, C + C', H, W)."""
+        return torch.cat([skip, self.grow(below)], dim=1)
