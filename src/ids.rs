@@ -87,6 +87,16 @@ uid!(
 uid!(
     /// Frame of Reference UID (0020,0052).
     FrameOfReferenceUid, "FrameOfReferenceUID");
+uid!(
+    /// Transaction UID (0008,1195) of a storage commitment.
+    TransactionUid, "TransactionUID");
+
+impl TransactionUid {
+    /// One that was never used before.
+    pub fn fresh() -> Self {
+        Self(format!("2.25.{}", uuid::Uuid::new_v4().as_u128()))
+    }
+}
 
 /// 2.25 + a version 8 UUID as a decimal number: at most 44 characters, no leading zero.
 fn derive_uid(kind: &str, parts: &[&str]) -> String {
@@ -106,7 +116,12 @@ fn derive_uid(kind: &str, parts: &[&str]) -> String {
 
 /// Lower-case hexadecimal SHA-256 of some bytes.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+    hex(&Sha256::digest(bytes))
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Application entity title, 1 to 16 characters, case-sensitive, without padding.

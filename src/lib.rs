@@ -11,6 +11,7 @@ pub mod geometry;
 pub mod ids;
 pub mod inference;
 pub mod phantom;
+pub mod routing;
 pub mod service;
 pub mod store;
 pub mod training;

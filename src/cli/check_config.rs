@@ -23,7 +23,17 @@ pub struct CheckConfigArgs {
 pub fn run(args: CheckConfigArgs) -> Result<(), Failure> {
     match args.config {
         Some(file) => {
-            Config::read_for_daemon(Some(&file))?;
+            let config = Config::read_for_daemon(Some(&file))?;
+            let mut unfit = Vec::new();
+            for (place, seen) in config.look_at_certificates() {
+                match seen {
+                    Ok(good) => say!("{place}: {good}")?,
+                    Err(why) => unfit.push(format!("{place}.{why}")),
+                }
+            }
+            if !unfit.is_empty() {
+                return Err(Failure::Usage(unfit.join("\n  ")));
+            }
             say!("the configuration has no faults")?;
         }
         None => {

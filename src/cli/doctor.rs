@@ -20,7 +20,7 @@ use crate::phantom::{Acquisition, Head, HeadOptions, ImageOptions, image, truth}
 use crate::service::Recipe;
 use crate::store::{Sight, look_at_database, look_at_disk};
 
-/// Check library, provider, models, database, destinations, disk, and segment a golden case.
+/// Check library, provider, models, database, disk, certificates, destinations, and segment a golden case.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// Configuration file.
@@ -56,6 +56,9 @@ pub fn run(args: DoctorArgs) -> Result<(), Failure> {
             Err(e) => report.line("database", Err(e.to_string())),
         }
         report.line("disk", disk(&config));
+        for (place, seen) in config.look_at_certificates() {
+            report.line(&format!("certificates of {place}"), seen);
+        }
         for destination in &config.service.destinations {
             let answer = echo(&destination.system, &config.scp.ae_title).await;
             let name = format!("destination {}", destination.name);

@@ -4,6 +4,8 @@
 //! (sysexits' EX_USAGE); 1 anything else, a fault of this program among them. When the reader of standard output goes
 //! away early, the verb ends with 1 and says nothing.
 
+mod audit;
+mod backup;
 mod check_config;
 mod dataset;
 mod demo_series;
@@ -11,6 +13,7 @@ mod doctor;
 mod evaluate;
 mod files;
 mod phantom;
+mod route_test;
 mod say;
 mod segment;
 mod serve;
@@ -38,7 +41,11 @@ enum Verb {
     Segment(segment::SegmentArgs),
     Serve(serve::ServeArgs),
     CheckConfig(check_config::CheckConfigArgs),
+    RouteTest(route_test::RouteTestArgs),
     Doctor(doctor::DoctorArgs),
+    Audit(audit::AuditArgs),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     Phantom(phantom::PhantomArgs),
     DemoSeries(demo_series::DemoSeriesArgs),
     Dataset(dataset::DatasetArgs),
@@ -122,7 +129,11 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Segment(args) => segment::run(args),
         Verb::Serve(args) => serve::run(args),
         Verb::CheckConfig(args) => check_config::run(args),
+        Verb::RouteTest(args) => route_test::run(args),
         Verb::Doctor(args) => doctor::run(args),
+        Verb::Audit(args) => audit::run(args),
+        Verb::Backup(args) => backup::run_backup(args),
+        Verb::Restore(args) => backup::run_restore(args),
         Verb::Phantom(args) => phantom::run(args),
         Verb::DemoSeries(args) => demo_series::run(args),
         Verb::Dataset(args) => dataset::run(args),

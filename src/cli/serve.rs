@@ -14,6 +14,7 @@ use tracing_subscriber::prelude::*;
 
 use super::Failure;
 use crate::config::{Config, LogConfig, LogFormat};
+use crate::dicom::net::Doors;
 use crate::inference::Runtime;
 use crate::service::{Daemon, Recipes};
 use crate::store::Store;
@@ -87,13 +88,10 @@ async fn serve_over(
         tracing::info!("stopping before the start is complete");
         return Ok(());
     }
-    let bind = |what: &'static str, at| async move {
-        TcpListener::bind(at)
-            .await
-            .with_context(|| format!("{what} cannot listen on {at}; is another contourd running?"))
-    };
-    let dicom = bind("the DICOM listener", config.scp.listen).await?;
-    let http = bind("the HTTP server", config.web.listen).await?;
+    let dicom = Doors::open(&config.scp).await.map_err(anyhow::Error::msg)?;
+    let at = config.web.listen;
+    let http = TcpListener::bind(at).await;
+    let http = http.with_context(|| format!("the HTTP server cannot listen on {at}; is another contourd running?"))?;
     let facts = facts(runtime, &recipes, store.cluster().is_some());
     let state = WebState::new(store.pg.clone(), store.blobs.clone(), facts, config.web.clone());
 
@@ -102,11 +100,18 @@ async fn serve_over(
     let mut daemon =
         Daemon::start(Arc::clone(store), config.service, config.scp, dicom, Arc::new(recipes), shutdown.clone());
     let mut web = tokio::spawn(crate::web::serve(http, state, web_shutdown.clone()));
+    let started = serde_json::json!({"version": env!("CARGO_PKG_VERSION")});
+    store.pg.audit("daemon_started", None, &started).await?;
     tracing::info!("ready");
     let why = end(asked.cancelled(), daemon.fault(), &mut web).await;
     match &why {
         Ok(()) => tracing::info!("stopping"),
         Err(fault) => tracing::error!("stopping, because {fault:#}"),
+    }
+    // Before the parts end: the last thing that they tell outside.
+    let ended = serde_json::json!({"asked": why.is_ok()});
+    if let Err(error) = store.pg.audit("daemon_stopping", None, &ended).await {
+        tracing::warn!(%error, "the end of the daemon is not in the audit trail");
     }
     daemon.stop().await;
     web_shutdown.cancel();

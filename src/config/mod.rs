@@ -3,12 +3,14 @@
 //! Each room defines its own section; this file only gathers them. Unknown keys are errors. `ops/contourd.toml` is the
 //! commented sample, and a test holds it to the defaults here.
 
+mod peers;
 mod reader;
 mod stand_in;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,7 +18,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::reader::Fault;
 use self::reader::Reader;
-use self::stand_in::{derived_stand_in, destination_stand_in, profile_stand_in, route_stand_in};
+use self::stand_in::{
+    derived_stand_in, destination_stand_in, peer_stand_in, profile_stand_in, route_stand_in, source_stand_in,
+};
 use crate::anatomy::rules::RulesConfig;
 use crate::anatomy::{DerivedConfig, derived_faults};
 use crate::contour::ContourConfig;
@@ -94,7 +98,7 @@ impl ModelsConfig {
     /// card that cannot be read describes nothing here; loading its model says why.
     fn describe_classes(&self, routes: &[RouteConfig]) {
         let named: Vec<&String> =
-            routes.iter().filter_map(|route| route.model.as_ref()).chain([&self.default]).collect();
+            routes.iter().flat_map(RouteConfig::named_models).map(|(_, name)| name).chain([&self.default]).collect();
         // Only a name from the listing becomes a path.
         for name in self.names().iter().filter(|name| named.contains(name)) {
             Card::read(&self.dir.join(name)).ok();
@@ -210,6 +214,9 @@ impl Config {
         if used != Use::OtherModel && !r.is_faulty("models.dir") {
             r.complain("", config.missing_models());
         }
+        if used == Use::Daemon {
+            r.complain("", config.faults_of_certificates());
+        }
         if used == Use::Daemon && config.service.routes.is_empty() {
             let why = "route is missing, so that every instance would be refused (status C000): write at least one \
                        [[route]] with the [[destination]] of its results";
@@ -258,9 +265,10 @@ impl Config {
             }
         }
         r.complain("", derived_faults(&derived));
+        let scp = ScpConfig { peers: r.list("peer", peer_stand_in), ..r.section("scp") };
         let config = Self {
             store: r.section("store"),
-            scp: r.section("scp"),
+            scp,
             web: r.section("web"),
             log: r.section("log"),
             inference: r.section("inference"),
@@ -274,13 +282,17 @@ impl Config {
                 receive: r.section("receive"),
                 jobs: r.section("jobs"),
                 sending: r.section("sending"),
+                keep: r.section("keep"),
+                audit: r.section("audit"),
                 routes,
                 destinations: r.list("destination", destination_stand_in),
+                sources: r.list("source", source_stand_in),
                 profiles,
             },
         };
         r.complain("store", config.store.faults());
         r.complain("scp", config.scp.faults());
+        r.complain("", config.scp.peer_faults());
         r.complain("web", config.web.faults());
         r.complain("log", config.log.faults());
         r.complain("inference", config.inference.faults());
@@ -297,6 +309,9 @@ impl Config {
             let why = |n| format!("route[{n}].called_ae is not scp.ae_title ({own}): nothing would ever take it");
             r.complain("", lost.map(|(n, _): (usize, _)| why(n)).collect());
         }
+        if !(1..=config.scp.peers.len()).any(|n| r.is_faulty(&format!("peer[{n}].ae_title"))) {
+            r.complain("", config.routes_of_nobody());
+        }
         r.unknown();
         Ok((config, r))
     }
@@ -305,7 +320,9 @@ impl Config {
     fn missing_models(&self) -> Vec<String> {
         let installed = self.model_names();
         let routes = (1..).zip(&self.service.routes);
-        let named = routes.filter_map(|(n, r): (usize, _)| Some((format!("route[{n}].model"), r.model.as_ref()?)));
+        let named = routes.flat_map(|(n, route): (usize, &RouteConfig)| {
+            route.named_models().map(move |(key, model)| (format!("route[{n}].{key}"), model))
+        });
         std::iter::once(("models.default".to_owned(), &self.models.default))
             .chain(named)
             .filter(|(_, model)| !installed.contains(model))
@@ -359,11 +376,11 @@ impl Config {
     pub fn recipes(&self, runtime: &Runtime) -> Result<Recipes, ConfigError> {
         let default = self.recipe(runtime, None)?;
         let mut by_model = BTreeMap::new();
-        for name in self.service.routes.iter().filter_map(|r| r.model.as_ref()) {
-            if !by_model.contains_key(name) {
-                let recipe =
-                    if *name == self.models.default { default.clone() } else { self.recipe(runtime, Some(name))? };
-                by_model.insert(name.clone(), recipe);
+        for name in self.service.routes.iter().flat_map(RouteConfig::models) {
+            if let Entry::Vacant(free) = by_model.entry(name) {
+                let same = *free.key() == self.models.default;
+                let recipe = if same { default.clone() } else { self.recipe(runtime, Some(free.key()))? };
+                free.insert(recipe);
             }
         }
         Ok(Recipes { default, by_model })

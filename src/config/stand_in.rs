@@ -13,6 +13,15 @@ pub(super) fn route_stand_in(n: usize) -> Table {
     ])
 }
 
+/// What stands for the faulty values of a peer. It lets nobody in: what could not be read must not open a door.
+pub(super) fn peer_stand_in(n: usize) -> Table {
+    Table::from_iter([
+        ("name".into(), format!("peer[{n}]").into()),
+        ("ae_title".into(), Value::from(format!("?{n}"))),
+        ("from".into(), Value::Array(vec!["127.0.0.1".into()])),
+    ])
+}
+
 /// What stands for the faulty values of a profile.
 pub(super) fn profile_stand_in(n: usize) -> Table {
     Table::from_iter([("name".into(), format!("profile[{n}]").into())])
@@ -28,8 +37,17 @@ pub(super) fn derived_stand_in(n: usize) -> Table {
 
 /// What stands for the faulty values of a destination.
 pub(super) fn destination_stand_in(n: usize) -> Table {
+    system_stand_in(format!("destination[{n}]"))
+}
+
+/// What stands for the faulty values of a source.
+pub(super) fn source_stand_in(n: usize) -> Table {
+    system_stand_in(format!("source[{n}]"))
+}
+
+fn system_stand_in(name: String) -> Table {
     Table::from_iter([
-        ("name".into(), format!("destination[{n}]").into()),
+        ("name".into(), name.into()),
         ("host".into(), "localhost".into()),
         ("port".into(), Value::Integer(104)),
         ("ae_title".into(), "?".into()),

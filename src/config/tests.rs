@@ -17,12 +17,16 @@ fn the_sample_holds_every_key_with_its_default() {
             key,
             "routes"
                 | "destinations"
+                | "sources"
                 | "profiles"
                 | "derived"
+                | "audit"
+                | "keep"
                 | "receive"
                 | "jobs"
                 | "sending"
                 | "nerve"
+                | "peers"
                 | "corrections"
         );
         assert!(shown || list, "ops/contourd.toml lacks {key}");
@@ -39,8 +43,44 @@ fn the_examples_in_the_sample_are_good() {
     let config = Config::parse(&examples).unwrap();
     assert_eq!(config.service.routes[0].destinations, ["pacs"]);
     assert_eq!(config.service.destinations[0].system.port, 104);
+    assert_eq!(config.service.sources[0].system.ae_title.as_str(), "ARCHIVE");
     assert_eq!(config.service.profiles[0].aliases["Eye_L"], "Eye Left");
     assert_eq!(config.derived[0].name, "OpticNrv_PRV03_L");
+    assert_eq!(config.scp.peers[0].tls_subject.as_deref(), Some("pacs.example"));
+    assert_eq!(config.scp.tls.unwrap().client_ca, config.service.destinations[0].system.tls.as_ref().unwrap().ca);
+}
+
+#[test]
+fn faults_of_peers_are_told_with_their_numbers_and_open_no_door() {
+    let text = format!(
+        "[scp]\nlisten = \"0.0.0.0:104\"\n{PACS}\
+         [[peer]]\nname = \"a\"\nae_title = \"A\"\nfrom = [\"10.1.2.5/24\"]\n\
+         [[peer]]\nname = \"b\"\nae_title = \"B\"\n\
+         [[peer]]\nname = \"c\"\nae_title = \"C\"\nfrom = [\"10.1.2.3\"]\nmay = [\"delete\"]\ntls_subject = \"c\"\n\
+         [[peer]]\nname = \"c\"\nae_title = \"D\"\nfrom = []\n\
+         [[route]]\nname = \"r\"\ncalling_ae = \"a\"\ndestinations = [\"pacs\"]\n"
+    );
+    let mut found = keys(&text);
+    found.sort_unstable();
+    let wanted = [
+        "peer[1].from",
+        "peer[2].from",
+        "peer[3].may",
+        "peer[3].tls_subject",
+        "peer[4].from",
+        "peer[4].name",
+        "route[1].calling_ae",
+    ];
+    assert_eq!(found, wanted);
+    let r = Reader::new(&text).map(|mut r| r.list::<crate::dicom::net::Peer>("peer", peer_stand_in));
+    let loopback = crate::dicom::net::Network::parse("127.0.0.1").unwrap();
+    assert!(r.unwrap()[..2].iter().all(|peer| peer.from == [loopback]));
+    // Without a peer nobody from elsewhere may call.
+    assert_eq!(keys("[scp]\nlisten = \"10.1.2.3:104\"\n"), ["scp.listen"]);
+    // A faulty title makes no route faulty.
+    let titleless = "[[peer]]\nname = \"a\"\nae_title = 3\nfrom = [\"10.1.2.3\"]\n";
+    let route = "[[route]]\nname = \"r\"\ncalling_ae = \"A\"\ndestinations = [\"pacs\"]\n";
+    assert_eq!(keys(&format!("{PACS}{titleless}{route}")), ["peer[1].ae_title"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::config::ReceiveConfig;
-use super::receive::Presence;
+use super::presence::Presence;
 use super::{AFTER_FAULT, POLL, pause};
 use crate::store::Store;
 

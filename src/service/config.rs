@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::destinations::{DestinationConfig, SourceConfig};
 use crate::dicom::data::{BUILT_IN, Profile};
-use crate::dicom::net::Destination;
 use crate::ids::AeTitle;
+use crate::routing::{Priority, When};
+
+use super::audit::AuditConfig;
+use super::keep::KeepConfig;
 
 /// The `[receive]` section.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -17,11 +21,24 @@ pub struct ReceiveConfig {
     pub quiet_seconds: u64,
     /// With less room than this on the disk nothing is taken: the sender is told to come back later.
     pub min_free_mebibytes: u64,
+    /// What becomes of a series that no route wants although there is one for its titles.
+    pub otherwise: Otherwise,
+}
+
+/// What becomes of a series that no route wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Otherwise {
+    /// Its objects are answered with success and not kept; the series is counted and listed. For senders that route
+    /// whole studies, to which a refusal is a failure to be tried again or told to somebody.
+    Ignore,
+    /// Its objects are refused. For senders that choose what they send.
+    Refuse,
 }
 
 impl Default for ReceiveConfig {
     fn default() -> Self {
-        Self { quiet_seconds: 30, min_free_mebibytes: 1024 }
+        Self { quiet_seconds: 30, min_free_mebibytes: 1024, otherwise: Otherwise::Ignore }
     }
 }
 
@@ -109,13 +126,25 @@ pub struct SendingConfig {
     pub first_retry_seconds: u64,
     /// The pause grows no longer than this. Attempts never end while the failure may pass.
     pub longest_retry_seconds: u64,
+    /// A storage commitment without an answer is asked for anew after this.
+    pub commitment_timeout_seconds: u64,
+    /// How often an object is sent again that was accepted and that its destination, when asked, does not have.
+    pub max_resends: u32,
     /// How long an association under way may go on after a shutdown was asked for.
     pub drain_seconds: u64,
 }
 
 impl Default for SendingConfig {
     fn default() -> Self {
-        Self { batch: 64, lease_seconds: 60, first_retry_seconds: 5, longest_retry_seconds: 300, drain_seconds: 10 }
+        Self {
+            batch: 64,
+            lease_seconds: 60,
+            first_retry_seconds: 5,
+            longest_retry_seconds: 300,
+            commitment_timeout_seconds: 3600,
+            max_resends: 3,
+            drain_seconds: 10,
+        }
     }
 }
 
@@ -127,6 +156,8 @@ impl SendingConfig {
             out_of_range("lease_seconds", self.lease_seconds, 3..=3600),
             out_of_range("first_retry_seconds", self.first_retry_seconds, 1..=3600),
             out_of_range("longest_retry_seconds", self.longest_retry_seconds, self.first_retry_seconds..=86_400),
+            out_of_range("commitment_timeout_seconds", self.commitment_timeout_seconds, 1..=604_800),
+            out_of_range("max_resends", u64::from(self.max_resends), 0..=100),
             out_of_range("drain_seconds", self.drain_seconds, 0..=3600),
         ]
         .into_iter()
@@ -144,10 +175,15 @@ impl SendingConfig {
             longest: Duration::from_secs(self.longest_retry_seconds),
         }
     }
+
+    pub(super) fn commitment_timeout(&self) -> Duration {
+        Duration::from_secs(self.commitment_timeout_seconds)
+    }
 }
 
-/// One `[[route]]` section: which model segments what came in on which titles, and where the result goes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// One `[[route]]` section: which model segments what, by the titles that it came under and by rules over its header, how
+/// soon, and where the result goes.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteConfig {
     /// Its name, kept with each case.
@@ -158,45 +194,35 @@ pub struct RouteConfig {
     /// Only for instances sent by this title; absent: any.
     #[serde(default)]
     pub calling_ae: Option<AeTitle>,
+    /// Only for series whose first instance this rule holds of; absent: any.
+    #[serde(default)]
+    pub when: Option<When>,
     /// The model; absent: the default one.
     #[serde(default)]
     pub model: Option<String>,
+    /// Several models in the place of one: each makes a result of its own, side by side.
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// Which cases are segmented first; a header that says STAT or HIGH raises it.
+    #[serde(default)]
+    pub priority: Priority,
     /// Names of the destinations of the result.
     pub destinations: Vec<String>,
+    /// Names of the destinations that are sent a report when a series is refused.
+    #[serde(default)]
+    pub notices_to: Vec<String>,
 }
 
 impl RouteConfig {
-    /// Whether the route is for an instance that came this way.
-    pub fn takes(&self, calling: &AeTitle, called: &AeTitle) -> bool {
-        let fits = |wanted: &Option<AeTitle>, is: &AeTitle| wanted.as_ref().is_none_or(|wanted| wanted == is);
-        fits(&self.calling_ae, calling) && fits(&self.called_ae, called)
+    /// The models that it names; none: the default one.
+    pub fn models(&self) -> Vec<String> {
+        if self.models.is_empty() { self.model.iter().cloned().collect() } else { self.models.clone() }
     }
-}
 
-/// One `[[destination]]` section: a name, a profile, and the keys of [`Destination`].
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "toml::Table")]
-pub struct DestinationConfig {
-    /// Its name in routes, in the database and on the page.
-    pub name: String,
-    /// The system itself.
-    pub system: Destination,
-    /// How it wants results: a built-in profile or that of a `[[profile]]` section.
-    pub profile: String,
-}
-
-impl TryFrom<toml::Table> for DestinationConfig {
-    type Error = String;
-
-    fn try_from(mut table: toml::Table) -> Result<Self, String> {
-        let name = table.remove("name").ok_or("missing field `name`")?;
-        let name = name.as_str().ok_or("name must be a text")?.to_owned();
-        let profile = match table.remove("profile") {
-            None => "generic".to_owned(),
-            Some(profile) => profile.as_str().ok_or("profile must be a text")?.to_owned(),
-        };
-        let system = table.try_into().map_err(|e: toml::de::Error| e.message().to_owned())?;
-        Ok(Self { name, system, profile })
+    /// The models that it names, each with the key that does.
+    pub fn named_models(&self) -> impl Iterator<Item = (&'static str, &String)> {
+        let one = self.model.iter().map(|name| ("model", name));
+        one.chain(self.models.iter().map(|name| ("models", name)))
     }
 }
 
@@ -209,10 +235,16 @@ pub struct ServiceConfig {
     pub jobs: JobsConfig,
     /// `[sending]`.
     pub sending: SendingConfig,
+    /// `[keep]`.
+    pub keep: KeepConfig,
+    /// `[audit]`.
+    pub audit: AuditConfig,
     /// `[[route]]`, the first that fits is taken.
     pub routes: Vec<RouteConfig>,
     /// `[[destination]]`.
     pub destinations: Vec<DestinationConfig>,
+    /// `[[source]]`, asked in this order.
+    pub sources: Vec<SourceConfig>,
     /// The profiles of `[[profile]]` sections, without fault.
     pub profiles: Vec<Profile>,
 }
@@ -238,6 +270,8 @@ impl ServiceConfig {
         section("receive".into(), self.receive.faults());
         section("jobs".into(), self.jobs.faults());
         section("sending".into(), self.sending.faults());
+        section("keep".into(), self.keep.faults());
+        section("audit".into(), self.audit.faults());
         for (n, destination) in (1..).zip(&self.destinations) {
             section(format!("destination[{n}]"), destination.system.faults());
             if self.profile(&destination.profile).is_none() {
@@ -249,6 +283,10 @@ impl ServiceConfig {
                 section(format!("destination[{n}]"), vec![why]);
             }
         }
+        for (n, source) in (1..).zip(&self.sources) {
+            section(format!("source[{n}]"), source.system.faults());
+        }
+        faults.extend(repeated_names("source", self.sources.iter().map(|s| &s.name)));
         faults.extend(repeated_names("destination", self.destinations.iter().map(|d| &d.name)));
         faults.extend(repeated_names("route", self.routes.iter().map(|r| &r.name)));
         let known: BTreeSet<&String> = self.destinations.iter().map(|d| &d.name).collect();
@@ -259,12 +297,25 @@ impl ServiceConfig {
             for name in route.destinations.iter().filter(|name| !known.contains(name)) {
                 faults.push(format!("route[{n}].destinations names {name:?}, but there is no such [[destination]]"));
             }
+            for name in route.notices_to.iter().filter(|name| !known.contains(name)) {
+                faults.push(format!("route[{n}].notices_to names {name:?}, but there is no such [[destination]]"));
+            }
             let distinct: BTreeSet<&String> = route.destinations.iter().collect();
             if distinct.len() < route.destinations.len() {
                 faults.push(format!("route[{n}].destinations names a destination twice; each gets one result"));
             }
+            if route.model.is_some() && !route.models.is_empty() {
+                faults.push(format!("route[{n}].models stands beside model: write one of them"));
+            }
+            let distinct: BTreeSet<&String> = route.models.iter().collect();
+            if distinct.len() < route.models.len() {
+                faults.push(format!("route[{n}].models names a model twice; each gives one result"));
+            }
+            let rule = route.when.iter().flat_map(When::faults);
+            faults.extend(rule.map(|fault| format!("route[{n}].{fault}")));
             let hides = |earlier: &RouteConfig| {
-                (earlier.called_ae.is_none() || earlier.called_ae == route.called_ae)
+                earlier.when.is_none()
+                    && (earlier.called_ae.is_none() || earlier.called_ae == route.called_ae)
                     && (earlier.calling_ae.is_none() || earlier.calling_ae == route.calling_ae)
             };
             if let Some(earlier) = self.routes.iter().take(n - 1).find(|earlier| hides(earlier)) {
@@ -317,84 +368,5 @@ impl Backoff {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn service(text: &str) -> ServiceConfig {
-        #[derive(Deserialize)]
-        struct Lists {
-            route: Vec<RouteConfig>,
-            destination: Vec<DestinationConfig>,
-        }
-        let lists: Lists = toml::from_str(text).unwrap();
-        ServiceConfig { routes: lists.route, destinations: lists.destination, ..ServiceConfig::default() }
-    }
-
-    const DESTINATION: &str = "[[destination]]\nname = 'PACS'\nhost = 'pacs'\nport = 104\nae_title = 'PACS'\n";
-
-    #[test]
-    fn the_defaults_have_no_fault() {
-        assert_eq!(ServiceConfig::default().faults(), Vec::<String>::new());
-        let one = service(&format!("[[route]]\nname = 'all'\ndestinations = ['PACS']\n{DESTINATION}"));
-        assert_eq!(one.faults(), Vec::<String>::new());
-        assert_eq!(one.destinations[0].system.ae_title.as_str(), "PACS");
-    }
-
-    #[test]
-    fn every_fault_is_told_at_once_with_its_place() {
-        let mut bad = service(&format!(
-            "[[route]]\nname = 'all'\ndestinations = ['PACS', 'TPS']\n\
-             [[route]]\nname = 'all'\ncalling_ae = 'MR1'\ndestinations = []\n{DESTINATION}{DESTINATION}"
-        ));
-        bad.receive.quiet_seconds = 0;
-        bad.jobs.workers = 0;
-        bad.sending.longest_retry_seconds = 1;
-        bad.destinations[1].system.port = 0;
-        let faults = bad.faults();
-        for place in [
-            "receive.quiet_seconds ",
-            "jobs.workers ",
-            "sending.longest_retry_seconds ",
-            "destination[2].port ",
-            "destination[2].name ",
-            "route[2].name is",
-            "route[1].destinations names \"TPS\"",
-            "route[2].destinations is empty",
-            "route[2].name \"all\" is never reached",
-        ] {
-            assert!(faults.iter().any(|f| f.starts_with(place)), "{place}: {faults:?}");
-        }
-        assert_eq!(faults.len(), 9, "{faults:?}");
-    }
-
-    #[test]
-    fn unknown_and_missing_keys_are_errors() {
-        for bad in ["host='h'\nport=1\nae_title='A'", "name='n'\nport=1\nae_title='A'", "name=1\nhost='h'"] {
-            assert!(toml::from_str::<DestinationConfig>(bad).is_err(), "{bad}");
-        }
-        let unknown = toml::from_str::<DestinationConfig>("name='n'\nhost='h'\nport=1\nae_title='A'\ntls=true");
-        assert!(unknown.unwrap_err().to_string().contains("tls"));
-        assert!(toml::from_str::<RouteConfig>("name='n'\ndestinations=[]\nmodell='x'").is_err());
-        assert!(toml::from_str::<ReceiveConfig>("quiet = 3").is_err());
-    }
-
-    #[test]
-    fn routes_compare_titles_exactly() {
-        let title = |t| AeTitle::parse(t).unwrap();
-        let config = service(&format!(
-            "[[route]]\nname = 'r'\ncalled_ae = 'CONTOURD'\ncalling_ae = 'MR1'\ndestinations = ['PACS']\n{DESTINATION}"
-        ));
-        assert!(config.routes[0].takes(&title("MR1"), &title("CONTOURD")));
-        assert!(!config.routes[0].takes(&title("MR10"), &title("CONTOURD")));
-        assert!(!config.routes[0].takes(&title("MR1"), &title("contourd")));
-    }
-
-    #[test]
-    fn pauses_double_up_to_a_limit() {
-        let backoff = Backoff { first: Duration::from_secs(4), longest: Duration::from_secs(60) };
-        for (attempt, seconds) in [(1, 4.0), (2, 8.0), (4, 32.0), (5, 60.0), (1_000_000, 60.0)] {
-            let pause = backoff.after(attempt).as_secs_f64();
-            assert!(pause <= seconds && pause > 0.74 * seconds, "{attempt}: {pause}");
-        }
-    }
-}
+#[path = "config_tests.rs"]
+mod tests;

@@ -3,17 +3,23 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::audit;
+use super::commit::Teller;
 use super::complete::watch_series;
 use super::config::{RouteConfig, ServiceConfig};
+use super::confirm::{Answers, Confirmer};
 use super::deliver::{Courier, explain_waiting};
-use super::receive::{Presence, Receiver};
-use super::work::{Segmenter, Worker};
-use crate::dicom::net::{ScpConfig, serve};
+use super::fetch::Fetcher;
+use super::keep;
+use super::presence::Presence;
+use super::receive::Receiver;
+use super::segmenter::Segmenter;
+use super::work::Worker;
+use crate::dicom::net::{Doors, ScpConfig, serve};
 use crate::store::Store;
 
 /// The running daemon, without its web server.
@@ -31,13 +37,13 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts receiving on `listener`, segmenting and delivering. Cancelling `shutdown` asks all parts to end, as
+    /// Starts receiving at `doors`, segmenting and delivering. Cancelling `shutdown` asks all parts to end, as
     /// [`Daemon::stop`] does.
     pub fn start<S: Segmenter>(
         store: Arc<Store>,
         config: ServiceConfig,
         scp: ScpConfig,
-        listener: TcpListener,
+        doors: Doors,
         segmenter: Arc<S>,
         shutdown: CancellationToken,
     ) -> Self {
@@ -46,9 +52,15 @@ impl Daemon {
         let routes: Arc<[RouteConfig]> = config.routes.into();
         let presence = Arc::new(Presence::new());
         let calling = scp.ae_title.clone();
-        let (receive, most) = (config.receive.clone(), scp.max_object_bytes());
-        let receiver = Receiver::new(Arc::clone(&store), receive, Arc::clone(&routes), Arc::clone(&presence), most);
-        parts.spawn("the DICOM listener".into(), serve(listener, scp, Arc::new(receiver), shutdown.clone()));
+        let answers = Answers {
+            store: Arc::clone(&store),
+            config: config.sending.clone(),
+            ways: config.destinations.iter().map(|d| (d.name.clone(), d.confirm)).collect(),
+        };
+        let (ours, ways, most) = (Arc::clone(&store), Arc::clone(&routes), scp.max_object_bytes());
+        let receiver = Receiver::new(ours, &config.receive, ways, Arc::clone(&presence), answers, most);
+        let inbox = Arc::new(receiver);
+        parts.spawn("the DICOM listener".into(), serve(doors, scp, Arc::clone(&inbox), shutdown.clone()));
         let watch = watch_series(Arc::clone(&store), config.receive, presence, shutdown.clone());
         parts.spawn("the watch over complete series".into(), watch);
         for n in 1..=config.jobs.workers {
@@ -63,10 +75,39 @@ impl Daemon {
             };
             parts.spawn(format!("worker {n}"), worker.run());
         }
+        let keep = keep::keep(Arc::clone(&store), config.keep, shutdown.clone());
+        parts.spawn("the watch over what is kept".into(), keep);
+        let audit = audit::tell(Arc::clone(&store), config.audit, calling.to_string(), shutdown.clone());
+        parts.spawn("the audit messages".into(), audit);
         let configured = config.destinations.iter().map(|d| d.name.clone()).collect();
         let explain = explain_waiting(Arc::clone(&store), configured, shutdown.clone());
         parts.spawn("the watch over waiting deliveries".into(), explain);
+        let teller = Teller {
+            store: Arc::clone(&store),
+            config: config.sending.clone(),
+            known: (config.destinations.iter().map(|d| &d.system))
+                .chain(config.sources.iter().map(|s| &s.system))
+                .cloned()
+                .collect(),
+            calling: calling.clone(),
+            shutdown: shutdown.clone(),
+        };
+        parts.spawn("the answers to storage commitments".into(), teller.run());
+        if !config.sources.is_empty() {
+            let (store, shutdown) = (Arc::clone(&store), shutdown.clone());
+            let fetcher = Fetcher { store, sources: config.sources, calling: calling.clone(), shutdown };
+            parts.spawn("the fetching of missing images".into(), fetcher.run());
+        }
         for destination in config.destinations {
+            let confirmer = Confirmer {
+                store: Arc::clone(&store),
+                config: config.sending.clone(),
+                destination: destination.clone(),
+                calling: calling.clone(),
+                inbox: Arc::clone(&inbox),
+                shutdown: shutdown.clone(),
+            };
+            parts.spawn(format!("the confirmation by {}", destination.name), confirmer.run());
             let courier = Courier {
                 store: Arc::clone(&store),
                 config: config.sending.clone(),

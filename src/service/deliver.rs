@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::config::{DestinationConfig, SendingConfig};
+use super::config::SendingConfig;
+use super::destinations::{Confirm, DestinationConfig};
 use super::{AFTER_FAULT, POLL, pause, persist};
 use crate::dicom::net::{FailureClass, NetError, ObjectToSend, SendOutcome, send};
 use crate::ids::AeTitle;
@@ -61,9 +62,9 @@ impl Courier {
         for (_, attempt) in &attempts {
             let destination = &self.destination.name;
             match attempt {
-                Attempt::Accepted { remark: None } => tracing::info!(%case, destination, "object delivered"),
-                Attempt::Accepted { remark: Some(remark) } => {
-                    tracing::warn!(%case, destination, remark, "object delivered with a warning");
+                Attempt::Accepted { remark: None, .. } => tracing::info!(%case, destination, "object accepted"),
+                Attempt::Accepted { remark: Some(remark), .. } => {
+                    tracing::warn!(%case, destination, remark, "object accepted with a warning");
                 }
                 Attempt::Later { error, delay } => {
                     tracing::warn!(%case, destination, error, retry_seconds = delay.as_secs(), "delivery is repeated");
@@ -123,9 +124,10 @@ impl Courier {
     }
 
     fn judge(&self, item: &DeliveryItem, outcome: SendOutcome) -> Attempt {
+        let ask = self.destination.confirm != Confirm::None;
         match outcome {
-            SendOutcome::Stored | SendOutcome::AlreadyThere => Attempt::Accepted { remark: None },
-            SendOutcome::StoredWithWarning { message, .. } => Attempt::Accepted { remark: Some(message) },
+            SendOutcome::Stored | SendOutcome::AlreadyThere => Attempt::Accepted { remark: None, ask },
+            SendOutcome::StoredWithWarning { message, .. } => Attempt::Accepted { remark: Some(message), ask },
             SendOutcome::Failed { class, message, .. } => self.classify(class, message, item.attempts),
         }
     }

@@ -4,33 +4,55 @@
 //! - [`segment_series`] (`segment`): one series to its results by a `recipe`, pure; `package`: the files for one kind of
 //!   destination.
 //! - [`Daemon`] (`daemon`): starts and stops the parts below.
-//! - `receive`: the inbox; `complete`: when a series is complete; `work`: jobs; `deliver`: the outbox.
-//! - `config`: what can be configured about them.
+//! - `receive`: the inbox, `admit`: which route each instance goes; `complete`: when a series is complete; `work`: jobs;
+//!   `deliver`: the outbox; `confirm`: whether destinations keep what they accepted; `commit`: what peers want to be sure of;
+//!   `fetch`: missing images from elsewhere.
+//! - [`choose`] (`route`): which route takes a series.
+//! - `notice`: the report about a refusal.
+//! - `keep`: what need not be kept any more is deleted.
+//! - `audit`: who did what to which study, as messages of PS3.15 to a file and to syslog.
+//! - `config`, `destinations`: what can be configured about them.
 
+mod admit;
+mod audit;
 mod clock;
+mod commit;
 mod complete;
 mod config;
+mod confirm;
 mod daemon;
 mod deliver;
+mod destinations;
+mod fetch;
+mod keep;
+mod notice;
 mod package;
+mod presence;
 mod receive;
 mod recipe;
+mod route;
 mod segment;
+mod segmenter;
+mod watermark;
 mod work;
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub use audit::{AuditConfig, SyslogConfig};
 pub use clock::local_time;
-pub use config::{DestinationConfig, JobsConfig, ReceiveConfig, RouteConfig, SendingConfig, ServiceConfig};
+pub use config::{JobsConfig, Otherwise, ReceiveConfig, RouteConfig, SendingConfig, ServiceConfig};
 pub use daemon::Daemon;
+pub use destinations::{Confirm, DestinationConfig, SourceConfig};
+pub use keep::KeepConfig;
 pub use package::{DerivedReport, Package};
 pub use recipe::{Order, PlanesConfig, Recipe, Wanted};
+pub use route::{Choice, Judgement, Way, asked_by, choose};
 pub use segment::{
     Progress, Report, SegmentError, Segmentation, Stage, StructureReport, deliver_findings, segment_series,
 };
-pub use work::{Recipes, Segmenter};
+pub use segmenter::{Recipes, Segmenter};
 
 use crate::store::{ErrorClass, StoreError};
 

@@ -109,6 +109,7 @@ impl<'a> Drawing<'a> {
         let (planes, derived) = if axial {
             let meta = DerivedSeriesMeta {
                 research: self.recipe.model.card().is_research(),
+                model_digest: self.recipe.model.digest().to_owned(),
                 config_digest: self.recipe.config_digest.clone(),
                 revision: self.order.revision,
                 finest_pixel: self.recipe.planes.derived_pixel_mm,

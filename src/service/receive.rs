@@ -1,126 +1,57 @@
-//! The inbox: an instance is acknowledged once its bytes and its row are durable, and not before.
+//! The inbox: an instance is acknowledged once its bytes and its row are durable, and not before. So are requests for storage
+//! commitment, and the answers to ours.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::json;
 use tokio::task::JoinError;
 
+use super::admit::{Admission, Doorkeeper};
+use super::commit;
 use super::config::{ReceiveConfig, RouteConfig};
-use crate::dicom::data::{InstanceHeader, Refusal, is_own_object, part10_file, read_received_header, same_object};
-use crate::dicom::net::{Inbox, Received, StoreVerdict};
+use super::confirm::Answers;
+use super::presence::Presence;
+use super::watermark::Watermark;
+use crate::dicom::data::{
+    InstanceHeader, ReceivedHeader, Refusal, is_own_object, part10_file, read_received, same_object,
+};
+use crate::dicom::net::{CommitmentReport, CommitmentVerdict, Inbox, PeersRequest, Received, StoreVerdict};
 use crate::ids::{InstanceUid, SeriesUid, sha256_hex};
+use crate::routing::Tag;
 use crate::store::{Arrival, BlobKey, ErrorClass, Intake, KnownInstance, NewInstance, PatientText, Store, StoreError};
-
-/// Whether senders could reach us: a series is not complete because we were away.
-#[derive(Debug)]
-pub(super) struct Presence {
-    state: Mutex<PresenceState>,
-}
-
-#[derive(Debug)]
-struct PresenceState {
-    /// Since when every instance of an unknown series could be taken.
-    since: Instant,
-    broken: BTreeSet<SeriesUid>,
-    /// How many instances of a series are being taken: a slow disk or database is not the sender's silence.
-    under_way: BTreeMap<SeriesUid, usize>,
-}
-
-/// An instance is being taken, until this is dropped.
-pub(super) struct UnderWay<'a> {
-    presence: &'a Presence,
-    series: SeriesUid,
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        let mut state = self.presence.lock();
-        if let Some(count) = state.under_way.get_mut(&self.series) {
-            *count -= 1;
-            if *count == 0 {
-                state.under_way.remove(&self.series);
-            }
-        }
-        // Also when the sender went away meanwhile and nothing was kept: it will come again.
-        state.broken.insert(self.series.clone());
-    }
-}
-
-impl Presence {
-    /// Present from now on.
-    pub fn new() -> Self {
-        let (broken, under_way) = (BTreeSet::new(), BTreeMap::new());
-        Self { state: Mutex::new(PresenceState { since: Instant::now(), broken, under_way }) }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, PresenceState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// An instance of this series is being taken: it is not complete before that came to an end.
-    pub fn take_up(&self, series: SeriesUid) -> UnderWay<'_> {
-        *self.lock().under_way.entry(series.clone()).or_default() += 1;
-        UnderWay { presence: self, series }
-    }
-
-    /// An instance could not be taken, and its sender will come again: its series is not complete, or, when nobody
-    /// knows which one that is, none is.
-    pub fn broken(&self, series: Option<SeriesUid>) {
-        let mut state = self.lock();
-        match series {
-            Some(series) => _ = state.broken.insert(series),
-            None => state.since = Instant::now(),
-        }
-    }
-
-    /// For how long every instance of an unknown series could be taken.
-    pub fn lasted(&self) -> Duration {
-        self.lock().since.elapsed()
-    }
-
-    /// The series whose silence has to begin anew: those of which an instance is being taken, was taken or could not be
-    /// taken since they were last asked for. Who takes them sees to it that they are waited for, or puts them back with
-    /// [`Presence::broken`].
-    pub fn take_broken(&self) -> Vec<SeriesUid> {
-        let mut state = self.lock();
-        let mut series = std::mem::take(&mut state.broken);
-        series.extend(state.under_way.keys().cloned());
-        series.into_iter().collect()
-    }
-}
 
 /// Stores what peers send.
 #[derive(Debug)]
 pub(super) struct Receiver {
     store: Arc<Store>,
-    config: ReceiveConfig,
-    routes: Arc<[RouteConfig]>,
+    watermark: Watermark,
+    door: Doorkeeper,
     presence: Arc<Presence>,
+    answers: Answers,
     max_object_bytes: usize,
 }
 
 impl Receiver {
     pub fn new(
         store: Arc<Store>,
-        config: ReceiveConfig,
+        config: &ReceiveConfig,
         routes: Arc<[RouteConfig]>,
         presence: Arc<Presence>,
+        answers: Answers,
         max_object_bytes: usize,
     ) -> Self {
-        Self { store, config, routes, presence, max_object_bytes }
+        let watermark = Watermark::new(config.min_free_bytes());
+        let door = Doorkeeper::new(Arc::clone(&store), routes, config.otherwise);
+        Self { store, watermark, door, presence, answers, max_object_bytes }
     }
 
     async fn take(&self, object: &Received) -> Result<StoreVerdict, StoreError> {
-        if self.store.blobs.free_bytes()? < self.config.min_free_bytes() {
-            tracing::error!(
-                min_free_mebibytes = self.config.min_free_mebibytes,
-                "the disk is nearly full: nothing is taken"
-            );
+        let free = self.store.blobs.free_bytes()?;
+        let Some(_admitted) = self.watermark.admit(free, object.dataset.len() as u64) else {
+            tracing::error!(free_mebibytes = free >> 20, "the disk is nearly full: nothing is taken");
             return Ok(StoreVerdict::OutOfResources);
-        }
+        };
         let (instance, syntax) = (&object.instance, &object.transfer_syntax);
         let file = match part10_file(&object.sop_class, instance, syntax, &object.dataset) {
             Ok(file) => Bytes::from(file),
@@ -129,7 +60,8 @@ impl Receiver {
                 return self.refuse(object, "cannot_be_kept", &why, StoreVerdict::CannotUnderstand).await;
             }
         };
-        let (header, damage) = match header_of(file.clone(), self.max_object_bytes).await {
+        let read = header_of(file.clone(), self.max_object_bytes, self.door.tags()).await;
+        let ReceivedHeader { header, attributes, damage } = match read {
             Ok(Ok(read)) => read,
             Ok(Err(why)) => {
                 return self.refuse(object, "unreadable", &why.to_string(), StoreVerdict::CannotUnderstand).await;
@@ -149,9 +81,20 @@ impl Receiver {
             self.store.pg.audit("own_object_ignored", None, &who(object)).await?;
             return Ok(StoreVerdict::AlreadyStored);
         }
-        let Some(route) = self.routes.iter().find(|route| route.takes(&object.calling, &object.called)) else {
-            let why = "no route is configured for these AE titles";
-            return self.refuse(object, "no_route", why, StoreVerdict::CannotUnderstand).await;
+        let (route, priority) = match self.door.admit(object, &header, attributes, damage.is_some()).await? {
+            Admission::To(route, priority) => (route, priority),
+            Admission::NoWay => {
+                let why = "no route is configured for these AE titles";
+                return self.refuse(object, "no_route", why, StoreVerdict::CannotUnderstand).await;
+            }
+            Admission::Unclear => {
+                let why = damage.map(|damage| damage.to_string()).unwrap_or_default();
+                return self.refuse(object, "damaged_unrouted", &why, StoreVerdict::CannotUnderstand).await;
+            }
+            Admission::Unwanted { refused: true, why } => {
+                return self.refuse(object, "not_wanted", &why, StoreVerdict::CannotUnderstand).await;
+            }
+            Admission::Unwanted { refused: false, .. } => return Ok(StoreVerdict::NotWanted),
         };
         let content_sha256 = sha256_hex(&object.dataset);
         let known = self.store.pg.known_instance(&header.instance).await?;
@@ -160,7 +103,7 @@ impl Receiver {
         {
             return self.judge_other_bytes(object, route, known, file).await;
         }
-        let arrival = arrival(object, header, route);
+        let arrival = arrival(object, header, route, priority);
         if let Some(damage) = damage {
             // Not taken, so that it can come again whole; but its case must not look as if it had never come.
             let damage = damage.with_instance(object.instance.clone());
@@ -306,22 +249,40 @@ impl Inbox for Receiver {
         }
         verdict
     }
+
+    async fn commitment_requested(&self, request: PeersRequest) -> CommitmentVerdict {
+        commit::verdict(commit::keep_request(&self.store, &request).await)
+    }
+
+    async fn commitment_answer(&self, request: &PeersRequest) -> Option<CommitmentReport> {
+        let answer = commit::answer(&self.store, &request.request).await;
+        answer.inspect_err(|error| tracing::warn!(%error, "a storage commitment is decided later")).ok()
+    }
+
+    async fn commitment_told(&self, asked: &PeersRequest) {
+        let (calling, transaction) = (asked.calling.as_str(), asked.request.transaction.as_str());
+        if let Err(error) = self.store.pg.commitment_request_told(calling, transaction).await {
+            tracing::warn!(%error, "an answered storage commitment is not recorded: it is answered twice");
+        }
+    }
+
+    async fn commitment_reported(&self, report: CommitmentReport) -> CommitmentVerdict {
+        commit::verdict(self.answers.take(&report).await)
+    }
 }
 
 /// The series of an instance, as far as its header can be read.
 async fn series_of(object: &Received, max_bytes: usize) -> Option<SeriesUid> {
     let file = part10_file(&object.sop_class, &object.instance, &object.transfer_syntax, &object.dataset).ok()?;
-    let (header, _) = header_of(file.into(), max_bytes).await.ok()?.ok()?;
-    Some(header.series)
+    let read = header_of(file.into(), max_bytes, &[]).await.ok()?.ok()?;
+    Some(read.header.series)
 }
 
-/// The header of a file and the damage behind it. Up to `max_bytes` may have to be inflated for it, which would keep other
-/// associations waiting; hence a thread of its own.
-async fn header_of(
-    file: Bytes,
-    max_bytes: usize,
-) -> Result<Result<(InstanceHeader, Option<Refusal>), Refusal>, JoinError> {
-    tokio::task::spawn_blocking(move || read_received_header(&file, max_bytes)).await
+/// The header of a file with the attributes of some tags, and the damage behind it. Up to `max_bytes` may have to be
+/// inflated for it, which would keep other associations waiting; hence a thread of its own.
+async fn header_of(file: Bytes, max_bytes: usize, tags: &[Tag]) -> Result<Result<ReceivedHeader, Refusal>, JoinError> {
+    let tags = tags.to_vec();
+    tokio::task::spawn_blocking(move || read_received(&file, max_bytes, &tags)).await
 }
 
 fn who(object: &Received) -> serde_json::Value {
@@ -335,7 +296,7 @@ fn who(object: &Received) -> serde_json::Value {
     })
 }
 
-fn arrival(object: &Received, header: InstanceHeader, route: &RouteConfig) -> Arrival {
+fn arrival(object: &Received, header: InstanceHeader, route: &RouteConfig, priority: i16) -> Arrival {
     Arrival {
         study: header.study,
         series: header.series,
@@ -347,6 +308,8 @@ fn arrival(object: &Received, header: InstanceHeader, route: &RouteConfig) -> Ar
         calling: object.calling.clone(),
         called: object.called.clone(),
         route: route.name.clone(),
+        priority,
+        models: route.models(),
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::package::{DerivedReport, Drawing, Package};
 use super::recipe::{Order, Recipe};
+use super::route::without_contrast;
 use crate::anatomy::Structure;
 use crate::anatomy::quality::{Evidence, Light, Measure, Subject, judge as lights};
 use crate::anatomy::rules::{self, Finding, Flag, RuleEffect};
@@ -251,7 +252,7 @@ fn finish(
         model_digest: recipe.model.digest().to_owned(),
         execution: recipe.model.execution().name().into(),
         derived_axial: shown.is_derived(),
-        warnings: series.warnings.iter().cloned().chain(not_looked_for(card)).collect(),
+        warnings: series.warnings.iter().cloned().chain(without_contrast(series)).chain(not_looked_for(card)).collect(),
         domain: None,
         structures: shown.organs.iter().map(|(report, _)| report.clone()).collect(),
         derived: shown.extras(),

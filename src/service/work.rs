@@ -14,51 +14,16 @@ use uuid::Uuid;
 
 use super::clock::local_time;
 use super::config::{JobsConfig, RouteConfig};
-use super::recipe::{Order, Recipe, Wanted};
-use super::segment::{SegmentError, Segmentation, segment_series};
+use super::recipe::{Order, Wanted};
+use super::route::model_of;
+use super::segment::{SegmentError, Segmentation};
+use super::segmenter::Segmenter;
 use super::{AFTER_FAULT, POLL, pause, persist};
 use crate::dicom::data::{EncodedInstance, Profile, Refusal, Refusals, Series, assemble, parse_instances};
 use crate::ids::{InstanceUid, sha256_hex};
 use crate::store::{
     BlobKey, CaseResult, ClaimedJob, ErrorClass, Finished, NewResult, NewStructure, ResultKind, Store, StoreError,
 };
-
-/// What segments a series. The daemon's is [`Recipes`].
-pub trait Segmenter: Send + Sync + 'static {
-    /// Digest of everything but images and model that decides a result.
-    fn config_digest(&self) -> String;
-
-    /// Segments `series` with the model of that name, or the default one. Runs for minutes on a thread of its own.
-    ///
-    /// # Errors
-    /// [`SegmentError::Refused`] when the images are not fit; anything else is a fault of ours.
-    fn segment(&self, series: &Series, model: Option<&str>, order: &Order) -> Result<Segmentation, SegmentError>;
-}
-
-/// A recipe for each model that a route names, and the default one.
-pub struct Recipes {
-    /// For routes that name no model.
-    pub default: Recipe,
-    /// By name of the model.
-    pub by_model: BTreeMap<String, Recipe>,
-}
-
-impl Segmenter for Recipes {
-    fn config_digest(&self) -> String {
-        self.default.config_digest.clone()
-    }
-
-    fn segment(&self, series: &Series, model: Option<&str>, order: &Order) -> Result<Segmentation, SegmentError> {
-        let recipe = match model {
-            None => &self.default,
-            Some(name) => self
-                .by_model
-                .get(name)
-                .ok_or_else(|| SegmentError::Bug(format!("the model {name:?} of the route is not loaded")))?,
-        };
-        segment_series(series, recipe, order, &|_, _| ())
-    }
-}
 
 /// How an attempt ended without a result.
 enum Trouble {
@@ -167,7 +132,12 @@ impl<S: Segmenter> Worker<S> {
                 let reason = refusals.to_string();
                 tracing::warn!(%case, reason, "the series was refused");
                 let list = serde_json::to_value(&refusals.0).unwrap_or(Value::Null);
-                let refuse = || pg.refuse_job(case, self.holder, &reason, &list);
+                let notice = self.notice(job, &refusals).await.unwrap_or_else(|why| {
+                    // The refusal itself matters more than the report about it.
+                    tracing::error!(%case, why, "no report about the refusal can be made");
+                    None
+                });
+                let refuse = || pg.refuse_job(case, self.holder, &reason, &list, notice.as_ref());
                 let _ = persist("record a refusal", &self.shutdown, refuse).await;
                 return;
             }
@@ -211,7 +181,7 @@ impl<S: Segmenter> Worker<S> {
             // Passing over it would contour a series as if it had come whole.
             Trouble::Fail(format!("an instance was refused when it came, and the record of why cannot be read: {e}"))
         })?;
-        let segmentation = self.on_a_thread(files, damaged, route.model.clone(), order).await?;
+        let segmentation = self.on_a_thread(files, damaged, model_of(&job.case, route), order).await?;
         self.keep(job.case.id, segmentation, &receivers).await
     }
 
@@ -292,7 +262,7 @@ impl<S: Segmenter> Worker<S> {
         })
     }
 
-    async fn keep_object(
+    pub(super) async fn keep_object(
         &self,
         case: Uuid,
         kind: ResultKind,

@@ -114,6 +114,27 @@ impl Blobs {
         }
     }
 
+    /// Deletes a blob, and its directory when it was the last one in it. One that is not there is deleted already.
+    ///
+    /// # Errors
+    /// [`StoreError::Blob`].
+    pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        let failed = |source| StoreError::Blob { key: key.to_owned(), source };
+        let path = Key::parse(key).map_err(|source| failed(source.into()))?;
+        match self.files.delete(&path).await {
+            Err(object_store::Error::NotFound { .. }) => {}
+            deleted => deleted.map_err(failed)?,
+        }
+        if let Some(directory) = Path::new(key).parent().filter(|d| d.components().count() > 1) {
+            let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+            // Not empty: other files are in it. Under the lock, and forgotten, so that who writes next makes it anew.
+            if std::fs::remove_dir(self.root.join(directory)).is_ok() {
+                synced.remove(directory);
+            }
+        }
+        Ok(())
+    }
+
     /// Bytes that can still be written.
     ///
     /// # Errors

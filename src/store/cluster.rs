@@ -211,6 +211,13 @@ impl Cluster {
         command
     }
 
+    /// A client program of PostgreSQL that talks to this server.
+    pub(super) fn client(&self, program: &str) -> Command {
+        let mut command = self.command(program);
+        command.env("PGHOST", &self.socket_dir).env("PGPORT", PORT.to_string()).env("PGUSER", ROLE);
+        command
+    }
+
     /// Every process of this server: PostgreSQL works in its data directory.
     fn processes(&self) -> Vec<u32> {
         let Ok(data) = self.data().canonicalize() else { return Vec::new() };
@@ -225,7 +232,7 @@ impl Cluster {
         self.home.join("data")
     }
 
-    fn fail(&self, message: String) -> StoreError {
+    pub(super) fn fail(&self, message: String) -> StoreError {
         StoreError::Cluster { dir: self.home.clone(), message }
     }
 }

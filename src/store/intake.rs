@@ -7,7 +7,8 @@ use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
-use super::postgres::{audit, failed};
+use super::audit::audit;
+use super::postgres::failed;
 use super::release::supersede_held;
 use super::rows::PatientText;
 use super::{CaseState, InstanceRow, PgStore, StoreError};
@@ -38,6 +39,10 @@ pub struct Arrival {
     pub called: AeTitle,
     /// Name of the route.
     pub route: String,
+    /// From 0 to 9: of the cases that wait, the higher one is segmented first.
+    pub priority: i16,
+    /// The models that segment it side by side, each in a case of its own; none: the default one.
+    pub models: Vec<String>,
 }
 
 /// An instance whose bytes lie on disk already.
@@ -122,7 +127,7 @@ impl PgStore {
     pub async fn known_instance(&self, instance: &InstanceUid) -> Result<Option<KnownInstance>, StoreError> {
         sqlx::query_as(
             "select i.content_sha256, i.blob_key, i.sha256, c.id as case_id, c.route, c.called_ae
-             from instances i join cases c using (series_uid, revision) where i.sop_instance_uid = $1",
+             from instances i join cases c using (series_uid, revision, sibling) where i.sop_instance_uid = $1",
         )
         .bind(instance.as_str())
         .fetch_optional(&self.pool)
@@ -148,6 +153,14 @@ impl PgStore {
         .bind(&new.sha256)
         .bind(i64::try_from(new.byte_count).unwrap_or(i64::MAX))
         .bind(&new.transfer_syntax)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(ACTION))?;
+        // Of a series that was deleted: it is kept again, until its time is over again.
+        sqlx::query(
+            "update cases set purged_at = null, files_gone_at = null where series_uid = $1 and purged_at is not null",
+        )
+        .bind(new.arrival.series.as_str())
         .execute(&mut *tx)
         .await
         .map_err(failed(ACTION))?;
@@ -206,7 +219,7 @@ impl PgStore {
         restart_silence(&mut connection, &series).await
     }
 
-    /// Queues every series that has been silent for `quiet`; answers the cases.
+    /// Queues every series that has been silent for `quiet`, once for each of its models; answers the cases.
     ///
     /// The caller sees to it that the silence was not its own: see `service::complete`.
     ///
@@ -226,16 +239,21 @@ impl PgStore {
         .fetch_all(&mut *tx)
         .await
         .map_err(failed(ACTION))?;
-        for case in &cases {
-            sqlx::query("insert into jobs (case_id) values ($1)")
-                .bind(case)
-                .execute(&mut *tx)
-                .await
-                .map_err(failed(ACTION))?;
-            audit(&mut tx, "series_complete", Some(*case), &json!({})).await?;
+        let mut queued = Vec::new();
+        for case in cases {
+            let siblings = open_siblings(&mut tx, case).await?;
+            for case in std::iter::once(case).chain(siblings) {
+                sqlx::query("insert into jobs (case_id) values ($1)")
+                    .bind(case)
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(failed(ACTION))?;
+                audit(&mut tx, "series_complete", Some(case), &json!({})).await?;
+                queued.push(case);
+            }
         }
         tx.commit().await.map_err(failed(ACTION))?;
-        Ok(cases)
+        Ok(queued)
     }
 
     /// The instances of a revision: those of its series that came with it or before it, by SOP Instance UID.
@@ -268,6 +286,47 @@ pub(super) async fn restart_silence(tx: &mut PgConnection, series: &[&str]) -> R
     Ok(())
 }
 
+/// Opens the cases of a series for its models after the first; answers them.
+async fn open_siblings(tx: &mut PgConnection, case: Uuid) -> Result<Vec<Uuid>, StoreError> {
+    sqlx::query_scalar(
+        "insert into cases (id, study_uid, series_uid, frame_uid, revision, state, route, calling_ae, called_ae,
+                            patient_id, patient_name, series_description, modality, received_at, last_instance_at,
+                            priority, models, sibling)
+         select gen_random_uuid(), study_uid, series_uid, frame_uid, revision, state, route, calling_ae, called_ae,
+                patient_id, patient_name, series_description, modality, received_at, last_instance_at,
+                priority, models, place
+         from cases c, generate_series(1, cardinality(c.models) - 1) as place where c.id = $1
+         returning id",
+    )
+    .bind(case)
+    .fetch_all(tx)
+    .await
+    .map_err(failed("open the cases of several models"))
+}
+
+/// Takes back that a series is complete, as long as nobody works on it for any of its models; says whether it was.
+async fn reopen(tx: &mut PgConnection, first: &Latest, series: &str) -> Result<bool, StoreError> {
+    let states: Vec<String> = sqlx::query_scalar(
+        "select state from cases where series_uid = $1 and revision = $2 order by sibling for update",
+    )
+    .bind(series)
+    .bind(first.revision)
+    .fetch_all(&mut *tx)
+    .await
+    .map_err(failed(ACTION))?;
+    if states.iter().any(|state| state != CaseState::Queued.name()) {
+        return Ok(false);
+    }
+    for query in [
+        "delete from jobs where case_id in (select id from cases where series_uid = $1 and revision = $2)",
+        "delete from cases where series_uid = $1 and revision = $2 and sibling > 0",
+        "update cases set state = 'receiving', reason = null where series_uid = $1 and revision = $2",
+    ] {
+        sqlx::query(query).bind(series).bind(first.revision).execute(&mut *tx).await.map_err(failed(ACTION))?;
+    }
+    Ok(true)
+}
+
 /// Begins the silence of a case anew.
 pub(super) async fn touch_case(tx: &mut PgConnection, case: Uuid) -> Result<(), StoreError> {
     sqlx::query("update cases set last_instance_at = clock_timestamp() where id = $1")
@@ -282,7 +341,7 @@ pub(super) async fn touch_case(tx: &mut PgConnection, case: Uuid) -> Result<(), 
 pub(super) async fn open_case(tx: &mut PgConnection, new: &Arrival) -> Result<(Uuid, i32), StoreError> {
     loop {
         let latest: Option<Latest> = sqlx::query_as(
-            "select id, revision, state from cases where series_uid = $1 order by revision desc limit 1 for update",
+            "select id, revision, state from cases where series_uid = $1 order by revision desc, sibling limit 1 for update",
         )
         .bind(new.series.as_str())
         .fetch_optional(&mut *tx)
@@ -290,18 +349,8 @@ pub(super) async fn open_case(tx: &mut PgConnection, new: &Arrival) -> Result<(U
         .map_err(failed(ACTION))?;
         let revision = match latest {
             Some(case) if case.state == CaseState::Receiving => return Ok((case.id, case.revision)),
-            Some(case) if case.state == CaseState::Queued => {
-                // Nobody works on it yet: it simply was not complete.
-                sqlx::query("delete from jobs where case_id = $1")
-                    .bind(case.id)
-                    .execute(&mut *tx)
-                    .await
-                    .map_err(failed(ACTION))?;
-                sqlx::query("update cases set state = 'receiving', reason = null where id = $1")
-                    .bind(case.id)
-                    .execute(&mut *tx)
-                    .await
-                    .map_err(failed(ACTION))?;
+            // Nobody works on it yet: it simply was not complete.
+            Some(case) if case.state == CaseState::Queued && reopen(&mut *tx, &case, new.series.as_str()).await? => {
                 return Ok((case.id, case.revision));
             }
             Some(case) => case.revision + 1,
@@ -317,9 +366,9 @@ pub(super) async fn open_case(tx: &mut PgConnection, new: &Arrival) -> Result<(U
 async fn insert_case(tx: &mut PgConnection, new: &Arrival, revision: i32) -> Result<Option<Uuid>, StoreError> {
     let case: Option<Uuid> = sqlx::query_scalar(
         "insert into cases (id, study_uid, series_uid, frame_uid, revision, state, route, calling_ae, called_ae,
-                            patient_id, patient_name, series_description, modality)
-         values ($1, $2, $3, $4, $5, 'receiving', $6, $7, $8, $9, $10, $11, $12)
-         on conflict (series_uid, revision) do nothing returning id",
+                            patient_id, patient_name, series_description, modality, priority, models)
+         values ($1, $2, $3, $4, $5, 'receiving', $6, $7, $8, $9, $10, $11, $12, $13, $14)
+         on conflict (series_uid, revision, sibling) do nothing returning id",
     )
     .bind(Uuid::new_v4())
     .bind(new.study.as_str())
@@ -333,6 +382,8 @@ async fn insert_case(tx: &mut PgConnection, new: &Arrival, revision: i32) -> Res
     .bind(new.patient_name.0.reveal())
     .bind(&new.series_description)
     .bind(&new.modality)
+    .bind(new.priority)
+    .bind(&new.models)
     .fetch_optional(&mut *tx)
     .await
     .map_err(failed(ACTION))?;

@@ -10,8 +10,9 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::audit::audit;
 use super::outbox::settle_case;
-use super::postgres::{audit, failed, lock_case};
+use super::postgres::{failed, lock_case};
 use super::release::fill_outbox;
 use super::{Case, PgStore, ResultKind, StoreError};
 use crate::anatomy::Structure;
@@ -30,8 +31,8 @@ pub struct ClaimedJob {
     pub interruptions: i32,
     /// When the job was made. Stays the same over attempts, so that it can date the result.
     pub created_at: OffsetDateTime,
-    /// By profile, the structure set of the latest earlier revision that a destination has accepted: the one to be
-    /// replaced there.
+    /// By profile, the structure set of the latest earlier revision by the same model that a destination has accepted: the
+    /// one to be replaced there.
     pub predecessors: BTreeMap<String, String>,
 }
 
@@ -104,8 +105,9 @@ pub enum Finished {
 }
 
 impl PgStore {
-    /// Leases the oldest due job for `lease`, also one whose lease has run out. A job that was interrupted more than once
-    /// lets all others go first: if it is the one that ends daemons, they are done by then.
+    /// Leases the due job of the highest priority for `lease`, the oldest of several, also one whose lease has run out. A
+    /// job that was interrupted more than once lets all others go first, however urgent it is: if it is the one that ends
+    /// daemons, they are done by then.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -118,7 +120,7 @@ impl PgStore {
                      select j.case_id from jobs j join cases c on c.id = j.case_id
                      where (j.state = 'ready' and j.not_before <= clock_timestamp())
                         or (j.state = 'leased' and j.lease_until < clock_timestamp())
-                     order by greatest(j.interruptions, 1), j.created_at, j.case_id
+                     order by greatest(j.interruptions, 1), c.priority desc, j.created_at, c.sibling, j.case_id
                      limit 1 for update of c, j skip locked)
                  update jobs j
                  set state = 'leased',
@@ -149,11 +151,13 @@ impl PgStore {
                 "select distinct on (r.profile) r.profile, r.sop_instance_uid
                  from results r join cases c on c.id = r.case_id
                  where c.series_uid = $1 and c.revision < $2 and r.kind = 'structure_set'
+                   and c.models[c.sibling + 1] is not distinct from $3
                    and exists (select from outbox o where o.result_id = r.id and o.state = 'accepted')
                  order by r.profile, c.revision desc",
             )
             .bind(&case.series_uid)
             .bind(case.revision)
+            .bind(case.model())
             .fetch_all(&mut *tx)
             .await
             .map_err(failed(ACTION))?;
@@ -235,11 +239,19 @@ impl PgStore {
         Ok(finished)
     }
 
-    /// Ends a job whose input is not fit. `refusals` is the list as JSON, `reason` the same as text.
+    /// Ends a job whose input is not fit. `refusals` is the list as JSON, `reason` the same as text; `notice` is the report
+    /// about it, if one is to be sent.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`] or [`StoreError::Database`].
-    pub async fn refuse_job(&self, case: Uuid, holder: Uuid, reason: &str, refusals: &Value) -> Result<(), StoreError> {
+    pub async fn refuse_job(
+        &self,
+        case: Uuid,
+        holder: Uuid,
+        reason: &str,
+        refusals: &Value,
+        notice: Option<&NewResult>,
+    ) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
         lock_case(&mut tx, case).await?;
         end_job(&mut tx, case, holder, "done", Some(reason)).await?;
@@ -250,6 +262,10 @@ impl PgStore {
             .await
             .map_err(failed(ACTION))?;
         end_case(&mut tx, case, "refused", reason).await?;
+        if let Some(notice) = notice {
+            insert_result(&mut tx, case, 1, notice).await?;
+            fill_outbox(&mut tx, case).await?;
+        }
         tx.commit().await.map_err(failed(ACTION))
     }
 

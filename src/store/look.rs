@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::blobs::free_bytes;
 use super::cluster::Cluster;
 use super::postgres::{DATABASE, failed, named_by};
-use super::{PgStore, StoreConfig, StoreError, absolute, binding, blocking, owner};
+use super::{ChainHead, ChainReport, PgStore, StoreConfig, StoreError, absolute, binding, blocking, owner};
 
 /// What was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,36 @@ pub enum Sight {
 /// [`StoreError`], for what `serve` would not start with either.
 pub async fn look_at_database(config: &StoreConfig) -> Result<Sight, StoreError> {
     let state_dir = absolute(&config.state_dir)?;
+    let (store, kind) = match reader(config).await? {
+        Ok(reader) => reader,
+        Err(unseen) => return Ok(Sight::Unseen(unseen)),
+    };
+    let seen = store.see(&state_dir).await;
+    store.close().await;
+    Ok(Sight::InOrder(format!("{kind} answers and is durable; {}; asked without writing", seen?)))
+}
+
+/// Follows the chain of the audit trail, and looks whether heads that were told to somebody are in it. In words when it
+/// cannot be looked at now.
+///
+/// # Errors
+/// [`StoreError`], also for a database without an audit trail of this version.
+pub async fn look_at_audit(
+    config: &StoreConfig,
+    told: &[ChainHead],
+) -> Result<Result<ChainReport, String>, StoreError> {
+    let store = match reader(config).await? {
+        Ok((store, _)) => store,
+        Err(unseen) => return Ok(Err(unseen)),
+    };
+    let report = store.verify_audit(told).await;
+    store.close().await;
+    Ok(Ok(report?))
+}
+
+/// A connection that cannot write, and to what; or why there is none now.
+async fn reader(config: &StoreConfig) -> Result<Result<(PgStore, String), String>, StoreError> {
+    let state_dir = absolute(&config.state_dir)?;
     let dir = state_dir.clone();
     let running = blocking(&state_dir, move || Ok(is_in_use(&dir))).await?;
     let (kind, options) = match &config.url {
@@ -38,13 +68,16 @@ pub async fn look_at_database(config: &StoreConfig) -> Result<Sight, StoreError>
             let dir = state_dir.clone();
             match blocking(&state_dir, move || private(&dir, running)).await? {
                 Ok(options) => ("the private server", options),
-                Err(unseen) => return Ok(Sight::Unseen(unseen)),
+                Err(unseen) => return Ok(Err(unseen)),
             }
         }
     };
-    let seen = see(options, &state_dir).await?;
+    let options = options.application_name("contourd doctor");
+    let options = options.options([("default_transaction_read_only", "on"), ("synchronous_commit", "on")]);
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(5)).connect_with(options);
+    let pool = pool.await.map_err(|source| StoreError::Database { action: "be reached", source })?;
     let daemon = if running { " of a running contourd" } else { "" };
-    Ok(Sight::InOrder(format!("{kind}{daemon} answers and is durable; {seen}; asked without writing")))
+    Ok(Ok((PgStore { pool }, format!("{kind}{daemon}"))))
 }
 
 /// Bytes that can still be written to the state directory, or to where it will be made.
@@ -58,7 +91,7 @@ pub fn look_at_disk(config: &StoreConfig) -> Result<u64, StoreError> {
 }
 
 /// Whether a daemon holds the state directory.
-fn is_in_use(state_dir: &Path) -> bool {
+pub(super) fn is_in_use(state_dir: &Path) -> bool {
     // Shared and given back at once: two who look do not take each other for a daemon.
     File::open(state_dir.join("lock"))
         .is_ok_and(|lock| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
@@ -79,16 +112,6 @@ fn private(state_dir: &Path, running: bool) -> Result<Result<PgConnectOptions, S
         true => "the private server is stopped, as contourd is; ask again while contourd runs".to_owned(),
         false => format!("none yet: contourd makes a private server ({}) when it first runs", cluster.version()),
     }))
-}
-
-async fn see(options: PgConnectOptions, state_dir: &Path) -> Result<String, StoreError> {
-    let options = options.application_name("contourd doctor");
-    let options = options.options([("default_transaction_read_only", "on"), ("synchronous_commit", "on")]);
-    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(5)).connect_with(options);
-    let store = PgStore { pool: pool.await.map_err(|source| StoreError::Database { action: "be reached", source })? };
-    let seen = store.see(state_dir).await;
-    store.close().await;
-    seen
 }
 
 impl PgStore {

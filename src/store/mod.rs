@@ -8,26 +8,38 @@
 //! - `rows`: what a row is in Rust; `error`: what can go wrong.
 //! - `intake`: acknowledged instances and when a series is complete; `damaged`: those that were refused;
 //!   `jobs`: leases and results; `outbox`: deliveries.
+//! - `confirm`: whether destinations keep what they accepted; `commitments`: what peers want to be sure of.
+//! - `fetch`: incomplete series that are asked for elsewhere.
 //! - `retry`: another attempt when a person asks for it; `release`: cases that wait for a person.
+//! - `audit`: the audit trail and its chain.
+//! - `backup`: everything into a folder and back.
+//! - `purge`: what need not be kept any more.
 //! - `look`: what can be told without changing anything.
 //! - `review`, `view`: what the web shows and records; `reviewed`: what people accepted, for training.
 
+mod audit;
+mod backup;
 mod binding;
 mod blobs;
 mod cluster;
+mod commitments;
 mod config;
+mod confirm;
 mod damaged;
 mod error;
+mod fetch;
 mod intake;
 mod jobs;
 mod look;
 mod outbox;
 mod owner;
 mod postgres;
+mod purge;
 mod release;
 mod retry;
 mod review;
 mod reviewed;
+mod routing;
 mod rows;
 mod view;
 
@@ -41,21 +53,28 @@ use rustix::fs::FlockOperation;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub use audit::{AuditLine, ChainHead, ChainReport};
+pub use backup::{BackupReport, backup, restore};
 pub use blobs::{BlobKey, Blobs};
 pub use cluster::Cluster;
+pub use commitments::{HeldObject, NewCommitmentRequest, OpenCommitmentRequest};
 pub use config::StoreConfig;
+pub use confirm::{Asked, AskedCommitment, Unconfirmed, UnconfirmedItem};
 pub use error::{ErrorClass, StoreError};
 pub use intake::{Arrival, Intake, KnownInstance, NewInstance};
 pub use jobs::{CaseResult, ClaimedJob, Finished, NewResult, NewStructure};
-pub use look::{Sight, look_at_database, look_at_disk};
+pub use look::{Sight, look_at_audit, look_at_database, look_at_disk};
 pub use outbox::{Attempt, Delivery, DeliveryItem};
 pub use postgres::PgStore;
+pub use purge::{KeepTimes, Purgeable};
 pub use release::{NewRelease, Release, Released};
 pub use retry::{Retriable, Retried};
 pub use review::{NewReview, Rating, Review, ReviewTotals, Tally};
 pub use reviewed::ReviewedCase;
+pub use routing::{Routing, SeriesWay, Unwanted};
 pub use rows::{
-    Case, CaseState, InstanceRow, OutboxRow, OutboxState, PatientText, ResultKind, StructureRow, UnknownName,
+    Case, CaseState, Confirmation, InstanceRow, OutboxRow, OutboxState, PatientText, ResultKind, StructureRow,
+    UnknownName,
 };
 pub use view::{Backlog, CaseView, DeliveryView, ImageFile, ImageFiles, RefusedOnReceipt};
 

@@ -2,7 +2,7 @@
 //!
 //! To each destination the slices of a derived series go first; the structure set is due only once that destination
 //! has accepted every one of them, and a newer revision only once the older one is settled there. Destinations do not
-//! wait for each other.
+//! wait for each other. Whether they keep what they accepted is asked in `confirm`.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
-use super::postgres::{audit, failed, lock_case};
+use super::audit::audit;
+use super::postgres::{failed, lock_case};
 use super::{OutboxRow, PgStore, ResultKind, StoreError};
 
 /// Some results of one case, leased to be sent to one destination over one association, in this order.
@@ -46,10 +47,12 @@ pub struct DeliveryItem {
 /// What one attempt came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attempt {
-    /// The destination has it; with its remark, if it made one.
+    /// The destination has accepted it; with its remark, if it made one.
     Accepted {
         /// The remark of a warning status.
         remark: Option<String>,
+        /// Whether the destination can be asked if it keeps it.
+        ask: bool,
     },
     /// To be tried again.
     Later {
@@ -169,13 +172,16 @@ impl PgStore {
         lock_case(&mut tx, case).await?;
         for (id, attempt) in attempts {
             let query = match attempt {
-                Attempt::Accepted { remark } => sqlx::query(
-                    "update outbox set state = 'accepted', sent_at = clock_timestamp(), last_error = $2,
+                Attempt::Accepted { remark, ask } => sqlx::query(
+                    "update outbox set state = 'accepted', sent_at = clock_timestamp(), last_error = $2, asks = 0,
+                                       confirmation = case when $3 then 'awaited' else 'none' end,
+                                       confirm_at = case when $3 then clock_timestamp() end,
                                        lease_holder = null, lease_until = null
                      where id = $1 and state <> 'accepted'",
                 )
                 .bind(id)
-                .bind(remark),
+                .bind(remark)
+                .bind(ask),
                 Attempt::Later { error, delay } => sqlx::query(
                     "update outbox set next_attempt_at = clock_timestamp() + make_interval(secs => $4),
                                        last_error = $2, lease_holder = null, lease_until = null
@@ -209,8 +215,15 @@ impl PgStore {
         .execute(&mut *tx)
         .await
         .map_err(failed(ACTION))?;
+        let first = attempts.first().map(|(id, _)| *id);
+        let destination: Option<String> = sqlx::query_scalar("select destination from outbox where id = $1")
+            .bind(first)
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(failed(ACTION))?;
         let count = |wanted: fn(&Attempt) -> bool| attempts.iter().filter(|(_, a)| wanted(a)).count();
         let detail = json!({
+            "destination": destination,
             "accepted": count(|a| matches!(a, Attempt::Accepted { .. })),
             "later": count(|a| matches!(a, Attempt::Later { .. })),
             "refused": count(|a| matches!(a, Attempt::Refused { .. })),
@@ -226,7 +239,8 @@ impl PgStore {
     /// [`StoreError::Database`].
     pub async fn deliveries_of(&self, case: Uuid) -> Result<Vec<OutboxRow>, StoreError> {
         sqlx::query_as(
-            "select id, result_id, case_id, destination, seq, state, attempts, next_attempt_at, last_error, sent_at
+            "select id, result_id, case_id, destination, seq, state, attempts, next_attempt_at, last_error, sent_at,
+                    confirmation, resends
              from outbox where case_id = $1 order by destination, seq",
         )
         .bind(case)
@@ -235,7 +249,8 @@ impl PgStore {
         .map_err(failed("list the deliveries of a case"))
     }
 
-    /// Puts `reason` on every delivery, and on its case, that waits for a destination outside `configured`.
+    /// Puts `reason` on every delivery, and on its case, that waits for a destination outside `configured`, or to be
+    /// confirmed by one.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -244,8 +259,8 @@ impl PgStore {
         let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
         let cases: Vec<Uuid> = sqlx::query_scalar(
             "select id from cases where id in (select case_id from outbox
-                                               where state = 'pending' and destination <> all($1)
-                                                 and last_error is distinct from $2)
+                                               where (state = 'pending' or confirmation = 'awaited')
+                                                 and destination <> all($1) and last_error is distinct from $2)
              order by id for update",
         )
         .bind(configured)
@@ -255,7 +270,8 @@ impl PgStore {
         .map_err(failed(ACTION))?;
         sqlx::query(
             "update outbox set last_error = $2
-             where state = 'pending' and destination <> all($1) and last_error is distinct from $2",
+             where (state = 'pending' or confirmation = 'awaited')
+               and destination <> all($1) and last_error is distinct from $2",
         )
         .bind(configured)
         .bind(reason)
@@ -269,46 +285,71 @@ impl PgStore {
     }
 }
 
-/// Brings a case in delivery to where its deliveries stand: waiting with a reason, delivered or failed. Once it is
-/// delivered, earlier revisions are superseded.
+/// Brings a case in delivery to where its deliveries stand: waiting with a reason, delivered, sent without being confirmed,
+/// or failed. One that was sent only can still be confirmed, or found to be lost. Once it has ended, earlier revisions by the
+/// same model are superseded, or it is by a later one.
 pub(super) async fn settle_case(tx: &mut PgConnection, case: Uuid) -> Result<(), StoreError> {
     const ACTION: &str = "settle a case";
-    let settled: Option<(String, String, i32)> = sqlx::query_as(
+    let settled: Option<(String, String, i32, bool, Option<String>)> = sqlx::query_as(
         "with stand as (
-             select count(*) filter (where state = 'pending') as pending,
+             select count(*) filter (where state = 'pending' or confirmation = 'awaited') as open,
                     count(*) filter (where state = 'failed') as failed,
+                    count(*) filter (where state = 'accepted' and confirmation = 'none') as untold,
                     (select string_agg(line, E'\\n' order by line) from (
                          select distinct destination || ': ' || last_error as line from outbox
-                         where case_id = $1 and state <> 'accepted' and last_error is not null) lines) as reason
+                         where case_id = $1 and (state <> 'accepted' or confirmation in ('awaited', 'none'))
+                           and last_error is not null) lines) as reason
              from outbox where case_id = $1),
          verdict as (
-             select reason, case when pending > 0 then 'delivering' when failed > 0 then 'failed' else 'delivered' end
-                        as state from stand)
+             select reason, case when open > 0 then 'delivering' when failed > 0 then 'failed'
+                                 when untold > 0 then 'sent' else 'delivered' end as state from stand),
+         before as (select id, state from cases where id = $1 and state in ('delivering', 'sent'))
          update cases c
          set state = verdict.state, reason = verdict.reason,
              finished_at = case when verdict.state = 'delivering' then null else clock_timestamp() end
-         from verdict where c.id = $1 and c.state = 'delivering'
-         returning c.state, c.series_uid, c.revision",
+         from verdict, before where c.id = before.id
+         returning c.state, c.series_uid, c.revision, c.state <> before.state, c.models[c.sibling + 1]",
     )
     .bind(case)
     .fetch_optional(&mut *tx)
     .await
     .map_err(failed(ACTION))?;
-    let Some((state, series_uid, revision)) = settled else { return Ok(()) };
-    if state == "delivering" {
+    let Some((state, series_uid, revision, changed, model)) = settled else { return Ok(()) };
+    if state == "delivering" || !changed {
         return Ok(());
     }
     audit(&mut *tx, "case_ended", Some(case), &json!({"state": state})).await?;
-    if state == "delivered" {
-        sqlx::query(
-            "update cases set state = 'superseded', reason = 'revision ' || $2::int4 || ' of the series was delivered'
-             where series_uid = $1 and revision < $2::int4 and state in ('delivered', 'refused', 'failed')",
-        )
+    supersede_earlier(tx, &series_uid, revision, model.as_deref()).await
+}
+
+/// Revisions by a model that ended before a later one that every destination accepted.
+async fn supersede_earlier(
+    tx: &mut PgConnection,
+    series_uid: &str,
+    revision: i32,
+    model: Option<&str>,
+) -> Result<(), StoreError> {
+    const ACTION: &str = "supersede earlier revisions";
+    // An earlier one that was waiting for its confirmation may be ending at this moment, unseen: it is waited for.
+    sqlx::query("select from cases where series_uid = $1 and revision < $2 order by revision desc, sibling for update")
         .bind(series_uid)
         .bind(revision)
         .execute(&mut *tx)
         .await
         .map_err(failed(ACTION))?;
-    }
+    sqlx::query(
+        "update cases c
+         set state = 'superseded', reason = 'revision ' || latest.revision || ' of the series was delivered'
+         from (select max(revision) as revision from cases
+               where series_uid = $1 and state in ('delivered', 'sent')
+                 and models[sibling + 1] is not distinct from $2) latest
+         where c.series_uid = $1 and c.revision < latest.revision and c.models[c.sibling + 1] is not distinct from $2
+           and c.state in ('delivered', 'sent', 'refused', 'failed')",
+    )
+    .bind(series_uid)
+    .bind(model)
+    .execute(&mut *tx)
+    .await
+    .map_err(failed(ACTION))?;
     Ok(())
 }

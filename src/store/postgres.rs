@@ -43,20 +43,6 @@ impl PgStore {
         Ok(store)
     }
 
-    /// Writes one line of the audit trail. No patient data in `detail`.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn audit(
-        &self,
-        event: &'static str,
-        case: Option<Uuid>,
-        detail: &serde_json::Value,
-    ) -> Result<(), StoreError> {
-        let mut connection = self.pool.acquire().await.map_err(failed("write the audit trail"))?;
-        audit(&mut connection, event, case, detail).await
-    }
-
     /// One case.
     ///
     /// # Errors
@@ -143,23 +129,6 @@ pub(super) async fn create_database(maintenance: PgConnectOptions) -> Result<(),
 /// For `map_err`: names what was being done.
 pub(super) fn failed(action: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |source| StoreError::Database { action, source }
-}
-
-/// Writes one line of the audit trail as part of a transaction. No patient data in `detail`.
-pub(super) async fn audit(
-    tx: &mut PgConnection,
-    event: &'static str,
-    case: Option<Uuid>,
-    detail: &serde_json::Value,
-) -> Result<(), StoreError> {
-    sqlx::query("insert into audit (event, case_id, detail) values ($1, $2, $3)")
-        .bind(event)
-        .bind(case)
-        .bind(detail)
-        .execute(tx)
-        .await
-        .map_err(failed("write the audit trail"))?;
-    Ok(())
 }
 
 /// Locks the row of a case: always before those of its job and deliveries, so that no two transactions wait for each

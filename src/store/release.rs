@@ -7,8 +7,9 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::audit::audit;
 use super::outbox::settle_case;
-use super::postgres::{audit, failed, lock_case};
+use super::postgres::{failed, lock_case};
 use super::{Backlog, CaseState, PgStore, StoreError};
 
 const ACTION: &str = "release a case";

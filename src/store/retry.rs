@@ -5,9 +5,10 @@ use serde_json::json;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
+use super::audit::audit;
 use super::jobs::newer_revision;
 use super::outbox::settle_case;
-use super::postgres::{audit, failed};
+use super::postgres::failed;
 use super::rows::named;
 use super::{PgStore, StoreError, UnknownName};
 
@@ -28,7 +29,7 @@ named!(
 pub enum Retried {
     /// The segmentation is queued again, all its attempts before it.
     Job,
-    /// Deliveries are due now. What was accepted stays accepted.
+    /// Deliveries are due now, to be sent, or to be asked for where they were accepted.
     Deliveries {
         /// How many objects.
         objects: u64,
@@ -46,6 +47,9 @@ const MOVED: &str = "(o.case_id = $1 and o.state = 'failed')
         and (o.lease_until is null or o.lease_until < clock_timestamp())
         and o.case_id in (select e.id from cases e join cases c on c.series_uid = e.series_uid
                           where c.id = $1 and e.revision <= c.revision))";
+
+/// Accepted deliveries whose destination is asked again whether it keeps them.
+const ASKED: &str = "case_id = $1 and confirmation = 'awaited' and confirm_at > clock_timestamp()";
 
 impl PgStore {
     /// What [`PgStore::retry_case`] would begin with; `None` when it would do nothing.
@@ -101,10 +105,12 @@ impl PgStore {
 async fn what_waits(tx: &mut PgConnection, case: Uuid) -> Result<Option<Retriable>, StoreError> {
     let what: Option<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
         "select case
+             when exists (select from cases where id = $1 and purged_at is not null) then null
              when exists (select from jobs where case_id = $1
                           and (state = 'failed' or (state = 'ready' and not_before > clock_timestamp()))) then 'job'
              when exists (select from outbox where case_id = $1 and state <> 'accepted')
-                  and exists (select from outbox o where {MOVED}) then 'deliveries' end"
+                  and exists (select from outbox o where {MOVED}) then 'deliveries'
+             when exists (select from outbox where {ASKED}) then 'deliveries' end"
     )))
     .bind(case)
     .fetch_one(tx)
@@ -133,19 +139,26 @@ async fn queue_again(tx: &mut PgConnection, case: Uuid) -> Result<(), StoreError
     Ok(())
 }
 
-/// Makes deliveries due; answers how many.
+/// Makes deliveries due, to be sent or to be asked for; answers how many.
 async fn send_now(tx: &mut PgConnection, case: Uuid) -> Result<u64, StoreError> {
     let moved = sqlx::query(sqlx::AssertSqlSafe(format!(
-        "update outbox o set state = 'pending', attempts = 0, next_attempt_at = clock_timestamp() where {MOVED}"
+        "update outbox o set state = 'pending', attempts = 0, resends = 0, by_query = false,
+                             next_attempt_at = clock_timestamp() where {MOVED}"
     )))
     .bind(case)
     .execute(&mut *tx)
     .await
     .map_err(failed(ACTION))?;
+    let asked =
+        sqlx::query(sqlx::AssertSqlSafe(format!("update outbox set confirm_at = clock_timestamp() where {ASKED}")))
+            .bind(case)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(ACTION))?;
     sqlx::query("update cases set state = 'delivering', finished_at = null where id = $1 and state = 'failed'")
         .bind(case)
         .execute(tx)
         .await
         .map_err(failed(ACTION))?;
-    Ok(moved.rows_affected())
+    Ok(moved.rows_affected() + asked.rows_affected())
 }

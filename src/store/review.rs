@@ -6,7 +6,8 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::postgres::{audit, failed};
+use super::audit::audit;
+use super::postgres::failed;
 use super::rows::named;
 use super::{PgStore, StoreError, UnknownName};
 
@@ -153,10 +154,10 @@ impl PgStore {
     pub async fn review_tally(&self) -> Result<Vec<Tally>, StoreError> {
         sqlx::query_as(
             "select structure, verdict, count(*) as count from (
-                 select distinct on (c.series_uid, r.structure, r.reviewer) r.structure, r.verdict
+                 select distinct on (c.series_uid, c.model_name, r.structure, r.reviewer) r.structure, r.verdict
                  from reviews r join cases c on c.id = r.case_id
                  where c.held_at is null or exists (select from releases l where l.case_id = c.id)
-                 order by c.series_uid, r.structure, r.reviewer, c.revision desc, r.id desc
+                 order by c.series_uid, c.model_name, r.structure, r.reviewer, c.revision desc, r.id desc
              ) latest group by structure, verdict",
         )
         .fetch_all(&self.pool)

@@ -23,8 +23,8 @@ impl ReviewedCase {
 }
 
 impl PgStore {
-    /// Every series that somebody reviewed, in the latest revision that has a review. Cases that were held and never released
-    /// do not count, as in the statistics.
+    /// Every series that somebody reviewed, in the latest revision that has a review, by the first of its models. Cases that were
+    /// held and never released do not count, as in the statistics, nor do those whose images were deleted.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -32,8 +32,9 @@ impl PgStore {
         let cases: Vec<Case> = sqlx::query_as(
             "select distinct on (c.series_uid) c.* from cases c
              where exists (select from reviews r where r.case_id = c.id)
+               and c.purged_at is null
                and (c.held_at is null or exists (select from releases l where l.case_id = c.id))
-             order by c.series_uid, c.revision desc",
+             order by c.series_uid, c.revision desc, c.sibling",
         )
         .fetch_all(&self.pool)
         .await

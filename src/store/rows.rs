@@ -45,7 +45,7 @@ macro_rules! named {
 pub(super) use named;
 
 named!(
-    /// Where a case stands. Each ends as delivered, refused, failed or superseded, or waits in sight.
+    /// Where a case stands. Each ends as delivered, sent, refused, failed or superseded, or waits in sight.
     CaseState, "case state" {
         /// Instances are coming in.
         Receiving = "receiving",
@@ -57,8 +57,10 @@ named!(
         Held = "held",
         /// The result is on its way.
         Delivering = "delivering",
-        /// Every destination has the result.
+        /// Every destination is known to keep the result.
         Delivered = "delivered",
+        /// Every destination accepted the result, and one of them cannot tell whether it keeps it.
+        Sent = "sent",
         /// The input is not fit; the reason says why.
         Refused = "refused",
         /// A fault of ours, or a destination that refuses for good.
@@ -77,6 +79,8 @@ named!(
         StructureSet = "structure_set",
         /// The DICOM Segmentation.
         Segmentation = "segmentation",
+        /// A report about why there are no contours.
+        Notice = "notice",
     }
 );
 
@@ -85,10 +89,24 @@ named!(
     OutboxState, "delivery state" {
         /// To be sent, or to be sent again.
         Pending = "pending",
-        /// The destination has confirmed it.
+        /// The destination has accepted it; whether it keeps it is told by [`Confirmation`].
         Accepted = "accepted",
         /// The destination refuses it for good.
         Failed = "failed",
+    }
+);
+
+named!(
+    /// Whether a destination is known to keep what it accepted.
+    Confirmation, "confirmation" {
+        /// Not known, and nobody asks.
+        None = "none",
+        /// Not known yet.
+        Awaited = "awaited",
+        /// It said so: storage commitment.
+        Committed = "committed",
+        /// It was found there by a query.
+        Found = "found",
     }
 );
 
@@ -114,6 +132,12 @@ pub struct Case {
     pub refusals: serde_json::Value,
     /// Name of the route it came in on.
     pub route: String,
+    /// From 0 to 9: of the cases that wait, the higher one is segmented first.
+    pub priority: i16,
+    /// The models of its route when it came; none: the default one.
+    pub models: Vec<String>,
+    /// Which of them this case is for, from 0.
+    pub sibling: i16,
     /// Calling AE title of the first instance.
     pub calling_ae: String,
     /// Called AE title of the first instance.
@@ -144,9 +168,16 @@ pub struct Case {
     pub held_at: Option<OffsetDateTime>,
     /// When it ended.
     pub finished_at: Option<OffsetDateTime>,
+    /// When its files were deleted, because it need not be kept any more.
+    pub purged_at: Option<OffsetDateTime>,
 }
 
 impl Case {
+    /// The model that this case is for; `None`: the default one.
+    pub fn model(&self) -> Option<&str> {
+        self.models.get(usize::try_from(self.sibling).ok()?).map(String::as_str)
+    }
+
     /// What is odd about the images that were contoured all the same; none before the case was segmented.
     pub fn warnings(&self) -> Vec<String> {
         let listed = self.report.as_ref().and_then(|report| report.get("warnings")?.as_array());
@@ -229,8 +260,13 @@ pub struct OutboxRow {
     pub next_attempt_at: OffsetDateTime,
     /// What the last attempt said.
     pub last_error: Option<String>,
-    /// When the destination confirmed it.
+    /// When the destination accepted it.
     pub sent_at: Option<OffsetDateTime>,
+    /// Whether the destination is known to keep it.
+    #[sqlx(try_from = "String")]
+    pub confirmation: Confirmation,
+    /// How often it was sent again, because it was not there.
+    pub resends: i32,
 }
 
 #[cfg(test)]

@@ -31,8 +31,12 @@ pub struct DeliveryView {
     pub destination: String,
     /// Objects to be sent.
     pub total: i64,
-    /// Objects that the destination has confirmed.
+    /// Objects that the destination has accepted.
     pub accepted: i64,
+    /// Objects that it is known to keep.
+    pub confirmed: i64,
+    /// Objects that it is, or will be, asked for.
+    pub awaited: i64,
     /// Objects that it refuses for good.
     pub failed: i64,
     /// What the latest attempt that did not succeed said.
@@ -147,9 +151,12 @@ impl PgStore {
         sqlx::query_as(
             "select destination, count(*) as total,
                  count(*) filter (where state = 'accepted') as accepted,
+                 count(*) filter (where confirmation in ('committed', 'found')) as confirmed,
+                 count(*) filter (where confirmation = 'awaited') as awaited,
                  count(*) filter (where state = 'failed') as failed,
                  (array_agg(last_error order by next_attempt_at desc)
-                     filter (where state <> 'accepted' and last_error is not null))[1] as last_error
+                     filter (where last_error is not null
+                             and (state <> 'accepted' or confirmation in ('awaited', 'none'))))[1] as last_error
              from outbox where case_id = $1 group by destination order by destination",
         )
         .bind(case_id)
@@ -201,7 +208,8 @@ impl PgStore {
     pub async fn waiting_deliveries(&self) -> Result<Backlog, StoreError> {
         sqlx::query_as(
             "select count(*) as count, extract(epoch from now() - min(r.made_at))::float8 as oldest_seconds
-             from outbox o join results r on r.id = o.result_id where o.state = 'pending'",
+             from outbox o join results r on r.id = o.result_id
+             where o.state = 'pending' or o.confirmation = 'awaited'",
         )
         .fetch_one(&self.pool)
         .await

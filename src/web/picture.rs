@@ -110,6 +110,13 @@ impl Pictures {
                 "Ask again when it is delivering or delivered.",
             ));
         }
+        if case.purged_at.is_some() {
+            return Err(ApiError::new(
+                Class::NotFound,
+                "The images of this case were deleted, because they need not be kept any more.",
+                "The contours are where they were delivered; the rules of keeping are in the section [keep].",
+            ));
+        }
         let id = case.id;
         let cell = {
             let mut kept = self.kept.lock().await;

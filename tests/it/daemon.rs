@@ -1,9 +1,15 @@
 //! The daemon between real associations on both sides, with a real database; only the networks' place is taken by a
 //! known mask. Named by promise. The tests are in the files of their subject.
 
+mod audit;
+pub mod confirming;
 mod delivering;
 mod described;
+mod fetching;
+mod models;
+mod notice;
 mod receiving;
+mod routing;
 mod working;
 
 use std::collections::BTreeMap;
@@ -19,22 +25,24 @@ use contourd::dicom::data::{
     is_own_object, parse_instances, part10_file, read_folder, read_received_header, read_rtstruct, write_rtstruct,
 };
 use contourd::dicom::net::{
-    Destination, Inbox, ObjectToSend, Received, ScpConfig, SendOutcome, StoreVerdict, send, serve,
+    CommitmentReport, CommitmentVerdict, Destination, Doors, FailureReason, Inbox, ObjectToSend, PeersRequest,
+    Received, ScpConfig, SendOutcome, StoreVerdict, send, serve,
 };
 use contourd::domain::Verdict;
 use contourd::geometry::{Grid, Lps, Mask, Shape, Vec3, Volume};
 use contourd::ids::{AeTitle, FrameOfReferenceUid};
 use contourd::inference::{InferenceError, Plane};
+use contourd::routing::Priority;
 use contourd::service::{
-    Daemon, DestinationConfig, Order, Package, Report, RouteConfig, SegmentError, Segmentation, Segmenter,
-    ServiceConfig, StructureReport, Wanted,
+    AuditConfig, Confirm, Daemon, DestinationConfig, Order, Otherwise, Package, Report, RouteConfig, SegmentError,
+    Segmentation, Segmenter, ServiceConfig, StructureReport, SyslogConfig, Wanted,
 };
 use contourd::store::{Case, CaseState, OutboxState, Retried};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::store::TestStore;
-use super::support::{mr_series, run};
+use super::support::{mr_series_called, run};
 
 const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 const RTSTRUCT: &str = "1.2.840.10008.5.1.4.1.1.481.3";
@@ -68,7 +76,10 @@ impl Segmenter for Threshold {
     }
 
     fn segment(&self, series: &Series, model: Option<&str>, order: &Order) -> Result<Segmentation, SegmentError> {
-        assert_eq!(model, Some("bright"));
+        // Two models side by side: they find the same and are not the same.
+        let name = model.unwrap();
+        assert!(["bright", "brighter"].contains(&name), "{name}");
+        let digest = contourd::ids::sha256_hex(name.as_bytes());
         self.runs.fetch_add(1, Ordering::SeqCst);
         while self.stuck.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(10));
@@ -81,6 +92,7 @@ impl Segmenter for Threshold {
         }
         let meta = DerivedSeriesMeta {
             research: true,
+            model_digest: digest.clone(),
             config_digest: self.config_digest(),
             revision: order.revision,
             finest_pixel: 0.5,
@@ -101,8 +113,8 @@ impl Segmenter for Threshold {
         let meta = StructureSetMeta {
             label: "AI RESEARCH".into(),
             research: true,
-            model_name: "bright".into(),
-            model_digest: "d".repeat(64),
+            model_name: name.into(),
+            model_digest: digest.clone(),
             config_digest: self.config_digest(),
             revision: order.revision,
             predecessor: predecessor.clone(),
@@ -126,8 +138,8 @@ impl Segmenter for Threshold {
         });
         let report = Report {
             notice: "Research use only, not reviewed".into(),
-            model: "bright".into(),
-            model_digest: "d".repeat(64),
+            model: name.into(),
+            model_digest: digest,
             execution: "cpu".into(),
             derived_axial: derived.is_some(),
             warnings: series.warnings.clone(),
@@ -149,7 +161,7 @@ impl Segmenter for Threshold {
 /// What the PACS says to an object.
 type Judge = Box<dyn Fn(&Received, &[Received]) -> StoreVerdict + Send + Sync>;
 
-/// A PACS: keeps what it accepts, in order.
+/// A PACS: keeps what it accepts, in order, and commits what it keeps.
 struct Pacs {
     kept: Mutex<Vec<Received>>,
     asked: AtomicUsize,
@@ -165,6 +177,18 @@ impl Inbox for Pacs {
             kept.push(object);
         }
         verdict
+    }
+
+    async fn commitment_requested(&self, _: PeersRequest) -> CommitmentVerdict {
+        CommitmentVerdict::Taken
+    }
+
+    async fn commitment_answer(&self, asked: &PeersRequest) -> Option<CommitmentReport> {
+        let names = self.names();
+        let references = asked.request.references.iter().cloned();
+        let (committed, failed): (Vec<_>, Vec<_>) = references.partition(|r| names.contains(&r.instance.to_string()));
+        let failed = failed.into_iter().map(|r| (r, FailureReason::NO_SUCH_INSTANCE)).collect();
+        Some(CommitmentReport { transaction: asked.request.transaction.clone(), committed, failed })
     }
 }
 
@@ -184,7 +208,7 @@ impl Pacs {
     fn listen_as(self: &Arc<Self>, ae_title: &str, listener: TcpListener) -> CancellationToken {
         let config = ScpConfig { ae_title: title(ae_title), ..ScpConfig::default() };
         let shutdown = CancellationToken::new();
-        tokio::spawn(serve(listener, config, Arc::clone(self), shutdown.clone()));
+        tokio::spawn(serve(Doors::plain(listener), config, Arc::clone(self), shutdown.clone()));
         shutdown
     }
 
@@ -224,18 +248,47 @@ fn start_with<S: Segmenter>(
     model: &str,
     listener: TcpListener,
 ) -> Running {
-    let route = |name: &str, from| RouteConfig {
+    launch(t, config(pacs_port, model), segmenter, listener)
+}
+
+/// A route without a rule for what a title sends.
+fn route(name: &str, from: &str, model: &str) -> RouteConfig {
+    RouteConfig {
         name: name.into(),
         called_ae: None,
         calling_ae: Some(title(from)),
+        when: None,
         model: Some(model.into()),
+        models: Vec::new(),
+        priority: Priority::default(),
         destinations: vec!["archive".into()],
-    };
+        notices_to: Vec::new(),
+    }
+}
+
+fn start_on<S: Segmenter>(
+    t: &TestStore,
+    pacs_port: u16,
+    segmenter: &Arc<S>,
+    listener: TcpListener,
+    routes: Vec<RouteConfig>,
+    otherwise: Otherwise,
+) -> Running {
+    let mut config = config(pacs_port, "bright");
+    config.routes = routes;
+    config.receive.otherwise = otherwise;
+    launch(t, config, segmenter, listener)
+}
+
+/// Two routes to a PACS that is asked for the commitment of what it accepted.
+fn config(pacs_port: u16, model: &str) -> ServiceConfig {
+    let routes = vec![route("head", "MR1", model), route("other", "MR3", model)];
     let mut config = ServiceConfig {
-        routes: vec![route("head", "MR1"), route("other", "MR3")],
+        routes,
         destinations: vec![DestinationConfig {
             name: "archive".into(),
             profile: "generic".into(),
+            confirm: Confirm::Commitment,
             system: Destination::new("127.0.0.1", pacs_port, "PACS").unwrap(),
         }],
         ..ServiceConfig::default()
@@ -247,14 +300,23 @@ fn start_with<S: Segmenter>(
     config.jobs.drain_seconds = 0;
     config.sending.first_retry_seconds = 1;
     config.sending.longest_retry_seconds = 2;
+    config
+}
+
+fn launch<S: Segmenter>(t: &TestStore, config: ServiceConfig, segmenter: &Arc<S>, listener: TcpListener) -> Running {
     assert_eq!(config.faults(), Vec::<String>::new());
     let to = Destination::new("127.0.0.1", listener.local_addr().unwrap().port(), "CONTOURD").unwrap();
     let scp = ScpConfig::default();
-    let daemon = Daemon::start(t.share(), config, scp, listener, Arc::clone(segmenter), CancellationToken::new());
+    let doors = Doors::plain(listener);
+    let daemon = Daemon::start(t.share(), config, scp, doors, Arc::clone(segmenter), CancellationToken::new());
     Running { daemon, to }
 }
 
 fn series(uid: &str, sagittal: bool) -> Vec<EncodedInstance> {
+    series_called(uid, sagittal, "T1 MPRAGE post")
+}
+
+fn series_called(uid: &str, sagittal: bool, description: &str) -> Vec<EncodedInstance> {
     let frame = FrameOfReferenceUid::parse("1.2.826.9").unwrap();
     let (shape, axes, spacing) = if sagittal {
         let axes = [Vec3::new(0.0, 1.0, 0.0), Vec3::new(0.0, 0.0, -1.0), Vec3::new(-1.0, 0.0, 0.0)];
@@ -273,7 +335,7 @@ fn series(uid: &str, sagittal: bool) -> Vec<EncodedInstance> {
             }
         }
     }
-    mr_series(&Volume::new(grid, values).unwrap(), uid, "Doe^Jane")
+    mr_series_called(&Volume::new(grid, values).unwrap(), uid, "Doe^Jane", description)
 }
 
 fn objects(files: &[EncodedInstance]) -> Vec<ObjectToSend> {

@@ -134,7 +134,8 @@ fn doctor_asks_the_database_of_a_running_daemon_and_disturbs_nothing() {
     let folder = open_folder();
     let models = folder.path().join("models");
     let model = coarse_model(&models);
-    let setup = Setup { pacs: free_port(), quiet_seconds: 30, models: (&models, model), database: None };
+    let setup =
+        Setup { pacs: free_port(), quiet_seconds: 30, models: (&models, model), database: None, confirm: "query" };
     let mut daemon = Daemon::start(&setup);
     let config = without_models(folder.path(), &daemon.state_dir());
     let before = daemon.postmaster();

@@ -158,7 +158,13 @@ fn recorder(record: &Path) -> Command {
 /// Records a daemon that receives these files, one after the other, and the first of them twice.
 fn record(files: &[PathBuf]) -> Vec<Call> {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-    let setup = Setup { pacs: free_port(), quiet_seconds: 3600, models: (&models, "oar-head-v2"), database: None };
+    let setup = Setup {
+        pacs: free_port(),
+        quiet_seconds: 3600,
+        models: (&models, "oar-head-v2"),
+        database: None,
+        confirm: "query",
+    };
     let folder = tempfile::tempdir().unwrap();
     let record = folder.path().join("record");
     // The first start makes the database, which is not what this is about.

@@ -1,6 +1,8 @@
 //! What must hold when things go wrong: loops and refusals here, kills in `faults/kills.rs`, outages of PACS and database in
-//! `faults/outages.rs`.
+//! `faults/outages.rs`, a kill while a PACS owes an answer in `faults/commitment.rs`, hostile peers in `faults/hostile.rs`.
 
+mod commitment;
+mod hostile;
 mod kills;
 mod outages;
 
@@ -35,7 +37,7 @@ fn acquired(seed: u64, acquisition: Acquisition, folder: &Path) -> (String, Vec<
 
 /// A daemon with the private database that sends to this port.
 fn daemon(pacs: u16, models: (&Path, &str)) -> Daemon {
-    Daemon::start(&Setup { pacs, quiet_seconds: QUIET, models, database: None })
+    Daemon::start(&Setup { pacs, quiet_seconds: QUIET, models, database: None, confirm: "query" })
 }
 
 fn wait_for_state(daemon: &Daemon, series: &str, wanted: &[&str]) -> String {

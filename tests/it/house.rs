@@ -250,11 +250,17 @@ fn the_map_names_every_room() {
 
 /// SHA-256 of each migration that was released. A database that has one would refuse to open if it were edited: what is to
 /// be changed is changed by the next one. The number 0002 was never used.
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: [(&str, &str); 10] = [
     ("0001_initial.sql", "977c01366ce851961469764afad8700ebd535124dee691df33590622d48ad835"),
     ("0003_profiles.sql", "4428952de75eb7ab55fdc581b54cb4d8a2bc8ce7ddd780b35c7abc6efbdfd21f"),
     ("0004_interruptions.sql", "804ecf5862f2a9d587d8bdf9ed8e1a78e99c5c9c5e3e5b2c8821456734b8f221"),
     ("0005_held.sql", "120d592e4d27ace61c5869fd3018990e36cf393a13cb8677d7c3da80c5413cf5"),
+    ("0006_confirmation.sql", "d5b757dc899b243dda6b17816055ef7d17518f2dd16d8fd19d058edcb4368069"),
+    ("0008_audit_chain.sql", "5893894e10dde35637ce3d71fb3ad341a17113ca7081e21ecc95b86332fc55f1"),
+    ("0009_purged.sql", "c807fc23bf93a35fd0daa7da09df31d293c1a99d8b5a295c4010e29dd17356d5"),
+    ("0010_notices.sql", "34ded07e34cb4a2c1d3d271992a907c8e3d98fad2209427f64cdf2986302252c"),
+    ("0011_routing.sql", "99cd10c3a100e65519f9418e80c8a981d7986797f10dc33dd7fa754d3fbb5b68"),
+    ("0012_models.sql", "7b91978c4c0e20397c8500ee8547ab4bca4c8f33b6163678b599f25278ce8e04"),
 ];
 
 #[test]

@@ -10,6 +10,7 @@ mod nerve_damage;
 
 mod browser;
 mod card;
+mod certificates;
 mod classes;
 mod cli;
 mod conformance;
@@ -28,6 +29,7 @@ mod nerve;
 mod net;
 mod outlines;
 mod outputs;
+mod routing;
 mod shapes;
 mod sides;
 mod store;

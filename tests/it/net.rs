@@ -1,10 +1,18 @@
 //! Associations with real peers: DCMTK's storescu and echoscu against our SCP. What hostile peers do is in
-//! `net/hostile.rs`, what we send in `net/sending.rs`.
+//! `net/hostile.rs`, many of them at once in `net/siege.rs`, slow ones in `net/slow.rs`, who may call in `net/peers.rs`, TLS
+//! in `net/tls.rs`, what we send in `net/sending.rs`, storage commitment in `net/commitment.rs`, queries in `net/query.rs`.
 
+pub mod authority;
+mod commitment;
 mod hostile;
+mod peers;
+pub mod query;
 pub mod raw;
-mod sending;
+pub mod sending;
+mod siege;
+mod slow;
 pub mod support;
+mod tls;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -82,21 +90,6 @@ async fn a_long_proposal_is_read_however_short_the_pdus_are_that_we_offer() {
     peer.send(&raw::data_pdu(raw::MR_CONTEXT, &[0; 5000])).await;
     peer.expect_abort("a P-DATA-TF longer than offered").await;
     assert!(scp.is_well().await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn titles_are_checked() {
-    let config = ScpConfig { calling_ae_titles: vec![title("MR1"), title("PACS")], ..ScpConfig::default() };
-    let scp = Scp::start(config, Shelf::default()).await;
-    let (ok, said) = echoscu(scp.port, &["-aet", "PACS", "-aec", "CONTOURD"]).await;
-    assert!(ok, "{said}");
-    let (ok, said) = echoscu(scp.port, &["-aet", "PACS", "-aec", "OTHER"]).await;
-    assert!(!ok && said.contains("Called AE Title Not Recognized"), "{said}");
-    for stranger in ["MR", "MR10", "mr1"] {
-        let (ok, said) = echoscu(scp.port, &["-aet", stranger, "-aec", "CONTOURD"]).await;
-        assert!(!ok && said.contains("Calling AE Title Not Recognized"), "{stranger}: {said}");
-        assert!(said.contains("Rejected Permanent"), "{stranger}: {said}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,13 @@
 //! The store against a real PostgreSQL server of its own; the tests are in the files of their subject.
 
+mod audit;
+mod backup;
+mod confirm;
 mod intake;
 mod jobs;
+mod models;
 mod outbox;
+mod purge;
 mod release;
 mod retry;
 mod server;
@@ -18,8 +23,9 @@ use bytes::Bytes;
 use contourd::anatomy::Structure;
 use contourd::ids::{AeTitle, InstanceUid, Phi, SeriesUid, StudyUid, sha256_hex};
 use contourd::store::{
-    Arrival, Attempt, BlobKey, CaseResult, CaseState, ClaimedJob, ErrorClass, Finished, Intake, NewInstance, NewResult,
-    NewStructure, OutboxState, PatientText, PgStore, ResultKind, Store, StoreConfig, StoreError,
+    Arrival, Asked, Attempt, BlobKey, CaseResult, CaseState, ChainHead, ClaimedJob, Confirmation, ErrorClass, Finished,
+    Intake, KeepTimes, NewInstance, NewResult, NewReview, NewStructure, OutboxState, PatientText, PgStore, Rating,
+    ResultKind, Store, StoreConfig, StoreError, backup, restore,
 };
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
@@ -117,6 +123,8 @@ fn arrival(series: &str) -> Arrival {
         calling: title("MR1"),
         called: title("CONTOURD"),
         route: "all".into(),
+        priority: 5,
+        models: Vec::new(),
     }
 }
 
@@ -207,9 +215,21 @@ async fn due(store: &Store, holder: Uuid, destination: &str) -> Vec<(i64, String
     delivery.map(|d| d.items.into_iter().map(|i| (i.outbox_id, i.sop_instance_uid)).collect()).unwrap_or_default()
 }
 
+fn accepted() -> Attempt {
+    Attempt::Accepted { remark: None, ask: true }
+}
+
+/// Everything is accepted, and its commitment follows at once.
 async fn accept(store: &Store, case: Uuid, holder: Uuid, items: &[(i64, String)]) {
-    let accepted: Vec<_> = items.iter().map(|(id, _)| (*id, Attempt::Accepted { remark: None })).collect();
-    store.pg.record_attempts(case, holder, &accepted).await.unwrap();
+    let ids: Vec<i64> = items.iter().map(|(id, _)| *id).collect();
+    let all: Vec<_> = ids.iter().map(|id| (*id, accepted())).collect();
+    store.pg.record_attempts(case, holder, &all).await.unwrap();
+    commit(store, case, &ids).await;
+}
+
+async fn commit(store: &Store, case: Uuid, ids: &[i64]) {
+    let kept: Vec<_> = ids.iter().map(|id| (*id, Asked::Kept(Confirmation::Committed))).collect();
+    store.pg.record_asked(case, &kept, None).await.unwrap();
 }
 
 async fn state(store: &Store, case: Uuid) -> CaseState {

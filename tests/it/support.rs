@@ -101,6 +101,16 @@ pub fn meta(label: &str) -> StructureSetMeta {
 
 /// A volume as an MR series of a patient of this name.
 pub fn mr_series(volume: &Volume<f32>, series: &str, patient_name: &str) -> Vec<EncodedInstance> {
+    mr_series_called(volume, series, patient_name, "T1 MPRAGE post")
+}
+
+/// The same with this Series Description.
+pub fn mr_series_called(
+    volume: &Volume<f32>,
+    series: &str,
+    patient_name: &str,
+    description: &str,
+) -> Vec<EncodedInstance> {
     let phi = |text: &str| Phi::new(text.to_owned());
     let patient = PatientStudy {
         study: StudyUid::parse("1.2.840.77.1").unwrap(),
@@ -123,7 +133,7 @@ pub fn mr_series(volume: &Volume<f32>, series: &str, patient_name: &str) -> Vec<
         patient,
         series: SeriesUid::parse(series).unwrap(),
         series_number: 3,
-        series_description: "T1 MPRAGE post".into(),
+        series_description: description.into(),
         image_type: vec!["ORIGINAL".into(), "PRIMARY".into(), "OTHER".into()],
         manufacturer: "Test".into(),
         model_name: "Scanner".into(),

@@ -87,6 +87,8 @@ pub struct Setup<'a> {
     pub models: (&'a Path, &'a str),
     /// `CONTOURD_DATABASE_URL`; `None`: the private server.
     pub database: Option<String>,
+    /// How the PACS is asked whether it keeps what it accepted.
+    pub confirm: &'a str,
 }
 
 impl Daemon {
@@ -108,12 +110,14 @@ impl Daemon {
              [sending]\nlease_seconds = 3\nfirst_retry_seconds = 1\nlongest_retry_seconds = 2\n\
              [domain]\nenabled = {check}\n[models]\ndir = {models:?}\ndefault = {model:?}\n\
              [[destination]]\nname = \"pacs\"\nhost = \"127.0.0.1\"\nport = {pacs}\nae_title = \"PACS\"\n\
+             confirm = {confirm:?}\n\
              [[route]]\nname = \"all\"\ndestinations = [\"pacs\"]\n",
             state = folder.path().join("state"),
             quiet = setup.quiet_seconds,
             // What networks on a coarse grid find may be no brain at all.
             check = model != COARSE,
             pacs = setup.pacs,
+            confirm = setup.confirm,
         );
         std::fs::write(folder.path().join("contourd.toml"), text).unwrap();
         let database = setup.database.clone();
@@ -162,6 +166,10 @@ impl Daemon {
     pub fn terminate(&mut self) -> bool {
         run(Command::new("kill").arg(self.child.id().to_string()));
         self.child.wait().unwrap().success()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn state_dir(&self) -> PathBuf {

@@ -48,7 +48,7 @@ async fn cases_are_listed_newest_first_with_state_and_reason() {
         if n == 1 {
             let (case, holder) = site.claim().await;
             let reason = "The series has one slice only; send the whole series.";
-            site.pg().refuse_job(case, holder, reason, &json!([{"code": "too_few_slices"}])).await.unwrap();
+            site.pg().refuse_job(case, holder, reason, &json!([{"code": "too_few_slices"}]), None).await.unwrap();
         }
     }
     let first = site.get("/api/cases").await.json();
@@ -92,7 +92,8 @@ async fn cases_are_listed_newest_first_with_state_and_reason() {
     assert_eq!(ask(site.address, "DELETE", "/api/cases", &[], "").await.status, 405);
 
     // What was refused at the door is on no case, and still in sight: by sender and reason.
-    assert_eq!(site.get("/api/refusals").await.json(), json!({"refusals": []}));
+    let none = json!({"refusals": [], "unwanted": {"series": 0, "objects": 0, "latest": []}});
+    assert_eq!(site.get("/api/refusals").await.json(), none);
     for (instance, kind) in
         [("1.2.3.1", "no_route"), ("1.2.3.2", "no_route"), ("1.2.3.2", "no_route"), ("1.2.3.3", "damaged")]
     {
@@ -470,7 +471,7 @@ async fn a_person_reviews_a_case_in_the_browser() {
     site.receive(HOSTILE, &refused[..1]).await;
     let (case, holder) = site.claim().await;
     let reason = "One slice only <img src=x onerror=window.pwned=1>; send the whole series.";
-    site.pg().refuse_job(case, holder, reason, &json!([])).await.unwrap();
+    site.pg().refuse_job(case, holder, reason, &json!([]), None).await.unwrap();
     site.receive(NAME, &images(&head(), "1.2.840.77.8")).await;
     let case = site.finish(structures(), &[], &[]).await;
 

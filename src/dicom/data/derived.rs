@@ -16,6 +16,8 @@ use crate::ids::SeriesUid;
 pub struct DerivedSeriesMeta {
     /// Made for a research model: the series says so.
     pub research: bool,
+    /// Digest of that model: several models side by side make a series each, so that none waits for another's.
+    pub model_digest: String,
     /// Digest of everything in the configuration that changes the result.
     pub config_digest: String,
     /// Counts how often a result was made for this source series, from 1.
@@ -53,6 +55,7 @@ fn attributes(source: &Series, meta: &DerivedSeriesMeta, grid: &Grid) -> MrSerie
     parts.extend(instances);
     parts.extend([
         "axial".to_owned(),
+        meta.model_digest.clone(),
         meta.config_digest.clone(),
         meta.revision.to_string(),
         meta.created.to_string(),

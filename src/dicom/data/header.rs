@@ -4,6 +4,7 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 
+use super::attributes::Attributes;
 use super::part10::{self, Opened};
 use super::refusal::Refusal;
 use super::values::{decoded, invalid, missing, text};
@@ -53,18 +54,42 @@ pub fn read_header(bytes: &[u8]) -> Result<InstanceHeader, Refusal> {
     header_of(&opened, &object)
 }
 
-/// The header of an object as it is received. Where the object is cut short or damaged behind its header, the damage
-/// comes beside it: the header names the series that the refusal belongs to, and nothing more may be done with it.
-/// A deflated data set may inflate to `max_bytes`.
+/// An object as it is received, as far as its header goes.
+#[derive(Debug, Clone)]
+pub struct ReceivedHeader {
+    /// What decides what happens to it.
+    pub header: InstanceHeader,
+    /// The attributes that were asked for.
+    pub attributes: Attributes,
+    /// What is wrong behind its header.
+    pub damage: Option<Refusal>,
+}
+
+/// The header of an object as it is received, and its attributes of the tags `wanted`. Where the object is cut short or
+/// damaged behind its header, the damage comes beside it: the header names the series that the refusal belongs to, and
+/// nothing more may be done with it. A deflated data set may inflate to `max_bytes`.
 ///
 /// # Errors
 /// A refusal for what is not DICOM, is too large, or does not name study, series and instance before its damage.
-pub fn read_received_header(bytes: &[u8], max_bytes: usize) -> Result<(InstanceHeader, Option<Refusal>), Refusal> {
+pub fn read_received(bytes: &[u8], max_bytes: usize, wanted: &[Tag]) -> Result<ReceivedHeader, Refusal> {
     let (opened, damage) = part10::open_until_damage(bytes, max_bytes)?;
-    match opened.parse(Some(tags::PIXEL_DATA)).and_then(|object| header_of(&opened, &object)) {
-        Ok(header) => Ok((header, damage)),
+    let read = opened.parse(Some(tags::PIXEL_DATA)).and_then(|object| {
+        let header = header_of(&opened, &object)?;
+        Ok((header, Attributes::read(&opened, &object, wanted)))
+    });
+    match read {
+        Ok((header, attributes)) => Ok(ReceivedHeader { header, attributes, damage }),
         Err(unnamed) => Err(damage.unwrap_or(unnamed)),
     }
+}
+
+/// As [`read_received`], without other attributes.
+///
+/// # Errors
+/// As [`read_received`].
+pub fn read_received_header(bytes: &[u8], max_bytes: usize) -> Result<(InstanceHeader, Option<Refusal>), Refusal> {
+    let read = read_received(bytes, max_bytes, &[])?;
+    Ok((read.header, read.damage))
 }
 
 /// The header of a parsed object.

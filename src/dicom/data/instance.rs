@@ -7,6 +7,7 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use rayon::prelude::*;
 
+use super::attributes::{Attributes, IMAGE_TAGS};
 use super::header::{header_of, is_own_object, read_header};
 use super::pixels::Image;
 use super::refusal::{Refusal, RefusalCode, Refusals};
@@ -22,6 +23,8 @@ pub struct Instance {
     pub(super) frame: FrameOfReferenceUid,
     pub(super) patient: PatientStudy,
     pub(super) acquisition: MrAcquisition,
+    /// What it says of how it was made.
+    pub(super) says: Attributes,
     pub(super) series_number: Option<i64>,
     pub(super) position_reference_indicator: String,
     /// Image Position (Patient): the centre of the first pixel.
@@ -107,6 +110,7 @@ fn read(
         remarks: if judged { kind::check(&object, &acquisition)? } else { Vec::new() },
         announced: integer(&object, tags::IMAGES_IN_ACQUISITION).ok().flatten(),
         acquisition,
+        says: Attributes::read(opened, &object, &IMAGE_TAGS),
         series_number: integer(&object, tags::SERIES_NUMBER).ok().flatten(),
         position_reference_indicator: text(&object, tags::POSITION_REFERENCE_INDICATOR),
         position: Lps::new(px, py, pz),

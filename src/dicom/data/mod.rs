@@ -3,13 +3,15 @@
 //! The way in: [`parse_instance`] (one object), [`read_folder`] or [`parse_instances`] (many), then [`assemble`] to one
 //! [`Series`] whose volume has its place in the patient from positions and orientations alone. Whatever does not fit
 //! is a [`Refusal`] with the tag and the instance, and all of them are reported together. [`read_planes`] gives only where
-//! the slices of a CT or MR series lie, [`read_archive`] what stands in folders of many patients.
+//! the slices of a CT or MR series lie, [`read_archive`] what stands in folders of many patients, [`survey()`] every series of
+//! whatever kind.
 //!
-//! The way out: [`write_mr_series`], [`derived_axial_series`] and [`write_rtstruct`]; [`read_rtstruct`] and
-//! [`validate_rtstruct`] look at what was written with other eyes. Same input, same bytes: times and UIDs come from the
+//! The way out: [`write_mr_series`], [`derived_axial_series`] and [`write_rtstruct`]; [`write_notice`] says why
+//! there are no contours; [`read_rtstruct`] and [`validate_rtstruct`] look at what was written with other eyes. Same input, same bytes: times and UIDs come from the
 //! caller or are derived, never from a clock.
 
 mod archive;
+mod attributes;
 mod build;
 mod charset;
 mod deidentify;
@@ -20,6 +22,7 @@ mod instance;
 mod kind;
 mod layout;
 mod mr;
+mod notice;
 mod part10;
 mod patient;
 mod pixels;
@@ -30,15 +33,21 @@ mod same;
 mod segmentation;
 mod series;
 mod stack;
+mod survey;
 mod values;
 
 pub use archive::{Archive, ArchivedSeries, ArchivedSet, read_archive};
+pub use attributes::{Attributes, IMAGE_TAGS};
 pub use deidentify::{Kind, Pseudonyms, without_patient, without_uids};
 pub use derived::{DerivedSeriesMeta, derived_axial_series};
 pub use folder::{read_folder, read_planes};
-pub use header::{InstanceHeader, MANUFACTURER, MODEL_NAME, is_own_object, read_header, read_received_header};
+pub use header::{
+    InstanceHeader, MANUFACTURER, MODEL_NAME, ReceivedHeader, is_own_object, read_header, read_received,
+    read_received_header,
+};
 pub use instance::{Instance, parse_instance, parse_instances};
 pub use mr::{MrSeriesAttributes, write_mr_series};
+pub use notice::{NoticeMeta, PlainWords, read_patient, write_notice};
 pub use part10::part10_file;
 pub use patient::{MrAcquisition, PatientStudy};
 pub use profile::{BUILT_IN, EmptyRois, Planes, Profile, ProfileConfig, RoiIdentity};
@@ -50,6 +59,7 @@ pub use rtstruct::{
 pub use same::same_object;
 pub use segmentation::{ReadSegment, ReadSegmentation, Segment, read_segmentation, write_segmentation};
 pub use series::{Series, SeriesAttributes, SlicePlanes, SliceRef, assemble};
+pub use survey::{Survey, SurveyedObject, survey};
 
 #[cfg(test)]
 mod tests;

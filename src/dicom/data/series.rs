@@ -8,7 +8,7 @@ use dicom_dictionary_std::tags;
 use super::refusal::{Refusal, RefusalCode, Refusals};
 use super::stack::{Stack, stack};
 use super::values::tag_name;
-use super::{Instance, MrAcquisition, PatientStudy};
+use super::{Attributes, Instance, MrAcquisition, PatientStudy};
 use crate::geometry::{GeometryError, Grid, Lps, Shape, Volume};
 use crate::ids::{FrameOfReferenceUid, InstanceUid, SeriesUid};
 
@@ -34,6 +34,8 @@ pub struct SeriesAttributes {
     pub position_reference_indicator: String,
     /// Sequence parameters.
     pub acquisition: MrAcquisition,
+    /// What one of its images says of how it was made ([`super::IMAGE_TAGS`]).
+    pub says: Attributes,
 }
 
 /// One slice of a series.
@@ -142,6 +144,7 @@ fn checked(instances: Vec<Instance>) -> Result<(SeriesAttributes, Stack), Refusa
         series_description: first.header.series_description.clone(),
         position_reference_indicator: first.position_reference_indicator.clone(),
         acquisition: first.acquisition.clone(),
+        says: first.says.clone(),
     };
     let differing = instances.iter().filter(|i| i.patient != first.patient).count();
     let remarks = remarks(&instances);

@@ -1,66 +1,39 @@
-//! One peer of the SCP, from A-ASSOCIATE-RQ to release or abort.
+//! One association of the SCP, to release or abort.
+
+mod commitment;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dicom_dictionary_std::uids;
-use dicom_ul::pdu::{
-    AbortRQServiceProviderReason as AbortReason, AbortRQSource, AssociationRJ, PDataValue, PDataValueType, Pdu,
-};
+use dicom_ul::pdu::{AbortRQServiceProviderReason as AbortReason, AbortRQSource, PDataValue, PDataValueType, Pdu};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::mpsc;
 use tracing::{info, warn};
 
+use self::commitment::{Ready, Telling};
+use super::arrival::{Shared, arrive};
 use super::command::{element, field};
+use super::lobby::Guest;
 use super::message::{Assembler, DataSet, Fault, Message, fragments};
-use super::negotiate::{self, Agreement, Context};
+use super::negotiate::{Agreement, Context, Rejection};
 use super::status::Answer;
+use super::tls::Door;
 use super::wire::{Wire, WireError};
-use super::{Inbox, Received, ScpConfig, StoreVerdict};
+use super::{CommitmentVerdict, Inbox, Received, ScpConfig, StoreVerdict};
 use crate::ids::InstanceUid;
-
-/// How long an association may be silent once a shutdown was asked for.
-const SILENCE_WHILE_DRAINING: Duration = Duration::from_secs(1);
-
-/// What all associations share.
-#[derive(Debug)]
-pub(super) struct Shared<I> {
-    pub config: ScpConfig,
-    pub inbox: Arc<I>,
-    /// One permit for each association that may be open.
-    pub room: Arc<Semaphore>,
-    /// No new work: end when the peer is silent.
-    pub drain: CancellationToken,
-    /// End now.
-    pub abort: CancellationToken,
-}
-
-impl<I> Shared<I> {
-    /// Resolves when an association has to end for the sake of a shutdown. Inside a message only the deadline counts.
-    async fn shutdown(&self, inside_message: bool) {
-        let silence = async {
-            self.drain.cancelled().await;
-            tokio::time::sleep(SILENCE_WHILE_DRAINING).await;
-        };
-        tokio::select! {
-            () = self.abort.cancelled() => {}
-            () = silence, if !inside_message => {}
-        }
-    }
-}
 
 /// How an association ended.
 #[derive(Debug, thiserror::Error)]
-enum End {
+pub(super) enum End {
     #[error("released")]
     Released,
     #[error("aborted by the peer")]
     AbortedByPeer,
-    #[error("rejected: {}", .0.source)]
-    Rejected(AssociationRJ),
+    #[error("rejected: {}", .0.why)]
+    Rejected(Rejection),
     #[error("aborted: {1}")]
     Abort(AbortReason, String),
     #[error("lost: {0}")]
@@ -69,16 +42,16 @@ enum End {
 
 impl End {
     /// The last thing to say to the peer.
-    fn last_pdu(&self) -> Option<Pdu> {
+    pub fn last_pdu(&self) -> Option<Pdu> {
         match self {
             Self::Released => Some(Pdu::ReleaseRP),
-            Self::Rejected(rejection) => Some(Pdu::AssociationRJ(rejection.clone())),
+            Self::Rejected(rejection) => Some(Pdu::AssociationRJ(rejection.pdu.clone())),
             Self::Abort(reason, _) => Some(Pdu::AbortRQ { source: AbortRQSource::ServiceProvider(reason.clone()) }),
             Self::AbortedByPeer | Self::Lost(_) => None,
         }
     }
 
-    fn unexpected(pdu: &Pdu) -> Self {
+    pub fn unexpected(pdu: &Pdu) -> Self {
         match pdu {
             Pdu::AbortRQ { .. } => Self::AbortedByPeer,
             Pdu::Unknown { pdu_type, .. } => {
@@ -88,7 +61,7 @@ impl End {
         }
     }
 
-    fn shutdown() -> Self {
+    pub fn shutdown() -> Self {
         Self::Abort(AbortReason::ReasonNotSpecified, "shutting down".to_owned())
     }
 }
@@ -110,50 +83,79 @@ impl From<Fault> for End {
 }
 
 /// Serves one connection to its end. Whatever the peer does stays in here.
-pub(super) async fn attend<I: Inbox>(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared<I>>) {
-    let mut wire = match Wire::new(stream, shared.config.max_pdu_bytes) {
-        Ok(wire) => wire,
-        Err(error) => return warn!(%peer, %error, "connection lost before it was served"),
-    };
-    let end = match establish(&mut wire, &shared).await {
-        Ok((agreement, _place)) => {
-            let mut association = Association {
-                assembler: Assembler::new(shared.config.max_object_bytes()),
-                wire: &mut wire,
-                shared: &shared,
-                agreement,
-                peer,
-                unread: VecDeque::new(),
-                stored: 0,
-                refused: 0,
-            };
-            let end = association.serve().await.err().unwrap_or(End::Released);
-            let Association { agreement: Agreement { calling, .. }, stored, refused, .. } = association;
-            info!(%peer, %calling, stored, refused, %end, "association ended");
-            end
-        }
-        Err(end) => {
-            warn!(%peer, %end, "no association");
-            end
+pub(super) async fn attend<I: Inbox>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    door: Door,
+    guest: Guest,
+    shared: Arc<Shared<I>>,
+) {
+    let arrived = tokio::select! {
+        arrived = arrive(stream, peer, door, &shared) => arrived,
+        () = guest.sent_away() => {
+            shared.tell(peer, &"closed, because max_waiting connections have none and it had waited longest");
+            None
         }
     };
-    wire.close(end.last_pdu()).await;
+    let Some((mut wire, agreement, place)) = arrived else { return };
+    drop(guest);
+    let mut association = Association {
+        assembler: Assembler::within(shared.budget.clone(), shared.config.max_object_bytes()),
+        wire: &mut wire,
+        shared: &shared,
+        agreement,
+        peer,
+        unread: VecDeque::new(),
+        pace: None,
+        ready: mpsc::channel(1),
+        telling: None,
+        last_message_id: 0,
+        stored: 0,
+        unwanted: 0,
+        refused: 0,
+    };
+    let end = association.serve().await.err().unwrap_or(End::Released);
+    let Association { agreement: Agreement { calling, .. }, stored, unwanted, refused, .. } = association;
+    info!(%peer, %calling, stored, unwanted, refused, %end, "association ended");
+    drop(place);
+    let guest = shared.lobby.enter(peer.ip());
+    tokio::select! {
+        () = wire.close(end.last_pdu()) => {}
+        () = guest.sent_away() => {}
+    }
 }
 
-/// Waits for the request, judges it and finds a place for it.
-async fn establish<I: Inbox>(wire: &mut Wire, shared: &Shared<I>) -> Result<(Agreement, OwnedSemaphorePermit), End> {
-    let limit = Duration::from_secs(shared.config.request_timeout_seconds);
-    let request = tokio::select! {
-        pdu = wire.receive(limit) => match pdu? {
-            Pdu::AssociationRQ(request) => request,
-            other => return Err(End::unexpected(&other)),
-        },
-        () = shared.shutdown(false) => return Err(End::shutdown()),
-    };
-    let agreement = negotiate::answer(&request, &shared.config).map_err(End::Rejected)?;
-    let place = shared.room.clone().try_acquire_owned().map_err(|_| End::Rejected(negotiate::no_room()))?;
-    wire.send(&Pdu::AssociationAC(agreement.acceptance.clone()), limit).await?;
-    Ok((agreement, place))
+/// How fast a message comes: every byte buys time for the next ones. Without it a peer could keep its place for ever, a
+/// few bytes at a time.
+struct Pace {
+    /// What was left when bytes came last.
+    credit: Duration,
+    at: Instant,
+}
+
+impl Pace {
+    fn begin(config: &ScpConfig) -> Self {
+        Self { credit: Duration::from_secs(config.pdu_timeout_seconds), at: Instant::now() }
+    }
+
+    /// How long the next PDU may take.
+    fn left(&self) -> Duration {
+        self.credit.saturating_sub(self.at.elapsed())
+    }
+
+    /// Bytes came. No more than the time of one PDU can be saved up.
+    fn earn(&mut self, bytes: usize, config: &ScpConfig) {
+        let earned = Duration::from_secs_f64(bytes as f64 / f64::from(config.min_bytes_per_second.max(1)));
+        let most = Duration::from_secs(config.pdu_timeout_seconds);
+        *self = Self { credit: (self.left() + earned).min(most), at: Instant::now() };
+    }
+}
+
+/// What comes next.
+enum Heard {
+    Pdu(Pdu),
+    /// An answer to a storage commitment is ready to be sent.
+    Ready(Ready),
 }
 
 /// An established association.
@@ -165,7 +167,16 @@ struct Association<'a, I> {
     assembler: Assembler,
     /// Values of the last PDU that no message has taken yet.
     unread: VecDeque<PDataValue>,
+    /// Answers to storage commitments that were asked for here.
+    ready: (mpsc::Sender<Ready>, mpsc::Receiver<Ready>),
+    /// The one that waits to be acknowledged: there is no other before it is.
+    telling: Option<Telling>,
+    /// Of the requests that we make here.
+    last_message_id: u16,
+    /// Of the message under way.
+    pace: Option<Pace>,
     stored: u64,
+    unwanted: u64,
     refused: u64,
 }
 
@@ -185,24 +196,41 @@ impl<I: Inbox> Association<'_, I> {
         loop {
             while let Some(value) = self.unread.pop_front() {
                 self.context(value.presentation_context_id)?;
+                let config = &self.shared.config;
+                self.pace.get_or_insert_with(|| Pace::begin(config)).earn(value.data.len(), config);
                 if let Some(message) = self.assembler.push(value)? {
+                    self.pace = None;
                     return Ok(Some(message));
                 }
             }
-            match self.receive().await? {
-                Pdu::PData { data } => self.unread.extend(data),
-                Pdu::ReleaseRQ if !self.assembler.in_progress() => return Ok(None),
-                other => return Err(End::unexpected(&other)),
+            match self.hear().await? {
+                Heard::Pdu(Pdu::PData { data }) if data.is_empty() => {
+                    let what = "a P-DATA-TF without a value".to_owned();
+                    return Err(End::Abort(AbortReason::InvalidPduParameter, what));
+                }
+                Heard::Pdu(Pdu::PData { data }) => self.unread.extend(data),
+                Heard::Pdu(Pdu::ReleaseRQ) if !self.assembler.in_progress() => return Ok(None),
+                Heard::Pdu(other) => return Err(End::unexpected(&other)),
+                Heard::Ready(answer) => self.tell(answer).await?,
             }
         }
     }
 
-    async fn receive(&mut self) -> Result<Pdu, End> {
+    async fn hear(&mut self) -> Result<Heard, End> {
         let inside_message = self.assembler.in_progress();
+        let may_tell = !inside_message && self.telling.is_none();
         let config = &self.shared.config;
-        let seconds = if inside_message { config.pdu_timeout_seconds } else { config.idle_timeout_seconds };
+        let idle = Duration::from_secs(config.idle_timeout_seconds);
+        let limit = self.pace.as_ref().map_or(idle, Pace::left);
         tokio::select! {
-            pdu = self.wire.receive(Duration::from_secs(seconds)) => Ok(pdu?),
+            pdu = self.wire.receive(limit) => match pdu {
+                Err(WireError::TimedOut(_)) if self.pace.as_ref().is_some_and(|pace| pace.left().is_zero()) => {
+                    let what = "a message came slower than min_bytes_per_second".to_owned();
+                    Err(End::Abort(AbortReason::ReasonNotSpecified, what))
+                }
+                pdu => Ok(Heard::Pdu(pdu?)),
+            },
+            Some(answer) = self.ready.1.recv(), if may_tell => Ok(Heard::Ready(answer)),
             () = self.shared.shutdown(inside_message) => Err(End::shutdown()),
         }
     }
@@ -216,21 +244,27 @@ impl<I: Inbox> Association<'_, I> {
 
     /// Does what the message asks for; `None` when nothing is to be answered.
     async fn act(&mut self, message: &Message) -> Result<Option<Answer>, End> {
-        let context = self.context(message.context)?;
+        let context = self.context(message.context)?.clone();
         let verification = context.abstract_syntax == uids::VERIFICATION;
+        let commitment = context.abstract_syntax == uids::STORAGE_COMMITMENT_PUSH_MODEL;
         let Some(operation) = message.command.number(element::COMMAND_FIELD) else {
             return Err(Fault::BadCommand("a command without Command Field").into());
         };
         match operation {
             field::C_CANCEL_RQ => Ok(None),
             response if response & field::RESPONSE != 0 => {
+                if response == field::N_EVENT_REPORT_RQ | field::RESPONSE && self.told(&message.command).await {
+                    return Ok(None);
+                }
                 Err(Fault::BadCommand("a response to a request that was never made").into())
             }
             _ if message.command.number(element::MESSAGE_ID).is_none() => {
                 Err(Fault::BadCommand("a request without Message ID").into())
             }
             field::C_ECHO_RQ if verification => Ok(Some(Answer::Verified)),
-            field::C_STORE_RQ if !verification => self.store(context, message).await.map(Some),
+            field::N_ACTION_RQ if commitment => self.commit(message).await.map(Some),
+            field::N_EVENT_REPORT_RQ if commitment => self.reported(message).await.map(Some),
+            field::C_STORE_RQ if !verification && !commitment => self.store(&context, message).await.map(Some),
             _ => Ok(Some(Answer::UnrecognisedOperation)),
         }
     }
@@ -248,6 +282,7 @@ impl<I: Inbox> Association<'_, I> {
             DataSet::Complete(bytes) if !bytes.is_empty() => bytes.clone(),
             DataSet::Complete(_) | DataSet::Absent => return Ok(Answer::NoDataSet),
             DataSet::TooLarge => return Ok(Answer::TooLarge),
+            DataSet::NoMemory => return Ok(Answer::Verdict(StoreVerdict::OutOfResources)),
         };
         let object = Received {
             calling: self.agreement.calling.clone(),
@@ -272,21 +307,27 @@ impl<I: Inbox> Association<'_, I> {
     async fn respond(&mut self, message: &Message, answer: &Answer) -> Result<(), End> {
         let (status, comment) = (answer.code(), answer.comment());
         let response = message.command.response(status, comment.as_deref()).encode();
+        self.say(message.context, PDataValueType::Command, &response).await?;
+        match answer {
+            Answer::Verified | Answer::Commitment(CommitmentVerdict::Taken) => {}
+            Answer::Verdict(StoreVerdict::Stored | StoreVerdict::AlreadyStored) => self.stored += 1,
+            Answer::Verdict(StoreVerdict::NotWanted) => self.unwanted += 1,
+            _ => {
+                self.refused += 1;
+                warn!(peer = %self.peer, status = format!("{status:04X}"), reason = comment, "refused");
+            }
+        }
+        Ok(())
+    }
+    /// Sends a command or a data set.
+    async fn say(&mut self, context: u8, kind: PDataValueType, bytes: &[u8]) -> Result<(), End> {
         let limit = Duration::from_secs(self.shared.config.pdu_timeout_seconds);
         let max_pdu_bytes = match self.agreement.peer_max_pdu_bytes {
             0 => self.shared.config.max_pdu_bytes,
             bytes => bytes,
         };
-        for pdu in fragments(message.context, PDataValueType::Command, &response, max_pdu_bytes) {
+        for pdu in fragments(context, kind, bytes, max_pdu_bytes) {
             self.wire.send(&pdu, limit).await?;
-        }
-        match answer {
-            Answer::Verified => {}
-            Answer::Verdict(StoreVerdict::Stored | StoreVerdict::AlreadyStored) => self.stored += 1,
-            _ => {
-                self.refused += 1;
-                warn!(peer = %self.peer, status = format!("{status:04X}"), reason = comment, "refused");
-            }
         }
         Ok(())
     }

@@ -9,20 +9,32 @@ use std::collections::BTreeMap;
 pub(super) mod element {
     pub const GROUP_LENGTH: u16 = 0x0000;
     pub const AFFECTED_SOP_CLASS: u16 = 0x0002;
+    pub const REQUESTED_SOP_CLASS: u16 = 0x0003;
     pub const COMMAND_FIELD: u16 = 0x0100;
     pub const MESSAGE_ID: u16 = 0x0110;
     pub const MESSAGE_ID_RESPONDED_TO: u16 = 0x0120;
+    pub const MOVE_DESTINATION: u16 = 0x0600;
     pub const PRIORITY: u16 = 0x0700;
     pub const DATA_SET_TYPE: u16 = 0x0800;
     pub const STATUS: u16 = 0x0900;
     pub const ERROR_COMMENT: u16 = 0x0902;
     pub const AFFECTED_SOP_INSTANCE: u16 = 0x1000;
+    pub const REQUESTED_SOP_INSTANCE: u16 = 0x1001;
+    pub const EVENT_TYPE: u16 = 0x1002;
+    pub const ACTION_TYPE: u16 = 0x1008;
+    pub const COMPLETED_SUB_OPERATIONS: u16 = 0x1021;
+    pub const FAILED_SUB_OPERATIONS: u16 = 0x1022;
+    pub const WARNING_SUB_OPERATIONS: u16 = 0x1023;
 }
 
 /// Values of Command Field (0000,0100).
 pub(super) mod field {
     pub const C_STORE_RQ: u16 = 0x0001;
+    pub const C_FIND_RQ: u16 = 0x0020;
+    pub const C_MOVE_RQ: u16 = 0x0021;
     pub const C_ECHO_RQ: u16 = 0x0030;
+    pub const N_EVENT_REPORT_RQ: u16 = 0x0100;
+    pub const N_ACTION_RQ: u16 = 0x0130;
     pub const C_CANCEL_RQ: u16 = 0x0FFF;
     /// Set in every response.
     pub const RESPONSE: u16 = 0x8000;
@@ -114,7 +126,57 @@ impl Command {
             .with_number(element::DATA_SET_TYPE, NO_DATA_SET)
     }
 
-    /// The response to this request; the SOP class and instance are those of the request, as far as it had them.
+    /// C-FIND-RQ; its identifier follows.
+    pub fn find_request(message_id: u16, model: &str) -> Self {
+        Self::default()
+            .with_text(element::AFFECTED_SOP_CLASS, model, 0)
+            .with_number(element::COMMAND_FIELD, field::C_FIND_RQ)
+            .with_number(element::MESSAGE_ID, message_id)
+            .with_number(element::PRIORITY, MEDIUM)
+            .with_number(element::DATA_SET_TYPE, WITH_DATA_SET)
+    }
+
+    /// C-MOVE-RQ to the application entity `to`; its identifier follows.
+    pub fn move_request(message_id: u16, model: &str, to: &str) -> Self {
+        Self::find_request(message_id, model).with_number(element::COMMAND_FIELD, field::C_MOVE_RQ).with_text(
+            element::MOVE_DESTINATION,
+            to,
+            b' ',
+        )
+    }
+
+    /// C-CANCEL-RQ for a request that is under way.
+    pub fn cancel_request(message_id: u16) -> Self {
+        Self::default()
+            .with_number(element::COMMAND_FIELD, field::C_CANCEL_RQ)
+            .with_number(element::MESSAGE_ID_RESPONDED_TO, message_id)
+            .with_number(element::DATA_SET_TYPE, NO_DATA_SET)
+    }
+
+    /// N-ACTION-RQ on an instance; its action information follows.
+    pub fn action_request(message_id: u16, sop_class: &str, instance: &str, action: u16) -> Self {
+        Self::default()
+            .with_text(element::REQUESTED_SOP_CLASS, sop_class, 0)
+            .with_number(element::COMMAND_FIELD, field::N_ACTION_RQ)
+            .with_number(element::MESSAGE_ID, message_id)
+            .with_number(element::DATA_SET_TYPE, WITH_DATA_SET)
+            .with_text(element::REQUESTED_SOP_INSTANCE, instance, 0)
+            .with_number(element::ACTION_TYPE, action)
+    }
+
+    /// N-EVENT-REPORT-RQ of an instance; its event information follows.
+    pub fn event_request(message_id: u16, sop_class: &str, instance: &str, event: u16) -> Self {
+        Self::default()
+            .with_text(element::AFFECTED_SOP_CLASS, sop_class, 0)
+            .with_number(element::COMMAND_FIELD, field::N_EVENT_REPORT_RQ)
+            .with_number(element::MESSAGE_ID, message_id)
+            .with_number(element::DATA_SET_TYPE, WITH_DATA_SET)
+            .with_text(element::AFFECTED_SOP_INSTANCE, instance, 0)
+            .with_number(element::EVENT_TYPE, event)
+    }
+
+    /// The response to this request; the SOP class and instance are those of the request, as far as it had them, and so are
+    /// the type of an action or event.
     pub fn response(&self, status: u16, comment: Option<&str>) -> Self {
         let request = |element| self.number(element).unwrap_or_default();
         let mut response = Self::default()
@@ -122,9 +184,17 @@ impl Command {
             .with_number(element::MESSAGE_ID_RESPONDED_TO, request(element::MESSAGE_ID))
             .with_number(element::DATA_SET_TYPE, NO_DATA_SET)
             .with_number(element::STATUS, status);
-        for uid in [element::AFFECTED_SOP_CLASS, element::AFFECTED_SOP_INSTANCE] {
-            if let Some(text) = self.text(uid) {
-                response = response.with_text(uid, text, 0);
+        for (affected, requested) in [
+            (element::AFFECTED_SOP_CLASS, element::REQUESTED_SOP_CLASS),
+            (element::AFFECTED_SOP_INSTANCE, element::REQUESTED_SOP_INSTANCE),
+        ] {
+            if let Some(text) = self.text(affected).or_else(|| self.text(requested)) {
+                response = response.with_text(affected, text, 0);
+            }
+        }
+        for kind in [element::ACTION_TYPE, element::EVENT_TYPE] {
+            if let Some(number) = self.number(kind) {
+                response = response.with_number(kind, number);
             }
         }
         match comment {
@@ -173,6 +243,19 @@ mod tests {
         assert_eq!(response.text(element::ERROR_COMMENT), Some("odd"));
         assert_eq!(response.text(element::AFFECTED_SOP_CLASS), Some("1.2.840.10008.5.1.4.1.1.4"));
         assert!(!response.has_data_set());
+    }
+
+    #[test]
+    fn an_action_is_answered_for_the_instance_that_it_asked_of() {
+        let request = Command::action_request(9, "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1", 1);
+        let response = Command::parse(&request.response(0, None).encode()).unwrap();
+        assert_eq!(response.number(element::COMMAND_FIELD), Some(0x8130));
+        assert_eq!(response.text(element::AFFECTED_SOP_INSTANCE), Some("1.2.840.10008.1.20.1.1"));
+        assert_eq!(response.text(element::REQUESTED_SOP_CLASS), None);
+        assert_eq!(response.number(element::ACTION_TYPE), Some(1));
+        let request = Command::move_request(9, "1.2", "CONTOURD");
+        assert_eq!(request.number(element::COMMAND_FIELD), Some(0x0021));
+        assert_eq!(request.text(element::MOVE_DESTINATION), Some("CONTOURD"));
     }
 
     #[test]

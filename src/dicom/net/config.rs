@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::{DestinationTls, Peer, ScpTls};
 use crate::ids::{AeTitle, IdError};
 
 /// Limits of the maximum PDU length that may be offered: the same as DCMTK's.
@@ -18,20 +19,30 @@ pub struct ScpConfig {
     pub listen: SocketAddr,
     /// Our own title: associations for another one are rejected (1/1/7).
     pub ae_title: AeTitle,
-    /// Titles that may call, compared exactly; others are rejected (1/1/3). Empty: anyone may call.
-    pub calling_ae_titles: Vec<AeTitle>,
+    /// Who may call, from the `[[peer]]` sections; others are rejected (1/1/3). Empty: whoever is on this computer.
+    #[serde(skip)]
+    pub peers: Vec<Peer>,
+    /// Calls over TLS.
+    pub tls: Option<ScpTls>,
     /// Associations served at once; more are rejected for the moment (2/3/2).
     pub max_associations: usize,
+    /// Connections without an association; with one more, the one that has waited longest is closed.
+    pub max_waiting: usize,
     /// Longest PDU that we offer to receive, 4096 to 131072.
     pub max_pdu_bytes: u32,
     /// Largest data set that is taken; a larger one is answered with C000.
     pub max_object_mebibytes: u32,
-    /// How long a connection may take to request its association.
+    /// Data sets of all associations together, on their way in; what is beyond is answered with A700. What the store makes
+    /// of one (its file) comes on top.
+    pub max_memory_mebibytes: u32,
+    /// How long a connection may take to request its association, TLS included.
     pub request_timeout_seconds: u64,
     /// How long a peer may keep an association without a message.
     pub idle_timeout_seconds: u64,
     /// How long one PDU may take in either direction once a message has begun.
     pub pdu_timeout_seconds: u64,
+    /// A message that comes slower than this for longer than `pdu_timeout_seconds` ends its association.
+    pub min_bytes_per_second: u32,
     /// How long associations may go on after a shutdown was asked for.
     pub drain_seconds: u64,
 }
@@ -41,13 +52,17 @@ impl Default for ScpConfig {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 11112)),
             ae_title: AeTitle::default(),
-            calling_ae_titles: Vec::new(),
+            peers: Vec::new(),
+            tls: None,
             max_associations: 16,
+            max_waiting: 64,
             max_pdu_bytes: *PDU_BYTES.end(),
             max_object_mebibytes: 256,
+            max_memory_mebibytes: 1024,
             request_timeout_seconds: 10,
             idle_timeout_seconds: 60,
             pdu_timeout_seconds: 30,
+            min_bytes_per_second: 16_384,
             drain_seconds: 10,
         }
     }
@@ -57,12 +72,34 @@ impl ScpConfig {
     /// Every fault of this section, each beginning with the key that it is about; empty when there is none.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
+        if self.peers.is_empty() && !self.addresses().iter().all(|at| at.ip().is_loopback()) {
+            let why = "without a [[peer]] only this computer may call: name who may, or listen on 127.0.0.1";
+            faults.push(format!("listen reaches beyond this computer, but {why}"));
+        }
+        if let Some(tls) = &self.tls {
+            faults.extend(tls.faults().into_iter().map(|fault| format!("tls.{fault}")));
+            if tls.listen == Some(self.listen) && self.listen.port() != 0 {
+                let why = "is scp.listen: leave it out when nothing is to listen without TLS";
+                faults.push(format!("tls.listen {why}"));
+            }
+        }
         if self.max_associations == 0 {
             faults.push("max_associations is 0: nobody could ever connect; set 1 or more".to_owned());
+        }
+        if !(4..=4096).contains(&self.max_waiting) {
+            faults.push(format!("max_waiting is {}: set 4 to 4096", self.max_waiting));
         }
         pdu_fault(self.max_pdu_bytes, &mut faults);
         if self.max_object_mebibytes == 0 || self.max_object_mebibytes > 2048 {
             faults.push(format!("max_object_mebibytes is {}: set 1 to 2048", self.max_object_mebibytes));
+        }
+        if self.max_memory_mebibytes < self.max_object_mebibytes || self.max_memory_mebibytes > 1 << 20 {
+            let least = self.max_object_mebibytes;
+            let why = format!("set {least} (max_object_mebibytes) to {}", 1 << 20);
+            faults.push(format!("max_memory_mebibytes is {}: {why}", self.max_memory_mebibytes));
+        }
+        if self.min_bytes_per_second == 0 {
+            faults.push("min_bytes_per_second is 0: a message could take for ever; set 1 or more".to_owned());
         }
         for (key, seconds) in [
             ("request_timeout_seconds", self.request_timeout_seconds),
@@ -72,6 +109,11 @@ impl ScpConfig {
             timeout_fault(key, seconds, &mut faults);
         }
         faults
+    }
+
+    /// Every address that is listened on.
+    fn addresses(&self) -> Vec<SocketAddr> {
+        std::iter::once(self.listen).chain(self.tls.as_ref().and_then(|tls| tls.listen)).collect()
     }
 
     /// Most bytes of a data set, as sent and as inflated.
@@ -99,6 +141,9 @@ pub struct Destination {
     /// Longest PDU that we send, 4096 to 131072; the remote system's own limit is kept as well.
     #[serde(default = "default_pdu_bytes")]
     pub max_pdu_bytes: u32,
+    /// TLS, and with which certificates.
+    #[serde(default)]
+    pub tls: Option<DestinationTls>,
 }
 
 impl Destination {
@@ -114,6 +159,7 @@ impl Destination {
             connect_timeout_seconds: default_connect_timeout(),
             response_timeout_seconds: default_response_timeout(),
             max_pdu_bytes: default_pdu_bytes(),
+            tls: None,
         })
     }
 
@@ -129,6 +175,9 @@ impl Destination {
         timeout_fault("connect_timeout_seconds", self.connect_timeout_seconds, &mut faults);
         timeout_fault("response_timeout_seconds", self.response_timeout_seconds, &mut faults);
         pdu_fault(self.max_pdu_bytes, &mut faults);
+        if let Some(tls) = &self.tls {
+            faults.extend(tls.faults(&self.host).into_iter().map(|fault| format!("tls.{fault}")));
+        }
         faults
     }
 
@@ -179,19 +228,38 @@ mod tests {
     fn every_fault_is_told_at_once() {
         let config = ScpConfig {
             max_associations: 0,
+            max_waiting: 3,
             max_pdu_bytes: 1000,
             max_object_mebibytes: 0,
+            max_memory_mebibytes: 1 << 21,
+            min_bytes_per_second: 0,
             request_timeout_seconds: 0,
             idle_timeout_seconds: 4000,
             pdu_timeout_seconds: 0,
             ..ScpConfig::default()
         };
-        assert_eq!(config.faults().len(), 6, "{:?}", config.faults());
+        assert_eq!(config.faults().len(), 9, "{:?}", config.faults());
         let mut destination = Destination::new(" ", 0, "PACS").unwrap();
         destination.max_pdu_bytes = 131_073;
         destination.connect_timeout_seconds = 0;
         destination.response_timeout_seconds = 0;
-        assert_eq!(destination.faults().len(), 5, "{:?}", destination.faults());
+        destination.tls = Some(DestinationTls { key: "key.pem".into(), ..DestinationTls::default() });
+        // Without a host there is no name either that the certificate could be for.
+        assert_eq!(destination.faults().len(), 8, "{:?}", destination.faults());
+    }
+
+    #[test]
+    fn beyond_this_computer_only_peers_are_listened_to() {
+        let open = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 104));
+        let mut config = ScpConfig { listen: open, ..ScpConfig::default() };
+        assert!(config.faults()[0].starts_with("listen reaches beyond this computer"), "{:?}", config.faults());
+        config = ScpConfig { tls: Some(ScpTls { listen: Some(open), ..ScpTls::default() }), ..ScpConfig::default() };
+        let told = config.faults();
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert!(told[1].starts_with("tls.certificate is missing") && told[2].starts_with("tls.key"), "{told:?}");
+        let peer = "name = 'pacs'\nae_title = 'PACS'\nfrom = ['10.1.2.3']";
+        config = ScpConfig { listen: open, peers: vec![toml::from_str(peer).unwrap()], ..ScpConfig::default() };
+        assert_eq!(config.faults(), Vec::<String>::new());
     }
 
     #[test]

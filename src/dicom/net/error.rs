@@ -2,6 +2,7 @@
 
 use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, AssociationRJ, AssociationRJResult};
 
+use super::tls::{is_tls, of_connection};
 use super::wire::WireError;
 
 /// Whether another attempt with the same bytes makes sense.
@@ -26,6 +27,11 @@ pub enum NetError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// TLS was asked for and did not come about.
+    #[error(
+        "no secure connection to the remote system: {0}; see ops/README.md, \"TLS\". It is tried again now and then"
+    )]
+    Tls(String),
     /// The peer refused the association.
     #[error("the remote system rejected the association: {reason}")]
     Rejected {
@@ -57,6 +63,19 @@ pub enum NetError {
     /// The peer answered, but not with what was asked for.
     #[error("the remote system refused: {0}")]
     Refused(String),
+    /// The peer does not offer the service.
+    #[error("the remote system does not offer {0}")]
+    NotOffered(&'static str),
+    /// The peer answered with a status that is a failure.
+    #[error("the remote system refused with status {status:04X}: {message}")]
+    Status {
+        /// DIMSE status.
+        status: u16,
+        /// Whether another attempt makes sense.
+        class: FailureClass,
+        /// What it means, and what the peer says about it.
+        message: String,
+    },
     /// The request cannot be expressed.
     #[error("cannot be sent: {0}")]
     Unsendable(String),
@@ -67,8 +86,8 @@ impl NetError {
     pub fn class(&self) -> FailureClass {
         match self {
             Self::Connect { .. } | Self::Closed | Self::Io(_) | Self::TimedOut(_) => FailureClass::Retry,
-            Self::Rejected { class, .. } | Self::Aborted { class, .. } => *class,
-            Self::Protocol(_) | Self::Refused(_) => FailureClass::Setting,
+            Self::Rejected { class, .. } | Self::Aborted { class, .. } | Self::Status { class, .. } => *class,
+            Self::Protocol(_) | Self::Refused(_) | Self::NotOffered(_) | Self::Tls(_) => FailureClass::Setting,
             Self::Unsendable(_) => FailureClass::Permanent,
         }
     }
@@ -110,6 +129,8 @@ impl From<WireError> for NetError {
     fn from(error: WireError) -> Self {
         match error {
             WireError::Closed => Self::Closed,
+            // With TLS 1.3 it is only now that we hear whether our certificate was accepted.
+            WireError::Io(source) if is_tls(&source) => Self::Tls(of_connection(&source)),
             WireError::Io(source) => Self::Io(source),
             WireError::TimedOut(limit) => Self::TimedOut(limit.as_secs()),
             WireError::Malformed(what) => Self::Protocol(what),

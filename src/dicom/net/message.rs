@@ -3,9 +3,10 @@
 //! A command may span several values, a PDU may hold several of them, and the values of a data set follow those of
 //! its command on the same presentation context (PS3.8 annex E). Anything else is a [`Fault`].
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use dicom_ul::pdu::{PDataValue, PDataValueType, Pdu};
 
+use super::budget::{Budget, Growing};
 use super::command::Command;
 
 /// A command set has a dozen short elements; one that grows beyond this is not one.
@@ -22,6 +23,8 @@ pub(super) enum DataSet {
     Complete(Bytes),
     /// More bytes than the limit; they were read and dropped.
     TooLarge,
+    /// Its bytes were read and dropped, because the memory for all associations was used up.
+    NoMemory,
 }
 
 /// One message.
@@ -54,7 +57,31 @@ pub(super) enum Fault {
 enum State {
     Idle,
     Command { context: u8, bytes: Vec<u8> },
-    Data { context: u8, command: Command, bytes: BytesMut, too_large: bool },
+    Data { context: u8, command: Command, data: Incoming },
+}
+
+/// The data set of a message, as far as it has come.
+#[derive(Debug)]
+enum Incoming {
+    Kept(Growing),
+    /// The rest is still read, so that the peer gets an answer and its other objects get through.
+    Dropped(DataSet),
+}
+
+impl Incoming {
+    fn extend(self, more: &[u8], most: usize) -> Self {
+        match self {
+            Self::Kept(kept) if kept.len() + more.len() > most => Self::Dropped(DataSet::TooLarge),
+            Self::Kept(mut kept) => {
+                if kept.extend(more) {
+                    Self::Kept(kept)
+                } else {
+                    Self::Dropped(DataSet::NoMemory)
+                }
+            }
+            dropped @ Self::Dropped(_) => dropped,
+        }
+    }
 }
 
 /// Puts messages together.
@@ -62,12 +89,18 @@ enum State {
 pub(super) struct Assembler {
     state: State,
     max_object_bytes: usize,
+    budget: Budget,
 }
 
 impl Assembler {
     /// An assembler that keeps data sets of up to `max_object_bytes`.
     pub fn new(max_object_bytes: usize) -> Self {
-        Self { state: State::Idle, max_object_bytes }
+        Self::within(Budget::new(max_object_bytes), max_object_bytes)
+    }
+
+    /// As [`Assembler::new`], with memory that others use, too.
+    pub fn within(budget: Budget, max_object_bytes: usize) -> Self {
+        Self { state: State::Idle, max_object_bytes, budget }
     }
 
     /// Whether a message has begun and is not complete.
@@ -85,9 +118,7 @@ impl Assembler {
             (State::Idle | State::Command { .. }, PDataValueType::Data) => Err(Fault::DataWithoutCommand),
             (State::Command { context, bytes }, PDataValueType::Command) => self.command(context, bytes, &value),
             (State::Data { .. }, PDataValueType::Command) => Err(Fault::CommandInsideData),
-            (State::Data { context, command, bytes, too_large }, PDataValueType::Data) => {
-                self.data(context, command, bytes, too_large, &value)
-            }
+            (State::Data { context, command, data }, PDataValueType::Data) => self.data(context, command, data, &value),
         }
     }
 
@@ -105,7 +136,7 @@ impl Assembler {
         if !command.has_data_set() {
             return Ok(Some(Message { context, command, data: DataSet::Absent }));
         }
-        self.state = State::Data { context, command, bytes: BytesMut::new(), too_large: false };
+        self.state = State::Data { context, command, data: Incoming::Kept(self.budget.data_set()) };
         Ok(None)
     }
 
@@ -113,23 +144,19 @@ impl Assembler {
         &mut self,
         context: u8,
         command: Command,
-        mut bytes: BytesMut,
-        mut too_large: bool,
+        data: Incoming,
         value: &PDataValue,
     ) -> Result<Option<Message>, Fault> {
         same_context(context, value)?;
-        if too_large || bytes.len() + value.data.len() > self.max_object_bytes {
-            // The rest is still read, so that the peer gets an answer and its other objects get through.
-            too_large = true;
-            bytes = BytesMut::new();
-        } else {
-            bytes.extend_from_slice(&value.data);
-        }
+        let data = data.extend(&value.data, self.max_object_bytes);
         if !value.is_last {
-            self.state = State::Data { context, command, bytes, too_large };
+            self.state = State::Data { context, command, data };
             return Ok(None);
         }
-        let data = if too_large { DataSet::TooLarge } else { DataSet::Complete(bytes.freeze()) };
+        let data = match data {
+            Incoming::Kept(kept) => DataSet::Complete(kept.freeze()),
+            Incoming::Dropped(why) => why,
+        };
         Ok(Some(Message { context, command, data }))
     }
 }

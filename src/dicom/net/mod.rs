@@ -1,29 +1,47 @@
-//! Associations in and out: the storage SCP that hands every instance to an [`Inbox`], and the SCU that delivers.
+//! Associations in and out: the storage SCP that hands every instance to an [`Inbox`], and the SCU that delivers, asks for
+//! commitment, queries and retrieves.
 //!
 //! What is in which file:
-//! - [`serve`] (`scp`): the listener, the limit on associations, the shutdown; `association`: one peer, from
-//!   A-ASSOCIATE-RQ to release or abort.
-//! - [`send`] and [`echo`] (`scu`): one association to a [`Destination`].
+//! - [`serve`] (`scp`): the listeners and the shutdown; `arrival`: from a connection to an association, or to
+//!   none; `association`: to release or abort.
+//! - [`Peer`] (`peer`): who may call (pure). `lobby`: those who have not asked yet; `budget`: memory for data sets; `rarely`:
+//!   lines of the log that strangers cause.
+//! - [`Doors`] (`tls`): listeners, with and without TLS; certificates, and what can be wrong with them.
+//! - [`send`] and [`echo`] (`scu`): one association to a [`Destination`]; [`line_to`]: a connection alone.
+//! - `commitment`: what is said of storage commitments (pure); `association/commitment`: on associations of peers;
+//!   [`request_commitment`] and [`report_commitment`] (`push`): on ours.
+//! - [`find`] and [`move_to`] (`query`): C-FIND and C-MOVE of the study root.
 //! - `negotiate`: which titles, classes and syntaxes are accepted (pure); `storage`: the two lists.
-//! - `message`: P-DATA fragments to whole DIMSE messages (pure); `command`: the command set (pure).
+//! - `message`: P-DATA fragments to whole DIMSE messages (pure); `command`: the command set (pure); `dataset`: small data
+//!   sets (pure).
 //! - `status`: the one table between verdicts and DIMSE status codes, both ways.
-//! - `wire`: PDUs over TCP with time limits; PDUs themselves are encoded by `dicom-ul`.
+//! - `wire`: PDUs over TCP or TLS with time limits; PDUs themselves are encoded by `dicom-ul`.
 //! - `part10`: between a file and the bytes that travel.
 //!
 //! This room knows no pixels, no cases and no database. It answers a C-STORE only from the verdict of the inbox, and
 //! it makes no path out of anything that a peer sent.
 
+mod arrival;
 mod association;
+mod budget;
 mod command;
+mod commitment;
 mod config;
+mod dataset;
 mod error;
+mod lobby;
 mod message;
 mod negotiate;
 mod part10;
+mod peer;
+mod push;
+mod query;
+mod rarely;
 mod scp;
 mod scu;
 mod status;
 mod storage;
+mod tls;
 mod wire;
 
 use std::future::Future;
@@ -33,11 +51,19 @@ use bytes::Bytes;
 
 use crate::ids::{AeTitle, InstanceUid};
 
+pub use commitment::{
+    CommitmentReport, CommitmentRequest, CommitmentVerdict, FailureReason, PeersRequest, SopReference,
+};
 pub use config::{Destination, ScpConfig};
 pub use error::{FailureClass, NetError};
+pub use peer::{Network, Peer, Right};
+pub use push::{report_commitment, request_commitment};
+pub use query::{Key, Level, Match, Matches, Moved, Query, find, find_each, move_to};
 pub use scp::serve;
-pub use scu::{echo, send};
+pub use scu::{echo, line_to, send};
 pub use storage::{STORAGE_CLASSES, TRANSFER_SYNTAXES};
+pub use tls::{DestinationTls, Doors, ScpTls};
+pub use wire::Line;
 
 /// One instance as a peer sent it, complete, its names checked.
 #[derive(Debug, Clone)]
@@ -67,6 +93,8 @@ pub enum StoreVerdict {
     Stored,
     /// The same bytes were stored before; nothing to do, and success for the peer.
     AlreadyStored,
+    /// It was seen and counted, and by configuration nothing of it is kept; success for the peer, which need not know.
+    NotWanted,
     /// No room, or shutting down: the peer should come back later.
     OutOfResources,
     /// The data set contradicts the command (its SOP class or SOP Instance UID).
@@ -84,6 +112,31 @@ pub trait Inbox: Send + Sync + 'static {
     /// Called by several associations at once. It runs to its end even if the peer goes away meanwhile; a panic in
     /// it is answered as a failure.
     fn store(&self, object: Received) -> impl Future<Output = StoreVerdict> + Send;
+
+    /// Keeps a peer's request for storage commitment. `Taken` is a promise that it will be answered.
+    fn commitment_requested(&self, request: PeersRequest) -> impl Future<Output = CommitmentVerdict> + Send {
+        let _ = request;
+        async { CommitmentVerdict::NotServed }
+    }
+
+    /// The answer to a request that was taken, to be sent on the association that it came on; `None` when it cannot be
+    /// found out now. An answer that is not acknowledged ([`Inbox::commitment_told`]) is left to the inbox.
+    fn commitment_answer(&self, request: &PeersRequest) -> impl Future<Output = Option<CommitmentReport>> + Send {
+        let _ = request;
+        async { None }
+    }
+
+    /// The peer has acknowledged the answer to its request.
+    fn commitment_told(&self, request: &PeersRequest) -> impl Future<Output = ()> + Send {
+        let _ = request;
+        async {}
+    }
+
+    /// Takes the answer to a request of ours ([`request_commitment`]); it may come on any association.
+    fn commitment_reported(&self, report: CommitmentReport) -> impl Future<Output = CommitmentVerdict> + Send {
+        let _ = report;
+        async { CommitmentVerdict::NotServed }
+    }
 }
 
 /// One instance to be sent.

@@ -10,7 +10,8 @@ use dicom_ul::pdu::{
 };
 
 use super::ScpConfig;
-use super::storage::{STORAGE_CLASSES, TRANSFER_SYNTAXES, VERIFICATION_SYNTAXES};
+use super::peer::Caller;
+use super::storage::{COMMITMENT_SYNTAXES, STORAGE_CLASSES, TRANSFER_SYNTAXES, VERIFICATION_SYNTAXES};
 use crate::dicom::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 use crate::ids::AeTitle;
 
@@ -33,6 +34,8 @@ pub(super) struct Context {
 pub(super) struct Agreement {
     /// The title of the peer.
     pub calling: AeTitle,
+    /// Its number in the table of peers; `None` when there is no table.
+    pub peer: Option<usize>,
     /// The title under which it called us: our own.
     pub called: AeTitle,
     /// Accepted presentation contexts by their id.
@@ -47,22 +50,24 @@ pub(super) struct Agreement {
 ///
 /// # Errors
 /// The rejection to send: 1/2/2 wrong protocol version, 1/1/2 wrong application context, 1/1/7 not our title,
-/// 1/1/3 a title that may not call, 1/2/1 presentation contexts that contradict each other.
-pub(super) fn answer(request: &AssociationRQ, config: &ScpConfig) -> Result<Agreement, AssociationRJ> {
+/// 1/1/3 a title that may not call, or not from there or with this certificate, 1/2/1 presentation contexts that contradict
+/// each other.
+pub(super) fn answer(request: &AssociationRQ, config: &ScpConfig, caller: &Caller) -> Result<Agreement, Rejection> {
     if request.protocol_version & PROTOCOL_VERSION == 0 {
         return Err(by_acse(AssociationRJServiceProviderASCEReason::ProtocolVersionNotSupported));
     }
     if uid(&request.application_context_name) != APPLICATION_CONTEXT {
         return Err(by_user(AssociationRJServiceUserReason::ApplicationContextNameNotSupported));
     }
-    let called = AeTitle::parse(&request.called_ae_title)
-        .ok()
-        .filter(|title| *title == config.ae_title)
-        .ok_or_else(|| by_user(AssociationRJServiceUserReason::CalledAETitleNotRecognized))?;
-    let calling = AeTitle::parse(&request.calling_ae_title)
-        .ok()
-        .filter(|title| config.calling_ae_titles.is_empty() || config.calling_ae_titles.contains(title))
-        .ok_or_else(|| by_user(AssociationRJServiceUserReason::CallingAETitleNotRecognized))?;
+    let not_ours = || by_user(AssociationRJServiceUserReason::CalledAETitleNotRecognized);
+    let called = AeTitle::parse(&request.called_ae_title).map_err(|_| not_ours())?;
+    if called != config.ae_title {
+        return Err(not_ours().because(format!("called as {called}, which is not our AE title")));
+    }
+    let stranger = || by_user(AssociationRJServiceUserReason::CallingAETitleNotRecognized);
+    let calling = AeTitle::parse(&request.calling_ae_title).map_err(|_| stranger())?;
+    let peer = config.peer(&calling, caller).map_err(|why| stranger().because(format!("{calling}: {why}")))?;
+    let granted = peer.and_then(|n| config.peers.get(n));
 
     let mut contexts = BTreeMap::new();
     let mut results = Vec::with_capacity(request.presentation_contexts.len());
@@ -70,7 +75,11 @@ pub(super) fn answer(request: &AssociationRQ, config: &ScpConfig) -> Result<Agre
         if proposed.id % 2 == 0 || results.iter().any(|r: &PresentationContextResult| r.id == proposed.id) {
             return Err(by_acse(AssociationRJServiceProviderASCEReason::NoReasonGiven));
         }
-        let (reason, transfer_syntax) = judge(proposed);
+        let (mut reason, transfer_syntax) = judge(proposed);
+        let denied = granted.is_some_and(|peer| !peer.may(uid(&proposed.abstract_syntax)));
+        if reason == PresentationContextResultReason::Acceptance && denied {
+            reason = PresentationContextResultReason::UserRejection;
+        }
         if reason == PresentationContextResultReason::Acceptance {
             let abstract_syntax = uid(&proposed.abstract_syntax).to_owned();
             contexts.insert(proposed.id, Context { abstract_syntax, transfer_syntax: transfer_syntax.to_owned() });
@@ -78,26 +87,53 @@ pub(super) fn answer(request: &AssociationRQ, config: &ScpConfig) -> Result<Agre
         let transfer_syntax = transfer_syntax.to_owned();
         results.push(PresentationContextResult { id: proposed.id, reason, transfer_syntax });
     }
+    let mut user_variables = user_variables(config.max_pdu_bytes);
+    user_variables.extend(roles(request));
     let acceptance = AssociationAC {
         protocol_version: PROTOCOL_VERSION,
         called_ae_title: request.called_ae_title.clone(),
         calling_ae_title: request.calling_ae_title.clone(),
         application_context_name: APPLICATION_CONTEXT.to_owned(),
         presentation_contexts: results,
-        user_variables: user_variables(config.max_pdu_bytes),
+        user_variables,
     };
     let peer_max_pdu_bytes = max_pdu_bytes(&request.user_variables);
-    Ok(Agreement { calling, called, contexts, peer_max_pdu_bytes, acceptance })
+    Ok(Agreement { calling, peer, called, contexts, peer_max_pdu_bytes, acceptance })
+}
+
+/// A rejection, and what only the log is told about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Rejection {
+    pub pdu: AssociationRJ,
+    pub why: String,
+}
+
+impl Rejection {
+    fn new(result: AssociationRJResult, source: AssociationRJSource) -> Self {
+        Self { why: source.to_string(), pdu: AssociationRJ { result, source } }
+    }
+
+    fn because(self, why: String) -> Self {
+        Self { why, ..self }
+    }
+}
+
+/// The roles that a peer proposes for storage commitment, accepted as proposed: who asks for commitments calls in its usual
+/// role, who answers one of ours on an association of its own calls as SCP (PS3.7 D.3.3.4). Storage has no other roles here.
+fn roles(request: &AssociationRQ) -> impl Iterator<Item = UserVariableItem> {
+    let commitment = |item: &&UserVariableItem| {
+        matches!(item, UserVariableItem::ScuScpRoleSelectionSubItem(class, _)
+            if uid(class) == uids::STORAGE_COMMITMENT_PUSH_MODEL)
+    };
+    request.user_variables.iter().filter(commitment).cloned()
 }
 
 /// The rejection of a peer for which there is no room now: 2/3/2.
-pub(super) fn no_room() -> AssociationRJ {
-    AssociationRJ {
-        result: AssociationRJResult::Transient,
-        source: AssociationRJSource::ServiceProviderPresentation(
-            AssociationRJServiceProviderPresentationReason::LocalLimitExceeded,
-        ),
-    }
+pub(super) fn no_room(whose: &str) -> Rejection {
+    let source = AssociationRJSource::ServiceProviderPresentation(
+        AssociationRJServiceProviderPresentationReason::LocalLimitExceeded,
+    );
+    Rejection::new(AssociationRJResult::Transient, source).because(format!("{whose} max_associations are in use"))
 }
 
 /// What both sides say of themselves. The asynchronous operations window stays out: some peers break on it.
@@ -118,6 +154,7 @@ pub(super) fn max_pdu_bytes(variables: &[UserVariableItem]) -> u32 {
 fn judge(proposed: &PresentationContextProposed) -> (PresentationContextResultReason, &'static str) {
     let syntaxes = match uid(&proposed.abstract_syntax) {
         uids::VERIFICATION => VERIFICATION_SYNTAXES,
+        uids::STORAGE_COMMITMENT_PUSH_MODEL => COMMITMENT_SYNTAXES,
         class if STORAGE_CLASSES.contains(&class) => TRANSFER_SYNTAXES,
         _ => {
             let reason = PresentationContextResultReason::AbstractSyntaxNotSupported;
@@ -136,16 +173,18 @@ pub(super) fn uid(text: &str) -> &str {
     text.trim_matches([' ', '\0'])
 }
 
-fn by_user(reason: AssociationRJServiceUserReason) -> AssociationRJ {
-    AssociationRJ { result: AssociationRJResult::Permanent, source: AssociationRJSource::ServiceUser(reason) }
+fn by_user(reason: AssociationRJServiceUserReason) -> Rejection {
+    Rejection::new(AssociationRJResult::Permanent, AssociationRJSource::ServiceUser(reason))
 }
 
-fn by_acse(reason: AssociationRJServiceProviderASCEReason) -> AssociationRJ {
-    AssociationRJ { result: AssociationRJResult::Permanent, source: AssociationRJSource::ServiceProviderASCE(reason) }
+fn by_acse(reason: AssociationRJServiceProviderASCEReason) -> Rejection {
+    Rejection::new(AssociationRJResult::Permanent, AssociationRJSource::ServiceProviderASCE(reason))
 }
 
 #[cfg(test)]
 mod tests {
+    use dicom_ul::pdu::RequestorRoles;
+
     use super::*;
 
     const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
@@ -169,11 +208,20 @@ mod tests {
         }
     }
 
+    fn here() -> Caller {
+        Caller { address: std::net::Ipv4Addr::LOCALHOST.into(), certified: None }
+    }
+
+    fn table(more: &str) -> ScpConfig {
+        let peer = format!("name = 'mr'\nae_title = 'MR1'\nfrom = ['127.0.0.1']\n{more}");
+        ScpConfig { peers: vec![toml::from_str(&peer).unwrap()], ..ScpConfig::default() }
+    }
+
     fn rejection(change: impl Fn(&mut AssociationRQ), config: &ScpConfig) -> AssociationRJ {
         let mut changed = request(vec![context(1, uids::VERIFICATION, &[uids::IMPLICIT_VR_LITTLE_ENDIAN])]);
-        assert!(answer(&changed, config).is_ok(), "it was no good before the change");
+        assert!(answer(&changed, config, &here()).is_ok(), "it was no good before the change");
         change(&mut changed);
-        answer(&changed, config).expect_err("accepted")
+        answer(&changed, config, &here()).expect_err("accepted").pdu
     }
 
     #[test]
@@ -186,7 +234,7 @@ mod tests {
             context(5, mr, &[BIG_ENDIAN, uids::JPEG_EXTENDED12_BIT]),
             context(255, uids::VERIFICATION, &[uids::RLE_LOSSLESS, uids::EXPLICIT_VR_LITTLE_ENDIAN]),
         ];
-        let agreement = answer(&request(proposed), &ScpConfig::default()).unwrap();
+        let agreement = answer(&request(proposed), &ScpConfig::default(), &here()).unwrap();
         let told: Vec<_> =
             agreement.acceptance.presentation_contexts.iter().map(|r| (r.id, r.reason.clone())).collect();
         use PresentationContextResultReason as Reason;
@@ -208,32 +256,75 @@ mod tests {
     }
 
     #[test]
+    fn storage_commitment_is_accepted_in_the_roles_that_are_proposed() {
+        let class = uids::STORAGE_COMMITMENT_PUSH_MODEL;
+        let both = &[uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN];
+        let mut asked = request(vec![context(1, class, both), context(3, uids::MR_IMAGE_STORAGE, both)]);
+        let role = |class: &str, scu, scp| {
+            UserVariableItem::ScuScpRoleSelectionSubItem(class.to_owned(), RequestorRoles { scu, scp })
+        };
+        let agreed = |asked: &AssociationRQ| {
+            let agreement = answer(asked, &ScpConfig::default(), &here()).unwrap();
+            let is_role = |v: &UserVariableItem| matches!(v, UserVariableItem::ScuScpRoleSelectionSubItem(..));
+            let roles = agreement.acceptance.user_variables.iter().filter(|v| is_role(v)).cloned().collect::<Vec<_>>();
+            (agreement.contexts[&1].transfer_syntax.clone(), roles)
+        };
+        assert_eq!(agreed(&asked), (uids::IMPLICIT_VR_LITTLE_ENDIAN.to_owned(), Vec::new()));
+        asked.user_variables.extend([role(class, false, true), role(uids::MR_IMAGE_STORAGE, false, true)]);
+        assert_eq!(agreed(&asked).1, [role(class, false, true)]);
+    }
+
+    #[test]
     fn each_fault_has_its_rejection() {
-        let config = ScpConfig { calling_ae_titles: vec![AeTitle::parse("MR1").unwrap()], ..ScpConfig::default() };
+        let config = table("");
         use AssociationRJServiceProviderASCEReason as Acse;
         use AssociationRJServiceUserReason as User;
-        assert_eq!(rejection(|r| r.protocol_version = 2, &config), by_acse(Acse::ProtocolVersionNotSupported));
+        assert_eq!(rejection(|r| r.protocol_version = 2, &config), by_acse(Acse::ProtocolVersionNotSupported).pdu);
         assert_eq!(
             rejection(|r| r.application_context_name = "1.2".to_owned(), &config),
-            by_user(User::ApplicationContextNameNotSupported)
+            by_user(User::ApplicationContextNameNotSupported).pdu
         );
         for title in ["contourd", "CONTOURD2", "", "A\\B"] {
             let refused = rejection(|r| r.called_ae_title = title.to_owned(), &config);
-            assert_eq!(refused, by_user(User::CalledAETitleNotRecognized), "{title:?}");
+            assert_eq!(refused, by_user(User::CalledAETitleNotRecognized).pdu, "{title:?}");
         }
         for title in ["MR", "MR10", "mr1", ""] {
             let refused = rejection(|r| r.calling_ae_title = title.to_owned(), &config);
-            assert_eq!(refused, by_user(User::CallingAETitleNotRecognized), "{title:?}");
+            assert_eq!(refused, by_user(User::CallingAETitleNotRecognized).pdu, "{title:?}");
         }
-        assert_eq!(rejection(|r| r.presentation_contexts[0].id = 2, &config), by_acse(Acse::NoReasonGiven));
+        assert_eq!(rejection(|r| r.presentation_contexts[0].id = 2, &config), by_acse(Acse::NoReasonGiven).pdu);
         let twice = |r: &mut AssociationRQ| r.presentation_contexts.push(r.presentation_contexts[0].clone());
-        assert_eq!(rejection(twice, &config), by_acse(Acse::NoReasonGiven));
+        assert_eq!(rejection(twice, &config), by_acse(Acse::NoReasonGiven).pdu);
     }
 
     #[test]
     fn a_later_protocol_version_beside_the_first_is_no_fault() {
         let mut newer = request(Vec::new());
         newer.protocol_version = 3;
-        assert!(answer(&newer, &ScpConfig::default()).is_ok());
+        assert!(answer(&newer, &ScpConfig::default(), &here()).is_ok());
+    }
+
+    #[test]
+    fn a_stranger_is_told_less_than_the_log() {
+        let elsewhere = Caller { address: [127, 0, 0, 2].into(), ..here() };
+        let refused = answer(&request(Vec::new()), &table(""), &elsewhere).unwrap_err();
+        assert_eq!(refused.pdu, by_user(AssociationRJServiceUserReason::CallingAETitleNotRecognized).pdu);
+        assert!(refused.why.starts_with("MR1: ") && refused.why.contains("from this address"), "{}", refused.why);
+    }
+
+    #[test]
+    fn a_peer_gets_the_contexts_that_it_may_use() {
+        let proposed = vec![
+            context(1, uids::MR_IMAGE_STORAGE, &[uids::IMPLICIT_VR_LITTLE_ENDIAN]),
+            context(3, uids::VERIFICATION, &[uids::IMPLICIT_VR_LITTLE_ENDIAN]),
+        ];
+        for (may, ids) in [("may = ['echo']", &[3][..]), ("may = ['store']", &[1]), ("", &[1, 3])] {
+            let agreement = answer(&request(proposed.clone()), &table(may), &here()).unwrap();
+            assert_eq!(agreement.contexts.keys().copied().collect::<Vec<_>>(), ids, "{may}");
+            for result in &agreement.acceptance.presentation_contexts {
+                let denied = result.reason == PresentationContextResultReason::UserRejection;
+                assert_ne!(denied, ids.contains(&result.id), "{may}");
+            }
+        }
     }
 }

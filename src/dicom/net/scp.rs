@@ -3,46 +3,42 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, warn};
 
-use super::association::{Shared, attend};
-use super::{Inbox, ScpConfig};
+use super::arrival::Shared;
+use super::association::attend;
+use super::{Doors, Inbox, ScpConfig};
 
-/// Connections beyond the limit on associations that may be open at once: on their way to a rejection, a farewell, or
-/// silent. Further ones are closed unread.
-const WAITING_CONNECTIONS: usize = 32;
 /// Pause after a connection could not be accepted (no file descriptors left, for one), so as not to spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Accepts associations on `listener` until `shutdown` is cancelled. Then those under way may finish, for
+/// Accepts associations at `doors` until `shutdown` is cancelled. Then those under way may finish, for
 /// [`ScpConfig::drain_seconds`] at most and as long as they are not silent, and the rest is aborted. Returns when no
 /// association is left.
 ///
 /// A broken association, or a panic while one is served, ends that one only.
-pub async fn serve<I: Inbox>(listener: TcpListener, config: ScpConfig, inbox: Arc<I>, shutdown: CancellationToken) {
-    let max_connections = config.max_associations.saturating_add(WAITING_CONNECTIONS);
+pub async fn serve<I: Inbox>(doors: Doors, config: ScpConfig, inbox: Arc<I>, shutdown: CancellationToken) {
     let drain_time = Duration::from_secs(config.drain_seconds);
-    let shared = Arc::new(Shared {
-        room: Arc::new(Semaphore::new(config.max_associations.min(Semaphore::MAX_PERMITS))),
-        config,
-        inbox,
-        drain: shutdown.clone(),
-        abort: CancellationToken::new(),
-    });
+    let shared = Arc::new(Shared::new(config, inbox, shutdown.clone()));
+    let watch = doors.secure.as_ref().map(|(_, certificates)| tokio::spawn(Arc::clone(certificates).watch()));
+    let _watch = watch.map(AbortOnDropHandle::new);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
             Some(ended) = connections.join_next() => report(ended),
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) if connections.len() < max_connections => {
-                    connections.spawn(attend(stream, peer, shared.clone()));
+            accepted = doors.accept() => match accepted {
+                // Before a byte is read or memory asked for; a rejection would tell a stranger that there is something here.
+                Ok((_, peer, _)) if !shared.config.knows(peer.ip()) => {
+                    shared.tell_of_stranger(peer);
                 }
-                Ok((_, peer)) => warn!(%peer, max_connections, "too many connections, this one is closed"),
+                Ok((stream, peer, door)) => {
+                    let guest = shared.lobby.enter(peer.ip());
+                    connections.spawn(attend(stream, peer, door, guest, shared.clone()));
+                }
                 Err(error) => {
                     warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -50,7 +46,7 @@ pub async fn serve<I: Inbox>(listener: TcpListener, config: ScpConfig, inbox: Ar
             },
         }
     }
-    drop(listener);
+    drop(doors);
     let deadline = tokio::time::sleep(drain_time);
     tokio::pin!(deadline);
     loop {

@@ -1,19 +1,21 @@
 //! Associations that we request: C-STORE of results, C-ECHO for verification.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use dicom_dictionary_std::uids;
 use dicom_ul::pdu::{
-    AbortRQServiceProviderReason, AbortRQSource, AssociationAC, AssociationRQ, PDataValueType, Pdu,
-    PresentationContextProposed, PresentationContextResultReason,
+    AbortRQServiceProviderReason, AbortRQSource, AssociationAC, AssociationRQ, PDataValue, PDataValueType, Pdu,
+    PresentationContextProposed, PresentationContextResultReason, RequestorRoles, UserVariableItem,
 };
 use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::command::{Command, element, field};
-use super::message::{Assembler, fragments};
+use super::message::{Assembler, Message, fragments};
 use super::negotiate::{APPLICATION_CONTEXT, PROTOCOL_VERSION, max_pdu_bytes, uid, user_variables};
-use super::wire::{Wire, WireError};
+use super::tls::DestinationTls;
+use super::wire::{Line, Wire};
 use super::{Destination, FailureClass, NetError, ObjectToSend, SendOutcome, status};
 use crate::ids::AeTitle;
 
@@ -36,7 +38,7 @@ pub async fn send(
 ) -> Result<Vec<SendOutcome>, NetError> {
     let mut proposals: Vec<Proposal> = Vec::new();
     for object in objects {
-        let proposal = Proposal { class: &object.sop_class, syntax: &object.transfer_syntax };
+        let proposal = Proposal::of(&object.sop_class, &object.transfer_syntax);
         if !proposals.contains(&proposal) {
             proposals.push(proposal);
         }
@@ -77,7 +79,7 @@ pub async fn send(
 /// # Errors
 /// [`NetError`] when the association fails or the answer is not success.
 pub async fn echo(destination: &Destination, calling: &AeTitle) -> Result<(), NetError> {
-    let verification = Proposal { class: uids::VERIFICATION, syntax: uids::IMPLICIT_VR_LITTLE_ENDIAN };
+    let verification = Proposal::of(uids::VERIFICATION, uids::IMPLICIT_VR_LITTLE_ENDIAN);
     let mut association = Association::request(destination, calling, vec![verification]).await?;
     match association.verify(verification).await {
         Ok(verified) => {
@@ -93,23 +95,39 @@ pub async fn echo(destination: &Destination, calling: &AeTitle) -> Result<(), Ne
 
 /// A class in one transfer syntax: one presentation context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Proposal<'a> {
+pub(super) struct Proposal<'a> {
     class: &'a str,
     syntax: &'a str,
+    /// We want to be the SCP of the class, although it is us who call (PS3.7 D.3.3.4).
+    as_scp: bool,
+}
+
+impl<'a> Proposal<'a> {
+    /// A class of which we are the SCU.
+    pub fn of(class: &'a str, syntax: &'a str) -> Self {
+        Self { class, syntax, as_scp: false }
+    }
+
+    /// A class of which we are the SCP: role selection proposes it.
+    pub fn as_scp(class: &'a str, syntax: &'a str) -> Self {
+        Self { class, syntax, as_scp: true }
+    }
 }
 
 /// An established association.
-struct Association<'a> {
+pub(super) struct Association<'a> {
     wire: Wire,
     accepted: Vec<(u8, Proposal<'a>)>,
     /// The shorter of what the peer takes and what we are configured to send.
     max_pdu_bytes: u32,
     limit: Duration,
     last_message_id: u16,
+    /// Values of the last PDU that no message has taken yet.
+    unread: VecDeque<PDataValue>,
 }
 
 impl<'a> Association<'a> {
-    async fn request(
+    pub async fn request(
         destination: &Destination,
         calling: &AeTitle,
         proposals: Vec<Proposal<'a>>,
@@ -131,7 +149,8 @@ impl<'a> Association<'a> {
                     peers => peers.min(destination.max_pdu_bytes),
                 };
                 let accepted = accepted(&acceptance, proposals);
-                let association = Self { wire, accepted, max_pdu_bytes, limit, last_message_id: 0 };
+                let unread = VecDeque::new();
+                let association = Self { wire, accepted, max_pdu_bytes, limit, last_message_id: 0, unread };
                 if max_pdu_bytes >= SHORTEST_PDU_BYTES {
                     return Ok(association);
                 }
@@ -144,13 +163,14 @@ impl<'a> Association<'a> {
         }
     }
 
-    fn context(&self, proposal: Proposal<'_>) -> Option<u8> {
+    /// The presentation context of a proposal; `None` when the peer did not accept it.
+    pub fn context(&self, proposal: Proposal<'_>) -> Option<u8> {
         self.accepted.iter().find(|(_, p)| *p == proposal).map(|(id, _)| *id)
     }
 
     /// One C-STORE. An error means that the association is lost and the fate of the object unknown.
     async fn store(&mut self, object: &ObjectToSend) -> Result<SendOutcome, NetError> {
-        let proposal = Proposal { class: &object.sop_class, syntax: &object.transfer_syntax };
+        let proposal = Proposal::of(&object.sop_class, &object.transfer_syntax);
         let Some(context) = self.context(proposal) else {
             return Ok(SendOutcome::Failed {
                 class: FailureClass::Permanent,
@@ -179,36 +199,48 @@ impl<'a> Association<'a> {
         }
     }
 
-    fn next_message_id(&mut self) -> u16 {
+    pub fn next_message_id(&mut self) -> u16 {
         self.last_message_id = self.last_message_id.wrapping_add(1);
         self.last_message_id
     }
 
     /// A request and its response: status and error comment.
-    async fn exchange(
+    pub async fn exchange(
         &mut self,
         context: u8,
         request: &Command,
         data: Option<&[u8]>,
     ) -> Result<(u16, Option<String>), NetError> {
-        for pdu in fragments(context, PDataValueType::Command, &request.encode(), self.max_pdu_bytes) {
+        self.say(context, request, data).await?;
+        // Responses to C-STORE, C-ECHO and N-ACTION have no data set; one that is there all the same is dropped.
+        let (status, response) = self.response(request, 0).await?;
+        Ok((status, response.command.text(element::ERROR_COMMENT).map(str::to_owned)))
+    }
+
+    /// Sends a command, and the data set that follows it.
+    pub async fn say(&mut self, context: u8, command: &Command, data: Option<&[u8]>) -> Result<(), NetError> {
+        for pdu in fragments(context, PDataValueType::Command, &command.encode(), self.max_pdu_bytes) {
             self.transmit(&pdu).await?;
         }
-        if let Some(data) = data {
-            for pdu in fragments(context, PDataValueType::Data, data, self.max_pdu_bytes) {
-                self.transmit(&pdu).await?;
-            }
+        let most = self.max_pdu_bytes;
+        for pdu in data.into_iter().flat_map(|data| fragments(context, PDataValueType::Data, data, most)) {
+            self.transmit(&pdu).await?;
         }
-        let response = self.response().await?;
+        Ok(())
+    }
+
+    /// The next response to a request, with its status. A data set of more than `most` bytes is dropped.
+    pub async fn response(&mut self, request: &Command, most: usize) -> Result<(u16, Message), NetError> {
+        let response = self.message(most, self.limit).await?;
         let expected = request.number(element::COMMAND_FIELD).map(|operation| operation | field::RESPONSE);
-        if response.number(element::COMMAND_FIELD) != expected
-            || response.number(element::MESSAGE_ID_RESPONDED_TO) != request.number(element::MESSAGE_ID)
+        if response.command.number(element::COMMAND_FIELD) != expected
+            || response.command.number(element::MESSAGE_ID_RESPONDED_TO) != request.number(element::MESSAGE_ID)
         {
             return Err(NetError::Protocol("its response belongs to another request".to_owned()));
         }
-        let status = response.number(element::STATUS);
+        let status = response.command.number(element::STATUS);
         let status = status.ok_or_else(|| NetError::Protocol("its response has no status".to_owned()))?;
-        Ok((status, response.text(element::ERROR_COMMENT).map(str::to_owned)))
+        Ok((status, response))
     }
 
     async fn transmit(&mut self, pdu: &Pdu) -> Result<(), NetError> {
@@ -220,26 +252,25 @@ impl<'a> Association<'a> {
         }
     }
 
-    async fn response(&mut self) -> Result<Command, NetError> {
-        // Responses to C-STORE and C-ECHO have no data set; one that is there all the same is dropped.
-        let mut assembler = Assembler::new(0);
+    /// The next message, each PDU of it within `limit`.
+    pub async fn message(&mut self, most: usize, limit: Duration) -> Result<Message, NetError> {
+        let mut assembler = Assembler::new(most);
         loop {
-            match self.wire.receive(self.limit).await? {
-                Pdu::PData { data } => {
-                    for value in data {
-                        let message = assembler.push(value).map_err(|fault| NetError::Protocol(fault.to_string()))?;
-                        if let Some(message) = message {
-                            return Ok(message.command);
-                        }
-                    }
+            while let Some(value) = self.unread.pop_front() {
+                let message = assembler.push(value).map_err(|fault| NetError::Protocol(fault.to_string()))?;
+                if let Some(message) = message {
+                    return Ok(message);
                 }
+            }
+            match self.wire.receive(limit).await? {
+                Pdu::PData { data } => self.unread.extend(data),
                 other => return Err(unexpected(&other)),
             }
         }
     }
 
     /// Ends in order. All objects were answered already, so that a failure here changes nothing.
-    async fn release(mut self) {
+    pub async fn release(mut self) {
         let answer = match self.wire.send(&Pdu::ReleaseRQ, RELEASE_LIMIT).await {
             Ok(()) => self.wire.receive(RELEASE_LIMIT).await,
             Err(error) => Err(error),
@@ -254,7 +285,7 @@ impl<'a> Association<'a> {
     }
 
     /// Ends after an error, with an abort if there may still be somebody to read it.
-    async fn abandon(self, error: &NetError) {
+    pub async fn abandon(self, error: &NetError) {
         let source = AbortRQSource::ServiceProvider(match error {
             NetError::Protocol(_) => AbortRQServiceProviderReason::UnexpectedPduParameter,
             NetError::TimedOut(_) => AbortRQServiceProviderReason::ReasonNotSpecified,
@@ -265,13 +296,32 @@ impl<'a> Association<'a> {
 }
 
 async fn connect(destination: &Destination) -> Result<Wire, NetError> {
-    let failed = |source| NetError::Connect { address: format!("{}:{}", destination.host, destination.port), source };
-    let connecting = TcpStream::connect((destination.host.as_str(), destination.port));
-    let stream = match tokio::time::timeout(destination.connect_timeout(), connecting).await {
+    let Destination { host, port, tls, .. } = destination;
+    let line = line_to(host, *port, tls.as_ref(), destination.connect_timeout()).await?;
+    Ok(Wire::new(line, destination.max_pdu_bytes))
+}
+
+/// A connection to a system, over TLS where that is given. `limit` is for each of TCP and TLS.
+///
+/// # Errors
+/// [`NetError::Connect`], [`NetError::Tls`], [`NetError::Io`].
+pub async fn line_to(
+    host: &str,
+    port: u16,
+    tls: Option<&DestinationTls>,
+    limit: Duration,
+) -> Result<Box<dyn Line>, NetError> {
+    let failed = |source| NetError::Connect { address: format!("{host}:{port}"), source };
+    let stream = match tokio::time::timeout(limit, TcpStream::connect((host, port))).await {
         Ok(connected) => connected.map_err(failed)?,
         Err(_) => return Err(failed(std::io::ErrorKind::TimedOut.into())),
     };
-    Wire::new(stream, destination.max_pdu_bytes).map_err(|error| WireError::Io(error).into())
+    stream.set_nodelay(true).map_err(NetError::Io)?;
+    let Some(tls) = tls else { return Ok(Box::new(stream)) };
+    match tokio::time::timeout(limit, tls.connect(host, stream)).await {
+        Ok(secure) => Ok(Box::new(secure.map_err(NetError::Tls)?)),
+        Err(_) => Err(NetError::Tls("the other side did not answer; does it speak TLS on this port?".to_owned())),
+    }
 }
 
 fn request_pdu(destination: &Destination, calling: &AeTitle, proposals: &[(u8, Proposal<'_>)]) -> Pdu {
@@ -283,13 +333,18 @@ fn request_pdu(destination: &Destination, calling: &AeTitle, proposals: &[(u8, P
             transfer_syntaxes: vec![proposal.syntax.to_owned()],
         })
         .collect();
+    let mut user_variables = user_variables(destination.max_pdu_bytes);
+    for (_, proposal) in proposals.iter().filter(|(_, proposal)| proposal.as_scp) {
+        let roles = RequestorRoles { scu: false, scp: true };
+        user_variables.push(UserVariableItem::ScuScpRoleSelectionSubItem(proposal.class.to_owned(), roles));
+    }
     Pdu::AssociationRQ(AssociationRQ {
         protocol_version: PROTOCOL_VERSION,
         calling_ae_title: calling.as_str().to_owned(),
         called_ae_title: destination.ae_title.as_str().to_owned(),
         application_context_name: APPLICATION_CONTEXT.to_owned(),
         presentation_contexts,
-        user_variables: user_variables(destination.max_pdu_bytes),
+        user_variables,
     })
 }
 

@@ -1,6 +1,6 @@
 //! The one table between what happened and DIMSE status codes (PS3.4 table B.2-1, PS3.7 annex C), both ways.
 
-use super::{FailureClass, SendOutcome, StoreVerdict};
+use super::{CommitmentVerdict, FailureClass, NetError, SendOutcome, StoreVerdict};
 
 /// Length of Error Comment (0000,0902), VR LO.
 const COMMENT_CHARACTERS: usize = 64;
@@ -12,6 +12,14 @@ pub(super) enum Answer {
     Verified,
     /// What the inbox said.
     Verdict(StoreVerdict),
+    /// To a request for storage commitment, or to the answer of one.
+    Commitment(CommitmentVerdict),
+    /// An N-ACTION or N-EVENT-REPORT on another instance than the well-known one.
+    NoSuchInstance,
+    /// An N-ACTION of another type than the one there is.
+    NoSuchAction,
+    /// An N-EVENT-REPORT of another type than the two there are.
+    NoSuchEvent,
     /// A command that does not belong to the negotiated class, or that is unknown.
     UnrecognisedOperation,
     /// The SOP class of the command is not that of the presentation context.
@@ -28,21 +36,36 @@ impl Answer {
     /// Status (0000,0900).
     pub fn code(&self) -> u16 {
         match self {
-            Self::Verified | Self::Verdict(StoreVerdict::Stored | StoreVerdict::AlreadyStored) => 0x0000,
+            Self::Verified
+            | Self::Commitment(CommitmentVerdict::Taken)
+            | Self::Verdict(StoreVerdict::Stored | StoreVerdict::AlreadyStored | StoreVerdict::NotWanted) => 0x0000,
             Self::Verdict(StoreVerdict::OutOfResources) => 0xA700,
             Self::Verdict(StoreVerdict::DataSetMismatch(_)) => 0xA900,
             Self::Verdict(StoreVerdict::CannotUnderstand(_)) | Self::NoDataSet | Self::TooLarge => 0xC000,
-            Self::Verdict(StoreVerdict::Failure(_)) => 0x0110,
+            Self::Verdict(StoreVerdict::Failure(_)) | Self::Commitment(CommitmentVerdict::Failure(_)) => 0x0110,
+            Self::NoSuchInstance => 0x0112,
+            Self::NoSuchEvent => 0x0113,
+            Self::Commitment(CommitmentVerdict::Refused(_)) => 0x0115,
             Self::InvalidInstance => 0x0117,
             Self::ClassNotNegotiated => 0x0122,
-            Self::UnrecognisedOperation => 0x0211,
+            Self::NoSuchAction => 0x0123,
+            Self::UnrecognisedOperation | Self::Commitment(CommitmentVerdict::NotServed) => 0x0211,
         }
     }
 
     /// Error Comment (0000,0902); none with success.
     pub fn comment(&self) -> Option<String> {
         let text = match self {
-            Self::Verified | Self::Verdict(StoreVerdict::Stored | StoreVerdict::AlreadyStored) => return None,
+            Self::Verified
+            | Self::Commitment(CommitmentVerdict::Taken)
+            | Self::Verdict(StoreVerdict::Stored | StoreVerdict::AlreadyStored | StoreVerdict::NotWanted) => {
+                return None;
+            }
+            Self::Commitment(CommitmentVerdict::NotServed) => "storage commitment is not served here",
+            Self::Commitment(CommitmentVerdict::Refused(text) | CommitmentVerdict::Failure(text)) => text,
+            Self::NoSuchInstance => "not the instance of storage commitment",
+            Self::NoSuchAction => "the only action is 1, request",
+            Self::NoSuchEvent => "the only events are 1 and 2",
             Self::Verdict(StoreVerdict::OutOfResources) => "out of resources, send again later",
             Self::Verdict(
                 StoreVerdict::DataSetMismatch(text)
@@ -53,7 +76,7 @@ impl Answer {
             Self::TooLarge => "the data set is larger than max_object_mebibytes",
             Self::InvalidInstance => "the SOP Instance UID is not a UID",
             Self::ClassNotNegotiated => "the SOP class is not that of the context",
-            Self::UnrecognisedOperation => "only C-ECHO and C-STORE are served here",
+            Self::UnrecognisedOperation => "this operation is not served on this SOP class",
         };
         Some(printable(text))
     }
@@ -93,6 +116,71 @@ pub(super) fn outcome(status: u16, comment: Option<&str>) -> SendOutcome {
     }
 }
 
+/// What a status says about an N-ACTION or an N-EVENT-REPORT (PS3.7 10.1.1 and 10.1.4, annex C).
+///
+/// # Errors
+/// [`NetError::Status`], with whether to try again; [`NetError::NotOffered`] when the operation is unknown there.
+pub(super) fn normalized(service: &'static str, status: u16, comment: Option<&str>) -> Result<(), NetError> {
+    let (class, meaning) = match status {
+        // Warnings: an attribute list or value that nobody needs here.
+        0x0000 | 0x0001 | 0x0107 | 0x0116 => return Ok(()),
+        0x0118 | 0x0122 | 0x0123 | 0x0211 => return Err(NetError::NotOffered(service)),
+        0x0110 => (FailureClass::Retry, "it failed inside"),
+        0x0213 => (FailureClass::Retry, "it is out of resources"),
+        0x0124 => (FailureClass::Setting, "it does not authorise us; allow it there"),
+        0x0112 => (FailureClass::Setting, "it does not know the instance of this service"),
+        0x0113..=0x0115 => (FailureClass::Retry, "it does not take what was said"),
+        _ => (FailureClass::Retry, "a status without a meaning for this operation"),
+    };
+    Err(NetError::Status { status, class, message: with_comment(meaning, comment) })
+}
+
+/// How far a query or a retrieval has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// This is one answer, and others may follow.
+    Pending,
+    /// There are no more.
+    Done,
+    /// Ended because it was cancelled.
+    Cancelled,
+    /// Ended without success.
+    Failed,
+}
+
+/// What a status of C-FIND or C-MOVE says (PS3.4 tables C.4-1 and C.4-2). A retrieval of which a part failed is done: its
+/// counts tell.
+pub(super) fn progress(status: u16) -> Progress {
+    match status {
+        0xFF00 | 0xFF01 => Progress::Pending,
+        0x0000 | 0x0001 | 0xB000 => Progress::Done,
+        0xFE00 => Progress::Cancelled,
+        _ => Progress::Failed,
+    }
+}
+
+/// The error of a query or retrieval that ended with this status.
+pub(super) fn query_refused(operation: &'static str, status: u16, comment: Option<&str>) -> NetError {
+    let (class, meaning) = match status {
+        0xA801 => {
+            (FailureClass::Setting, "it does not know our AE title as the destination of a C-MOVE; name it there")
+        }
+        0xA700..=0xA7FF | 0x0213 => (FailureClass::Retry, "it is out of resources"),
+        0xA900..=0xA9FF => (FailureClass::Permanent, "it does not take this query"),
+        0xC000..=0xCFFF => (FailureClass::Retry, "it cannot process the query"),
+        0xFE00 => (FailureClass::Retry, "it was cancelled"),
+        0x0124 => (FailureClass::Setting, "it does not authorise us; allow it there"),
+        0x0122 | 0x0211 => return NetError::NotOffered(operation),
+        _ => (FailureClass::Retry, "a status without a meaning for a query"),
+    };
+    let message = format!("{operation}: {}", with_comment(meaning, comment));
+    NetError::Status { status, class, message }
+}
+
+fn with_comment(meaning: &str, comment: Option<&str>) -> String {
+    comment.map_or_else(|| meaning.to_owned(), |text| format!("{meaning} ({})", printable(text)))
+}
+
 /// Printable ASCII, no backslash (it separates values), at most 64 characters: fit for Error Comment and for a log.
 fn printable(text: &str) -> String {
     let fit = |c: char| if (' '..='~').contains(&c) && c != '\\' { c } else { '?' };
@@ -110,11 +198,19 @@ mod tests {
             (Answer::Verified, 0x0000),
             (Answer::Verdict(StoreVerdict::Stored), 0x0000),
             (Answer::Verdict(StoreVerdict::AlreadyStored), 0x0000),
+            (Answer::Verdict(StoreVerdict::NotWanted), 0x0000),
             (Answer::Verdict(StoreVerdict::OutOfResources), 0xA700),
             (Answer::Verdict(StoreVerdict::DataSetMismatch(text())), 0xA900),
             (Answer::Verdict(StoreVerdict::CannotUnderstand(text())), 0xC000),
             (Answer::Verdict(StoreVerdict::Failure(text())), 0x0110),
             (Answer::UnrecognisedOperation, 0x0211),
+            (Answer::Commitment(CommitmentVerdict::Taken), 0x0000),
+            (Answer::Commitment(CommitmentVerdict::NotServed), 0x0211),
+            (Answer::Commitment(CommitmentVerdict::Refused(text())), 0x0115),
+            (Answer::Commitment(CommitmentVerdict::Failure(text())), 0x0110),
+            (Answer::NoSuchInstance, 0x0112),
+            (Answer::NoSuchEvent, 0x0113),
+            (Answer::NoSuchAction, 0x0123),
             (Answer::ClassNotNegotiated, 0x0122),
             (Answer::InvalidInstance, 0x0117),
             (Answer::NoDataSet, 0xC000),
@@ -161,5 +257,36 @@ mod tests {
             assert_eq!((class, told), (expected, Some(status)));
             assert!(message.contains("disk?full"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_peers_status_on_commitments_and_queries_is_understood() {
+        use FailureClass::{Permanent, Retry, Setting};
+        assert!([0x0000, 0x0107, 0x0116].iter().all(|status| normalized("it", *status, None).is_ok()));
+        for status in [0x0118, 0x0122, 0x0123, 0x0211] {
+            assert!(matches!(normalized("it", status, None), Err(NetError::NotOffered("it"))), "{status:04X}");
+        }
+        for (status, class) in [(0x0110, Retry), (0x0112, Setting), (0x0115, Retry), (0x0124, Setting), (0x7777, Retry)]
+        {
+            let error = normalized("it", status, Some("disk\u{7}full")).unwrap_err();
+            assert_eq!(error.class(), class, "{status:04X}");
+            assert!(error.to_string().contains("disk?full"), "{error}");
+        }
+        for (status, expected) in [
+            (0xFF00, Progress::Pending),
+            (0xFF01, Progress::Pending),
+            (0x0000, Progress::Done),
+            (0xB000, Progress::Done),
+            (0xFE00, Progress::Cancelled),
+            (0xA702, Progress::Failed),
+        ] {
+            assert_eq!(progress(status), expected, "{status:04X}");
+        }
+        for (status, class) in
+            [(0xA801, Setting), (0xA702, Retry), (0xA900, Permanent), (0xC001, Retry), (0x0124, Setting)]
+        {
+            assert_eq!(query_refused("C-FIND", status, None).class(), class, "{status:04X}");
+        }
+        assert!(matches!(query_refused("C-MOVE", 0x0122, None), NetError::NotOffered("C-MOVE")));
     }
 }

@@ -66,6 +66,9 @@ pub const TRANSFER_SYNTAXES: &[&str] = &[
 /// Transfer syntaxes accepted for Verification, which has no data set.
 pub(super) const VERIFICATION_SYNTAXES: &[&str] = &[uids::IMPLICIT_VR_LITTLE_ENDIAN, uids::EXPLICIT_VR_LITTLE_ENDIAN];
 
+/// Transfer syntaxes accepted for storage commitment: the one that everybody has to propose (PS3.5 10.1).
+pub(super) const COMMITMENT_SYNTAXES: &[&str] = &[uids::IMPLICIT_VR_LITTLE_ENDIAN];
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

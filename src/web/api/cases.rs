@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Path, Query, case_of};
+use crate::dicom::data::{PlainWords, Refusal, Refusals};
 use crate::store::{CaseState, CaseView, DeliveryView, Release, Retriable};
 use crate::web::WebState;
 use crate::web::error::ApiError;
@@ -44,6 +45,11 @@ struct CaseJson {
     series_uid: String,
     revision: i32,
     route: String,
+    priority: i16,
+    /// The models of its route, where there are several: each has a case of its own.
+    models: Vec<String>,
+    /// The one that this case is for.
+    model: Option<String>,
     calling_ae: String,
     model_name: Option<String>,
     model_digest: Option<String>,
@@ -57,13 +63,19 @@ pub(super) struct OneCase {
     #[serde(flatten)]
     case: CaseJson,
     refusals: serde_json::Value,
+    /// The refusals without technical terms.
+    in_plain_words: Vec<PlainWords>,
     /// What is odd about the images that were contoured all the same.
     warnings: Vec<String>,
+    /// What was recognised in its first header, and what each route said.
+    routing: Vec<String>,
     deliveries: Vec<DeliveryView>,
     /// What another attempt would begin with; none when there is nothing to retry.
     retry: Option<Retriable>,
     /// Who let it go, when it had been held.
     release: Option<Release>,
+    /// What asking elsewhere for missing images of its series came to.
+    fetched: Option<String>,
 }
 
 const fn in_words(state: CaseState) -> &'static str {
@@ -74,6 +86,7 @@ const fn in_words(state: CaseState) -> &'static str {
         CaseState::Held => "held for a person",
         CaseState::Delivering => "being delivered",
         CaseState::Delivered => "delivered",
+        CaseState::Sent => "sent, not confirmed",
         CaseState::Refused => "refused",
         CaseState::Failed => "failed",
         CaseState::Superseded => "replaced by a later revision",
@@ -83,6 +96,7 @@ const fn in_words(state: CaseState) -> &'static str {
 impl From<CaseView> for CaseJson {
     fn from(view: CaseView) -> Self {
         let CaseView { case, age_seconds, structures_total, structures_found, structures_reviewed } = view;
+        let model = case.model().map(str::to_owned);
         Self {
             id: case.id,
             state: case.state,
@@ -98,6 +112,9 @@ impl From<CaseView> for CaseJson {
             series_uid: case.series_uid,
             revision: case.revision,
             route: case.route,
+            priority: case.priority,
+            model,
+            models: case.models,
             calling_ae: case.calling_ae,
             model_name: case.model_name,
             model_digest: case.model_digest,
@@ -142,10 +159,16 @@ pub(super) async fn one(State(state): State<WebState>, Path(id): Path<Uuid>) -> 
     let view = case_of(&state, id).await?;
     let deliveries = state.store.delivery_progress(id).await?;
     let refusals = view.case.refusals.clone();
+    // Of another version, in words that this one does not know: then the technical ones stand alone.
+    let known: Vec<Refusal> = serde_json::from_value(refusals.clone()).unwrap_or_default();
+    let in_plain_words = Refusals(known).plain();
     let warnings = view.case.warnings();
+    let routing = state.store.routing_of_case(&view.case).await?;
     let retry = state.store.retriable(id).await?;
     let release = state.store.release_of(id).await?;
-    Ok(Json(OneCase { case: view.into(), refusals, warnings, deliveries, retry, release }))
+    let fetched = state.store.fetch_of(&view.case.series_uid).await?;
+    let case = view.into();
+    Ok(Json(OneCase { case, refusals, in_plain_words, warnings, routing, deliveries, retry, release, fetched }))
 }
 
 #[cfg(test)]

@@ -50,6 +50,10 @@ fn answer(retried: Retried, state: CaseState) -> Result<Begun, ApiError> {
         (Retried::Nothing, CaseState::Delivered) => {
             conflict("Everything of this case was delivered.", "There is nothing to be done.")
         }
+        (Retried::Nothing, CaseState::Sent) => conflict(
+            "Every destination accepted everything of this case; one of them cannot tell whether it keeps it.",
+            "Look there whether the structure set has arrived.",
+        ),
         (Retried::Nothing, CaseState::Held) => conflict(
             "This case is held for a person: nothing of it was sent.",
             "Look at it, then release it or leave it.",
@@ -72,11 +76,12 @@ mod tests {
             why(Retried::Superseded, CaseState::Failed),
             why(Retried::Nothing, CaseState::Refused),
             why(Retried::Nothing, CaseState::Delivered),
+            why(Retried::Nothing, CaseState::Sent),
             why(Retried::Nothing, CaseState::Segmenting),
             why(Retried::Nothing, CaseState::Held),
         ];
         let texts: std::collections::BTreeSet<String> = refusals.iter().map(ToString::to_string).collect();
-        assert_eq!(texts.len(), 5);
+        assert_eq!(texts.len(), 6);
         assert!(refusals.iter().all(|e| e.class == Class::Conflict));
         let sent = answer(Retried::Deliveries { objects: 3 }, CaseState::Failed).unwrap();
         assert_eq!(sent, Begun { retried: Retriable::Deliveries, objects: Some(3) });

@@ -93,7 +93,7 @@ fn open_for_review(view: &CaseView) -> Result<(), ApiError> {
             "This case was replaced by a later revision of the same series.",
             "Review the latest revision; it is in the list of cases.",
         ),
-        CaseState::Held | CaseState::Delivering | CaseState::Delivered => Ok(()),
+        CaseState::Held | CaseState::Delivering | CaseState::Delivered | CaseState::Sent => Ok(()),
         // A delivery that failed leaves contours to judge; a segmentation that failed leaves none.
         CaseState::Failed if view.structures_total > 0 => Ok(()),
         CaseState::Failed => closed("This case failed before it had contours.", "See the reason on the case."),

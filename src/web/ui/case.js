@@ -30,8 +30,9 @@ function light(structure) {
 
 function delivery(d) {
   const trouble = d.failed ? `, ${d.failed} refused` : "";
-  return el("div", {}, `${d.destination}: ${d.accepted} of ${d.total} objects${trouble}`,
-    d.accepted < d.total && d.last_error ? el("small", {}, d.last_error) : null);
+  const known = !d.accepted ? "" : d.confirmed === d.accepted ? ", confirmed" : d.awaited ? ", confirmation awaited" : ", not confirmed";
+  return el("div", {}, `${d.destination}: ${d.accepted} of ${d.total} objects${trouble}${known}`,
+    d.confirmed < d.total && d.last_error ? el("small", {}, d.last_error) : null);
 }
 
 /** The button for another attempt, where there is something to retry. */
@@ -84,6 +85,12 @@ function releaseBar(info) {
     el("div", { class: "release-row" }, reason, button), message);
 }
 
+/** Why this series is here: what its header let one recognise, and what each route said of it. */
+function routing(info) {
+  return info.routing.length ? el("details", { class: "notice", id: "routing" },
+    el("summary", {}, `Route ${info.route}, priority ${info.priority}`), info.routing.map((line) => el("p", {}, line))) : null;
+}
+
 function structureRow(s, onToggle, onSelect) {
   const name = el("button", { type: "button", class: "name", on: { click: onSelect } }, s.name);
   const box = el("input", { type: "checkbox", checked: s.found, "aria-label": `Show ${s.name}`, disabled: !s.found,
@@ -109,8 +116,10 @@ export async function caseView(node, id) {
     ["Model", info.model_name ? `${info.model_name} ${(info.model_digest ?? "").slice(0, 12)}` : "none yet"],
   ].map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value))));
   fill(node, el("h1", {}, el("a", { href: "#/", title: "All cases" }, "Cases"), " / ", info.patient_name || "no name"), facts,
+    info.in_plain_words.map((w) => el("p", { class: "notice plain" }, el("b", {}, w.what), " ", w.to_do)),
     info.reason ? el("p", { class: "notice reason" }, info.reason) : null,
-    info.warnings.map((w) => el("p", { class: "notice flagged warning" }, w)), retryBar(info), releaseBar(info));
+    info.fetched && info.state !== "refused" ? el("p", { class: "notice" }, info.fetched) : null, // else its reason says so
+    info.warnings.map((w) => el("p", { class: "notice flagged warning" }, w)), routing(info), retryBar(info), releaseBar(info));
   if (!listed.structures.length) {
     node.append(el("p", { class: "notice" }, "There are no contours to review."));
     return () => {};

@@ -10,7 +10,7 @@ function row(c) {
   return el("tr", { "data-case": c.id, class: `case ${c.state}` },
     el("td", {}, el("a", { href: `#/case/${encodeURIComponent(c.id)}` }, c.patient_name || "no name"),
       el("small", {}, c.patient_id || "no ID")),
-    el("td", {}, c.series_description || "no description", el("small", {}, c.revision > 1 ? `revision ${c.revision}` : "")),
+    el("td", {}, c.series_description || "no description", el("small", {}, [c.revision > 1 && `revision ${c.revision}`, c.priority === 9 && "urgent", c.models.length > 1 && c.model].filter(Boolean).join(", "))),
     el("td", {}, el("span", { class: `state ${c.state}` }, c.state_in_words), c.reason && el("p", { class: "reason" }, c.reason)),
     el("td", { class: "number" }, c.structures_total ? `${c.structures_found} of ${c.structures_total}` : ""),
     el("td", { class: "number" }, review),
@@ -22,6 +22,15 @@ function refused(list) {
   return list.length ? el("details", { class: "notice", id: "refused" },
     el("summary", {}, `Refused on receipt in the last seven days: ${list.reduce((n, r) => n + r.instances, 0)} images`),
     list.map((r) => el("p", {}, `${when(r.latest)}  ${r.calling} to ${r.called}, ${r.instances} images: ${r.why}`))) : null;
+}
+
+/** Series that no route wanted: nothing of them is kept, and nothing comes back. */
+function unwanted({ series, objects, latest }) {
+  return series ? el("details", { class: "notice", id: "unwanted" },
+    el("summary", {}, `Wanted by no route in the last seven days: ${series} series, ${objects} objects`),
+    latest.map((u) => el("p", {}, `${when(u.latest)}  ${u.calling} to ${u.called}, ${u.modality || "no modality"} ` +
+      `"${u.series_description}", ${u.instances} objects, ${u.refused ? "refused" : "not kept"}`,
+      u.reasons.map((reason) => el("small", {}, reason))))) : null;
 }
 
 export async function casesView(node) {
@@ -52,10 +61,10 @@ export async function casesView(node) {
 
   const atTheDoor = async () => {
     try {
-      const { refusals } = await api.refusals();
-      const open = door.querySelector("details")?.open;
-      fill(door, refused(refusals));
-      if (open) door.querySelector("details")?.setAttribute("open", "");
+      const { refusals, unwanted: none } = await api.refusals();
+      const open = [...door.querySelectorAll("details[open]")].map((details) => details.id);
+      fill(door, refused(refusals), unwanted(none));
+      for (const id of open) door.querySelector(`#${id}`)?.setAttribute("open", "");
     } catch (error) {
       fill(door, failure(error));
     }

@@ -90,7 +90,8 @@ fn an_outage_of_a_configured_database_is_said_and_survived() {
     let model = coarse_model(folder.path());
     let (pacs, postgres) = (Pacs::start(free_port(), None), Postgres::start());
     let models = (folder.path(), model);
-    let setup = Setup { pacs: pacs.dicom, quiet_seconds: QUIET, models, database: Some(postgres.url()) };
+    let setup =
+        Setup { pacs: pacs.dicom, quiet_seconds: QUIET, models, database: Some(postgres.url()), confirm: "query" };
     let mut daemon = Daemon::start(&setup);
     assert!(!daemon.state_dir().join("postgres").exists(), "a private server was made");
     let (first, files) = series(63, folder.path());
@@ -130,7 +131,7 @@ fn a_stop_before_the_start_is_complete_leaves_no_database_behind() {
     let folder = tempfile::tempdir().unwrap();
     let model = coarse_model(folder.path());
     let models = (folder.path(), model);
-    let setup = Setup { pacs: free_port(), quiet_seconds: QUIET, models, database: None };
+    let setup = Setup { pacs: free_port(), quiet_seconds: QUIET, models, database: None, confirm: "query" };
     let mut daemon = Daemon::launch(&setup);
     let server = daemon.state_dir().join("postgres");
     // Its server is being made, or begins to run; nothing listens yet.

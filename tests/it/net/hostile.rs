@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use contourd::dicom::net::ScpConfig;
 use dicom_dictionary_std::uids;
-use dicom_ul::pdu::{PDataValueType, Pdu};
+use dicom_ul::pdu::{
+    AssociationAC, AssociationRJ, AssociationRJResult, AssociationRJServiceUserReason, AssociationRJSource,
+    PDataValueType, Pdu,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -95,6 +98,59 @@ async fn breaches_of_the_protocol_end_the_association() {
         let mut raw = Raw::associate(scp.port).await;
         raw.send(&pdu).await;
         raw.expect_abort(what).await;
+    }
+    assert!(scp.shelf.instances().is_empty());
+    assert!(scp.is_well().await);
+}
+
+/// Every PDU that does not belong into a state, in each of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_pdu_is_taken_out_of_its_turn() {
+    let scp = Scp::start(ScpConfig::default(), Shelf::default()).await;
+    let acceptance = || {
+        let Pdu::AssociationRQ(request) = association_request("TESTER") else { panic!("no request") };
+        Pdu::AssociationAC(AssociationAC {
+            protocol_version: 1,
+            calling_ae_title: request.calling_ae_title,
+            called_ae_title: request.called_ae_title,
+            application_context_name: request.application_context_name,
+            presentation_contexts: Vec::new(),
+            user_variables: request.user_variables,
+        })
+    };
+    let rejection = || {
+        let source = AssociationRJSource::ServiceUser(AssociationRJServiceUserReason::NoReasonGiven);
+        Pdu::AssociationRJ(AssociationRJ { result: AssociationRJResult::Permanent, source })
+    };
+    let kinds: [(&str, &dyn Fn() -> Pdu); 8] = [
+        ("a request", &|| association_request("TESTER")),
+        ("an acceptance", &acceptance),
+        ("a rejection", &rejection),
+        ("data", &|| data_pdu(MR_CONTEXT, b"ab")),
+        ("nothing as data", &|| Pdu::PData { data: Vec::new() }),
+        ("a release", &|| Pdu::ReleaseRQ),
+        ("an answer to a release", &|| Pdu::ReleaseRP),
+        ("an unknown PDU", &|| Pdu::Unknown { pdu_type: 0x77, data: vec![0; 4] }),
+    ];
+    let command = store(1, "1.2.3");
+    let half = Pdu::PData { data: vec![value(MR_CONTEXT, PDataValueType::Command, false, &command[..20])] };
+    for (state, before, belongs) in [
+        ("before the request", None, &["a request"][..]),
+        ("between messages", Some(Vec::new()), &["a release"]),
+        ("inside a command", Some(vec![half]), &[]),
+        ("inside a data set", Some(vec![command_pdu(MR_CONTEXT, &command)]), &["data"]),
+    ] {
+        for (what, make) in kinds.iter().filter(|(what, _)| !belongs.contains(what)) {
+            let mut raw = match &before {
+                None => Raw::connect(scp.port).await,
+                Some(_) => Raw::associate(scp.port).await,
+            };
+            for pdu in before.iter().flatten() {
+                raw.send(pdu).await;
+            }
+            raw.send(&make()).await;
+            raw.expect_abort(&format!("{what} {state}")).await;
+        }
     }
     assert!(scp.shelf.instances().is_empty());
     assert!(scp.is_well().await);

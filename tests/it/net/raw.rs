@@ -13,7 +13,7 @@ use dicom_ul::pdu::{
     AssociationRQ, PDataValue, PDataValueType, Pdu, PresentationContextProposed, UserVariableItem, read_pdu, write_pdu,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 pub const MR: &str = uids::MR_IMAGE_STORAGE;
 pub const IMPLICIT: &str = uids::IMPLICIT_VR_LITTLE_ENDIAN;
@@ -35,14 +35,25 @@ impl Raw {
         Self::over(stream)
     }
 
+    /// Calls from one of this computer's addresses.
+    pub async fn from(address: &str, port: u16) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
+        Self::over(socket.connect(SocketAddr::from(([127, 0, 0, 1], port))).await.unwrap())
+    }
+
     pub fn over(stream: TcpStream) -> Self {
         Self { stream, buffer: BytesMut::new() }
     }
 
     /// Connects and gets an association with MR and Verification.
     pub async fn associate(port: u16) -> Self {
+        Self::associate_as("TESTER", port).await
+    }
+
+    pub async fn associate_as(title: &str, port: u16) -> Self {
         let mut raw = Self::connect(port).await;
-        raw.send(&association_request("TESTER")).await;
+        raw.send(&association_request(title)).await;
         let answer = raw.receive().await;
         assert!(matches!(answer, Some(Pdu::AssociationAC(_))), "{answer:?}");
         raw
@@ -56,6 +67,16 @@ impl Raw {
         self.stream.write_all(bytes).await.unwrap();
     }
 
+    /// Sends to somebody who may have hung up.
+    pub async fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes).await
+    }
+
+    pub async fn release(mut self) {
+        self.send(&Pdu::ReleaseRQ).await;
+        assert_eq!(self.receive().await, Some(Pdu::ReleaseRP));
+    }
+
     /// The next PDU; `None` when the other side has closed.
     pub async fn receive(&mut self) -> Option<Pdu> {
         loop {
@@ -67,6 +88,22 @@ impl Raw {
             }
             if self.stream.read_buf(&mut self.buffer).await.unwrap_or(0) == 0 {
                 return None;
+            }
+        }
+    }
+
+    /// The next message with a data set: the elements of its command, and the data set.
+    pub async fn message(&mut self) -> (u8, InMemDicomObject, Vec<u8>) {
+        let (mut command, mut data) = (Vec::new(), Vec::new());
+        loop {
+            let pdu = self.receive().await;
+            let Some(Pdu::PData { data: values }) = pdu else { panic!("no message but {pdu:?}") };
+            for value in values {
+                let of_data = value.value_type == PDataValueType::Data;
+                if of_data { &mut data } else { &mut command }.extend(value.data);
+                if of_data && value.is_last {
+                    return (value.presentation_context_id, read_command(&command), data);
+                }
             }
         }
     }
@@ -116,12 +153,17 @@ pub fn encoded(pdu: &Pdu) -> Vec<u8> {
 }
 
 pub fn association_request(calling: &str) -> Pdu {
-    let context = |id, class: &str| PresentationContextProposed {
+    let contexts = [(MR_CONTEXT, MR), (ECHO_CONTEXT, uids::VERIFICATION)];
+    proposal(calling, contexts.map(|(id, class)| context(id, class, &[IMPLICIT])).to_vec())
+}
+
+/// A presentation context to propose.
+pub fn context(id: u8, class: &str, syntaxes: &[&str]) -> PresentationContextProposed {
+    PresentationContextProposed {
         id,
         abstract_syntax: class.to_owned(),
-        transfer_syntaxes: vec![IMPLICIT.to_owned()],
-    };
-    proposal(calling, vec![context(MR_CONTEXT, MR), context(ECHO_CONTEXT, uids::VERIFICATION)])
+        transfer_syntaxes: syntaxes.iter().map(|syntax| (*syntax).to_owned()).collect(),
+    }
 }
 
 /// A request for MR, and for everything else that fits into it: 128 contexts with forty long transfer syntaxes each.
@@ -137,7 +179,7 @@ pub fn full_request() -> Pdu {
     proposal("TESTER", (1..=u8::MAX).step_by(2).map(context).collect())
 }
 
-fn proposal(calling: &str, presentation_contexts: Vec<PresentationContextProposed>) -> Pdu {
+pub fn proposal(calling: &str, presentation_contexts: Vec<PresentationContextProposed>) -> Pdu {
     Pdu::AssociationRQ(AssociationRQ {
         protocol_version: 1,
         calling_ae_title: calling.to_owned(),

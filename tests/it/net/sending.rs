@@ -24,28 +24,28 @@ use tokio::process::{Child, Command};
 use super::raw::{self, Raw};
 use super::support::{SAMPLE_INSTANCE, SAMPLES, Scp, Shelf, dump};
 
-fn us() -> AeTitle {
+pub fn us() -> AeTitle {
     AeTitle::parse("CONTOURD").unwrap()
 }
 
-fn destination(port: u16) -> Destination {
+pub fn destination(port: u16) -> Destination {
     Destination { response_timeout_seconds: 5, ..Destination::new("127.0.0.1", port, "PACS").unwrap() }
 }
 
-fn object(file: &Path, instance: &str) -> ObjectToSend {
+pub fn object(file: &Path, instance: &str) -> ObjectToSend {
     let sample = ObjectToSend::from_part10(&Bytes::from(std::fs::read(file).unwrap())).unwrap();
     ObjectToSend { instance: InstanceUid::parse(instance).unwrap(), ..sample }
 }
 
 /// DCMTK's storescp on a free port, with a folder of its own; killed when dropped.
-struct StoreScp {
-    port: u16,
-    folder: TempDir,
+pub struct StoreScp {
+    pub port: u16,
+    pub folder: TempDir,
     _child: Child,
 }
 
 impl StoreScp {
-    async fn start(args: &[&str]) -> Self {
+    pub async fn start(args: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         // The port is free a moment before storescp takes it; another process would have to be quick to steal it.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -1,15 +1,15 @@
 //! Test peers: an SCP of ours with a recording inbox, DCMTK's tools, and sample files in every accepted syntax.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, LazyLock, Mutex};
 
-use contourd::dicom::net::{Inbox, Received, ScpConfig, StoreVerdict, serve};
+use contourd::dicom::net::{Doors, Inbox, Received, ScpConfig, StoreVerdict, serve};
 use dicom_core::value::{C, PixelFragmentSequence};
 use dicom_core::{DataElement, VR};
 use dicom_dictionary_std::{tags, uids};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -67,6 +67,8 @@ impl Inbox for Shelf {
 /// A running SCP of ours.
 pub struct Scp {
     pub port: u16,
+    /// Where it speaks TLS; 0 where it does not.
+    pub secure_port: u16,
     pub shelf: Arc<Shelf>,
     pub shutdown: CancellationToken,
     pub ended: JoinHandle<()>,
@@ -74,11 +76,13 @@ pub struct Scp {
 
 impl Scp {
     pub async fn start(config: ScpConfig, shelf: Shelf) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+        assert_eq!([config.faults(), config.peer_faults()].concat(), Vec::<String>::new());
+        let config = ScpConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..config };
+        let doors = Doors::open(&config).await.unwrap();
+        let [port, secure_port] = <[_; 2]>::from(doors.addresses()).map(|at| at.map_or(0, |at| at.port()));
         let (shelf, shutdown) = (Arc::new(shelf), CancellationToken::new());
-        let ended = tokio::spawn(serve(listener, config, shelf.clone(), shutdown.clone()));
-        Self { port, shelf, shutdown, ended }
+        let ended = tokio::spawn(serve(doors, config, shelf.clone(), shutdown.clone()));
+        Self { port, secure_port, shelf, shutdown, ended }
     }
 
     /// `echoscu` with our title: the SCP is alive and has room.
@@ -109,6 +113,13 @@ pub async fn storescu(port: u16, args: &[&str], files: &[&Path]) -> (bool, Strin
     let port = port.to_string();
     let files = files.iter().map(|f| f.to_str().unwrap()).collect::<Vec<_>>();
     tool("storescu", &[args, &["-v", "-aec", "CONTOURD", "127.0.0.1", &port], &files].concat()).await
+}
+
+/// A figure of a process's memory, in KiB: `VmRSS` is what it has, `VmHWM` the most that it ever had.
+pub fn memory(process: u32, figure: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(':')).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// What `dcmdump` says of the data set of a file: every element with its whole value.

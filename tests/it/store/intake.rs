@@ -86,7 +86,7 @@ async fn a_damaged_instance_that_comes_again_and_again_opens_one_revision() {
     t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
     let second = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
     assert_eq!(t.pg.refused_instances_of("1.2.1").await.unwrap(), [json!({"message": "cut again"})]);
-    t.pg.refuse_job(second.case.id, holder, "cut again", &json!([])).await.unwrap();
+    t.pg.refuse_job(second.case.id, holder, "cut again", &json!([]), None).await.unwrap();
     for n in 0..5 {
         assert_eq!(note(70, &format!("cut {n}")).await, 2, "the latest revision had this refusal already");
     }

@@ -103,7 +103,7 @@ async fn a_job_given_back_waits_and_says_why() {
     assert_eq!(t.pg.claim_job(holder, LEASE).await.unwrap().unwrap().attempt, 2);
     t.pg.release_job(case, holder).await.unwrap();
     assert_eq!(t.pg.claim_job(holder, LEASE).await.unwrap().unwrap().attempt, 2, "a shutdown counted as an attempt");
-    t.pg.refuse_job(case, holder, "a slice is missing", &json!([{"code": "missing_slice"}])).await.unwrap();
+    t.pg.refuse_job(case, holder, "a slice is missing", &json!([{"code": "missing_slice"}]), None).await.unwrap();
     let row = t.pg.case(case).await.unwrap().unwrap();
     assert_eq!((row.state, row.reason.as_deref()), (CaseState::Refused, Some("a slice is missing")));
     assert_eq!(row.refusals[0]["code"], "missing_slice");

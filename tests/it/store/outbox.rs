@@ -70,8 +70,9 @@ async fn a_refusal_for_good_fails_the_case_in_sight_and_can_be_put_right() {
     t.pg.finish_job(case, holder, &going_to(&result, &to(&["PACS", "TPS"]))).await.unwrap();
     let slices = due(&t, holder, "PACS").await;
     let refused = Attempt::Refused { error: "unknown patient".into() };
-    let accepted = Attempt::Accepted { remark: Some("coerced".into()) };
-    t.pg.record_attempts(case, holder, &[(slices[0].0, accepted), (slices[1].0, refused)]).await.unwrap();
+    let coerced = Attempt::Accepted { remark: Some("coerced".into()), ask: true };
+    t.pg.record_attempts(case, holder, &[(slices[0].0, coerced), (slices[1].0, refused)]).await.unwrap();
+    commit(&t, case, &[slices[0].0]).await;
     assert_eq!(due(&t, holder, "PACS").await, [], "the structure set was offered without its slices");
     assert_eq!(state(&t, case).await, CaseState::Delivering, "the other destination is still open");
     accept(&t, case, holder, &due(&t, holder, "TPS").await).await;

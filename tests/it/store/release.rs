@@ -93,7 +93,7 @@ async fn only_what_is_held_is_released_and_a_release_is_never_changed() {
     assert_eq!(state(&t, case).await, CaseState::Delivered);
     not_held(case).await;
     let refused = claimed(&t, "1.2.22", holder).await.case.id;
-    t.pg.refuse_job(refused, holder, "a slice is missing", &json!([])).await.unwrap();
+    t.pg.refuse_job(refused, holder, "a slice is missing", &json!([]), None).await.unwrap();
     not_held(refused).await;
     not_held(Uuid::new_v4()).await;
     assert_eq!(t.pg.release_of(case).await.unwrap(), None);

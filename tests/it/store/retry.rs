@@ -15,6 +15,9 @@ async fn end(t: &TestStore, case: Uuid, holder: Uuid, destination: &str, attempt
     let ends: Vec<_> = due(t, holder, destination).await.into_iter().map(|(id, _)| (id, attempt.clone())).collect();
     assert!(!ends.is_empty(), "nothing was due at {destination}");
     t.pg.record_attempts(case, holder, &ends).await.unwrap();
+    if *attempt == accepted() {
+        commit(t, case, &ends.iter().map(|(id, _)| *id).collect::<Vec<_>>()).await;
+    }
 }
 
 fn refused() -> Attempt {
@@ -32,7 +35,7 @@ async fn deliveries_that_failed_or_wait_are_due_now_and_what_was_accepted_stays(
     let case = claimed(&t, "1.2.1", holder).await.case.id;
     let destinations = to(&["DONE", "PACS", "TPS"]);
     t.pg.finish_job(case, holder, &going_to(&made(&t, case, 0, "r").await, &destinations)).await.unwrap();
-    end(&t, case, holder, "DONE", &Attempt::Accepted { remark: None }).await;
+    end(&t, case, holder, "DONE", &accepted()).await;
     end(&t, case, holder, "PACS", &refused()).await;
     end(&t, case, holder, "TPS", &later()).await;
     assert_eq!(due(&t, holder, "TPS").await, [], "the pause was not kept");
@@ -47,7 +50,7 @@ async fn deliveries_that_failed_or_wait_are_due_now_and_what_was_accepted_stays(
     assert_eq!(again.items[0].attempts, 1, "pauses go on from where they were");
     t.pg.record_attempts(case, holder, &[(again.items[0].outbox_id, refused())]).await.unwrap();
     assert_eq!(state(&t, case).await, CaseState::Delivering);
-    end(&t, case, holder, "TPS", &Attempt::Accepted { remark: None }).await;
+    end(&t, case, holder, "TPS", &accepted()).await;
     assert_eq!(state(&t, case).await, CaseState::Failed);
 
     // After the last one, the case is open again, still with its reason, and ends as if nothing had been.
@@ -55,7 +58,7 @@ async fn deliveries_that_failed_or_wait_are_due_now_and_what_was_accepted_stays(
     let row = t.pg.case(case).await.unwrap().unwrap();
     assert_eq!((row.state, row.finished_at), (CaseState::Delivering, None));
     assert_eq!(row.reason.as_deref(), Some("PACS: unknown patient"));
-    end(&t, case, holder, "PACS", &Attempt::Accepted { remark: None }).await;
+    end(&t, case, holder, "PACS", &accepted()).await;
     let row = t.pg.case(case).await.unwrap().unwrap();
     assert_eq!((row.state, row.reason), (CaseState::Delivered, None));
     assert_eq!(t.pg.retriable(case).await.unwrap(), None);
@@ -106,7 +109,7 @@ async fn what_is_under_way_or_refused_is_left_as_it_is() {
     due(&t, holder, "PACS").await;
     nothing(case, CaseState::Delivering).await;
     let other = claimed(&t, "1.2.22", holder).await.case.id;
-    t.pg.refuse_job(other, holder, "a slice is missing", &json!([])).await.unwrap();
+    t.pg.refuse_job(other, holder, "a slice is missing", &json!([]), None).await.unwrap();
     nothing(other, CaseState::Refused).await;
     nothing_at_all(&t).await;
 }
@@ -131,13 +134,13 @@ async fn an_earlier_revision_is_not_sent_after_a_later_one_but_what_waits_of_it_
     t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
     t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
     t.pg.finish_job(second, holder, &going_to(&made(&t, second, 0, "second").await, &destinations)).await.unwrap();
-    end(&t, second, holder, "PACS", &Attempt::Accepted { remark: None }).await;
+    end(&t, second, holder, "PACS", &accepted()).await;
     assert_eq!(due(&t, holder, "TPS").await, [], "the later revision went before the earlier one");
     // The later one waits for the earlier one's pause: both can be hurried, and what had failed stays where it is.
     assert_eq!(t.pg.retry_case(second).await.unwrap(), Retried::Deliveries { objects: 1 });
-    end(&t, first, holder, "TPS", &Attempt::Accepted { remark: None }).await;
+    end(&t, first, holder, "TPS", &accepted()).await;
     assert_eq!(state(&t, first).await, CaseState::Failed);
-    end(&t, second, holder, "TPS", &Attempt::Accepted { remark: None }).await;
+    end(&t, second, holder, "TPS", &accepted()).await;
     assert_eq!(state(&t, second).await, CaseState::Delivered);
     assert_eq!(state(&t, first).await, CaseState::Superseded);
     assert_eq!(t.pg.retry_case(first).await.unwrap(), Retried::Superseded);

@@ -21,16 +21,21 @@ pub struct Pacs {
 impl Pacs {
     /// `route` is the DICOM port of a contourd that gets everything that is stored here.
     pub fn start(dicom: u16, route: Option<u16>) -> Self {
+        let forward = "function OnStoredInstance(instanceId, tags, metadata, origin)\n  SendToModality(instanceId, 'contourd')\nend\n";
+        Self::start_with(dicom, route.unwrap_or(1), if route.is_some() { forward } else { "" })
+    }
+
+    /// It knows a contourd on a DICOM port, and does what a Lua script says.
+    pub fn start_with(dicom: u16, contourd: u16, script: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let web = free_port();
         let lua = folder.path().join("route.lua");
-        let forward = "function OnStoredInstance(instanceId, tags, metadata, origin)\n  SendToModality(instanceId, 'contourd')\nend\n";
-        std::fs::write(&lua, if route.is_some() { forward } else { "" }).unwrap();
+        std::fs::write(&lua, script).unwrap();
         let config = json!({
             "StorageDirectory": folder.path(), "IndexDirectory": folder.path(), "DicomAet": "PACS", "DicomPort": dicom,
             "HttpPort": web, "RemoteAccessAllowed": false, "AuthenticationEnabled": false, "Plugins": [],
             "OverwriteInstances": false, "LuaScripts": [lua],
-            "DicomModalities": {"contourd": ["CONTOURD", "127.0.0.1", route.unwrap_or(1)]},
+            "DicomModalities": {"contourd": ["CONTOURD", "127.0.0.1", contourd]},
         });
         std::fs::write(folder.path().join("orthanc.json"), config.to_string()).unwrap();
         let child = Self::spawn(folder.path());

@@ -247,6 +247,8 @@ pub async fn accept_all(pg: &PgStore, blobs: &Blobs, objects: &[EncodedInstance]
             calling: AeTitle::parse("SCANNER").unwrap(),
             called: AeTitle::parse("CONTOURD").unwrap(),
             route: "default".into(),
+            priority: 5,
+            models: Vec::new(),
         };
         let new = NewInstance {
             arrival,

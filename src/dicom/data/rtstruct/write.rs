@@ -99,7 +99,8 @@ pub fn write_rtstruct(
         .text(tags::FRAME_OF_REFERENCE_UID, VR::UI, series.frame().as_str())
         .text(tags::POSITION_REFERENCE_INDICATOR, VR::LO, &a.position_reference_indicator)
         .checked(tags::STRUCTURE_SET_LABEL, VR::SH, "StructureSetLabel", label)?
-        .text(tags::STRUCTURE_SET_NAME, VR::LO, mark)
+        // Which of several models drew it, for those who have the results side by side.
+        .text(tags::STRUCTURE_SET_NAME, VR::LO, &set_name(mark, &meta.model_name))
         .moment(tags::STRUCTURE_SET_DATE, tags::STRUCTURE_SET_TIME, meta.created)
         .integers(tags::INSTANCE_NUMBER, &[i64::from(meta.revision)])
         .text(tags::APPROVAL_STATUS, VR::CS, "UNAPPROVED")
@@ -142,6 +143,12 @@ impl StructureSetMeta {
         ]);
         parts
     }
+}
+
+/// Structure Set Name: the mark and the model, in the 64 characters of an LO.
+fn set_name(mark: &str, model: &str) -> String {
+    let clean = |c: &char| !c.is_control() && *c != '\\';
+    format!("{mark}: {model}").chars().filter(clean).take(64).collect()
 }
 
 /// Version, model and the model's digest, each within the 64 characters of LO (a SHA-256 in hexadecimal fills them).

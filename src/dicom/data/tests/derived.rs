@@ -13,6 +13,7 @@ use crate::geometry::{GeometryError, Grid, Index, Lps, Shape, Vec3, Volume};
 fn meta(revision: u32) -> DerivedSeriesMeta {
     DerivedSeriesMeta {
         research: true,
+        model_digest: "d".repeat(64),
         config_digest: "c".into(),
         revision,
         finest_pixel: 0.5,

@@ -42,7 +42,7 @@ fn the_set_says_what_it_is() {
     assert_eq!(set.header.transfer_syntax, "1.2.840.10008.1.2");
     assert_eq!((set.header.instance.clone(), set.header.series.clone()), (file.instance.clone(), file.series.clone()));
     assert_eq!(set.header.patient_name, attributes().patient.patient_name);
-    assert_eq!((set.label.as_str(), set.name.as_str()), ("AI RESEARCH", "Research use only, not reviewed"));
+    assert_eq!((set.label.as_str(), set.name.as_str()), ("AI RESEARCH", "Research use only, not reviewed: demo"));
     assert_eq!(set.header.series_description, "Research use only, not reviewed");
     assert_eq!(set.approval, "UNAPPROVED");
     assert_eq!(set.software_versions[1..], ["model demo".to_owned(), meta().model_digest]);
@@ -65,7 +65,7 @@ fn the_set_says_what_it_is() {
 fn a_model_in_clinical_use_carries_its_own_label() {
     let meta = StructureSetMeta { research: false, ..meta() };
     let set = read_rtstruct(&written(&oblique_series(), &rois(), &meta).unwrap().bytes).unwrap();
-    assert_eq!((set.label.as_str(), set.name.as_str()), ("HEAD", "Draft, not reviewed"));
+    assert_eq!((set.label.as_str(), set.name.as_str()), ("HEAD", "Draft, not reviewed: demo"));
     assert_eq!(set.approval, "UNAPPROVED");
     let long = StructureSetMeta { label: "seventeen letters".into(), ..meta };
     assert!(matches!(written(&oblique_series(), &rois(), &long), Err(DataError::Value { .. })));
