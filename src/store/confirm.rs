@@ -180,8 +180,8 @@ impl PgStore {
             "update outbox o set asks = asks + 1, last_error = $2,
                                  confirm_at = clock_timestamp() + make_interval(secs => $3)
              from commitments t
-             where t.transaction_uid = $1 and t.answered_at is null and o.id = any(t.outbox_ids)
-               and o.confirmation = 'awaited'",
+             where t.transaction_uid = $1 and t.answered_at is null
+               and o.case_id = t.case_id and o.id = any(t.outbox_ids) and o.confirmation = 'awaited'",
         )
         .bind(transaction.as_str())
         .bind(why)
@@ -213,8 +213,8 @@ impl PgStore {
         let items = sqlx::query_as(
             "select o.id as outbox_id, o.case_id, c.study_uid, r.series_uid, r.sop_class_uid, r.sop_instance_uid,
                     o.asks, o.by_query
-             from commitments t join outbox o on o.id = any(t.outbox_ids) join results r on r.id = o.result_id
-                 join cases c on c.id = o.case_id
+             from commitments t join outbox o on o.case_id = t.case_id and o.id = any(t.outbox_ids)
+                 join results r on r.id = o.result_id join cases c on c.id = o.case_id
              where t.transaction_uid = $1 order by o.seq",
         )
         .bind(transaction.as_str())
