@@ -249,7 +249,7 @@ fn the_map_names_every_room() {
 }
 
 /// SHA-256 of each migration that was released. A database that has one would refuse to open if it were edited: what is to
-/// be changed is changed by the next one. The number 0002 was never used.
+/// be changed is changed by the next one. The numbers 0002 and 0007 were never used.
 const MIGRATIONS: [(&str, &str); 10] = [
     ("0001_initial.sql", "977c01366ce851961469764afad8700ebd535124dee691df33590622d48ad835"),
     ("0003_profiles.sql", "4428952de75eb7ab55fdc581b54cb4d8a2bc8ce7ddd780b35c7abc6efbdfd21f"),
