@@ -3,6 +3,10 @@
 An ONNX file holds no batch normalisation any more: it is folded into the convolutions. It is unfolded again here so
 that the network computes the same and can be trained: each normalisation is given the mean and deviation that its
 convolution has on real patches, and the scale and shift that undo them.
+
+A network may be wider than the one it starts from, by a whole factor. Each map is then there several times, and what a
+convolution took from one map it takes from the copies, in shares that are drawn at random: the wider network computes the same, and
+its copies can go different ways (Chen, Goodfellow and Shlens, Net2Net, 2016, where the shares are equal and noise is added).
 """
 
 from __future__ import annotations
@@ -81,11 +85,12 @@ def start_from(trainer: Trainer, folder: Path) -> str:
     """
     base = read_base(folder, trainer)
     mine = trainer.network.state_dict()
+    factor = widen(base, mine, trainer.recipe.seed)
     for name, value in base.weights.items():
         if name not in mine or (not name.startswith("heads.") and mine[name].shape != value.shape):
             size = tuple(mine[name].shape) if name in mine else "none"
             raise SystemExit(f"{base.source}: {name} is {tuple(value.shape)}, that of the recipe {size}; "
-                             "network.base_width and network.poolings must be those of the model")
+                             "network.poolings must be that of the model, network.base_width that or a multiple")
         if not name.startswith("heads."):
             mine[name].copy_(value)
     taken = [c for c in trainer.classes.names if c in base.classes]
@@ -99,9 +104,28 @@ def start_from(trainer: Trainer, folder: Path) -> str:
     trainer.before = base.before
     fresh = [c for c in trainer.classes.names if c not in taken]
     left = [c for c in base.classes if c not in taken]
-    said = [f"starts from {base.source}", f"classes taken: {', '.join(taken) or 'none'}"]
+    said = [f"starts from {base.source}{f', made {factor} times as wide' if factor > 1 else ''}", f"classes taken: {', '.join(taken) or 'none'}"]
     said += [f"new: {', '.join(fresh)}"] * bool(fresh) + [f"left behind: {', '.join(left)}"] * bool(left)
     return "; ".join(said)
+
+
+def widen(base: Base, mine: dict[str, torch.Tensor], seed: int) -> int:
+    """Gives the weights of `base` the width of those of the trainer's network, when that is a whole multiple of theirs.
+    Returns the factor; 1 when nothing was to be done, or nothing could be."""
+    first = "down.0.layers.0.weight"
+    factor, rest = divmod(len(mine[first]), len(base.weights[first]))
+    if factor < 2 or rest:
+        return 1
+    draw = torch.Generator().manual_seed(seed)
+    for name, value in base.weights.items():
+        if value.ndim and not name.startswith("heads."):
+            value = value.repeat_interleave(factor, 0)
+        if value.ndim > 1 and name != first:
+            shares = -torch.rand(len(value), value.shape[1], factor, generator=draw).clamp_(min=1e-6).log_()
+            shares /= shares.sum(2, keepdim=True)
+            value = value.repeat_interleave(factor, 1) * shares.flatten(1)[:, :, None, None]
+        base.weights[name] = value
+    return factor
 
 
 @torch.no_grad()

@@ -53,6 +53,34 @@ def test_an_onnx_model_starts_as_the_network_it_was_and_can_be_trained(trainer, 
     assert (there - here).abs().mean() < 0.35 * there.abs().mean()
 
 
+@pytest.mark.parametrize("kind", ["run", "model"])
+def test_a_wider_network_starts_as_the_narrow_one_and_its_copies_part(kind, trainer, recipe_file, store, tmp_path):
+    for _ in range(12):
+        trainer.step(0.0)
+    trainer.save()
+    folder = tmp_path if kind == "run" else model_of(trainer, tmp_path / "model")
+    recipe_file.write_text(RECIPE.replace("base_width = 4", "base_width = 12"))
+    wide = Trainer(Recipe.read(recipe_file), store, "coronal", tmp_path / "wide")
+    assert "made 3 times as wide" in start_from(wide, folder)
+    image, _ = trainer.batches.make(99, 0)
+    there, here = logits(trainer.network, image), logits(wide.network, image)
+    assert (there - here).abs().max() < 1e-3 * there.abs().max()
+    # Three copies of one map compute the same, from shares that differ; a step of training makes them different maps.
+    weight = wide.network.up[1].layers[3].weight
+    assert weight.shape[:2] == (24, 24) and not torch.allclose(weight[0], weight[1])
+    maps = lambda: wide.network.features(image)[:, :3]
+    wide.network.eval()
+    with torch.no_grad():
+        before = maps()
+        assert torch.allclose(before[:, 0], before[:, 1], rtol=1e-3, atol=1e-3 * float(before.abs().max()))
+    for _ in range(3):
+        wide.step(0.0)
+    wide.network.eval()
+    with torch.no_grad():
+        after = maps()
+    assert (after[:, 0] - after[:, 1]).abs().max() > 1e-2 * after.abs().max()
+
+
 def test_classes_that_both_have_are_taken_and_others_start_anew(trainer, tmp_path):
     trainer.step(0.0)
     trainer.save()
@@ -75,7 +103,7 @@ def test_what_cannot_be_started_from_is_said(trainer, recipe_file, store, tmp_pa
     with pytest.raises(SystemExit, match="holds neither"):
         start_from(trainer, tmp_path)
     folder = model_of(trainer, tmp_path / "model")
-    for old, new in (("base_width = 4", "base_width = 2"), ("poolings = 2", "poolings = 1")):
+    for old, new in (("base_width = 4", "base_width = 6"), ("poolings = 2", "poolings = 1")):
         recipe_file.write_text(RECIPE.replace(old, new))
         with pytest.raises(SystemExit, match=new.split()[0]):
             start_from(Trainer(Recipe.read(recipe_file), store, "coronal", tmp_path), folder)
