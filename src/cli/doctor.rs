@@ -11,13 +11,13 @@ use super::Failure;
 use super::say::say;
 use crate::anatomy::{Class, rules};
 use crate::config::Config;
-use crate::dicom::net::echo;
+use crate::dicom::net::{COMMITMENT, Destination, QUERIES, RETRIEVAL, STRUCTURE_SETS, echo, offers};
 use crate::evaluation::{Row, Table, compare, dice};
 use crate::geometry::{Mask, working_volume};
-use crate::ids::FrameOfReferenceUid;
+use crate::ids::{AeTitle, FrameOfReferenceUid};
 use crate::inference::{Model, Runtime};
 use crate::phantom::{Acquisition, Head, HeadOptions, ImageOptions, image, truth};
-use crate::service::Recipe;
+use crate::service::{Confirm, Recipe};
 use crate::store::{Sight, look_at_database, look_at_disk};
 
 /// Check library, provider, models, database, disk, certificates, destinations, and segment a golden case.
@@ -59,10 +59,17 @@ pub fn run(args: DoctorArgs) -> Result<(), Failure> {
         for (place, seen) in config.look_at_certificates() {
             report.line(&format!("certificates of {place}"), seen);
         }
-        for destination in &config.service.destinations {
-            let answer = echo(&destination.system, &config.scp.ae_title).await;
-            let name = format!("destination {}", destination.name);
-            report.line(&name, answer.map(|()| "answers C-ECHO".into()).map_err(|e| e.to_string()));
+        let us = &config.scp.ae_title;
+        for d in &config.service.destinations {
+            let needed: &[&str] = match d.confirm {
+                Confirm::Commitment => &[STRUCTURE_SETS, COMMITMENT],
+                Confirm::Query => &[STRUCTURE_SETS, QUERIES],
+                Confirm::Auto | Confirm::None => &[STRUCTURE_SETS],
+            };
+            report.line(&format!("destination {}", d.name), system(&d.system, us, needed).await);
+        }
+        for source in &config.service.sources {
+            report.line(&format!("source {}", source.name), system(&source.system, us, &[QUERIES, RETRIEVAL]).await);
         }
     });
     let Report { failed, unseen, said } = report;
@@ -72,6 +79,29 @@ pub fn run(args: DoctorArgs) -> Result<(), Failure> {
         (0, unseen) => say!("everything that could be checked is in order, {unseen} could not"),
         _ => Err(Failure::Other(anyhow::anyhow!("{failed} of the checks failed"))),
     }
+}
+
+/// What another system offers, of what there is use for.
+///
+/// # Errors
+/// It does not answer, or does not offer what it is configured for.
+async fn system(of: &Destination, us: &AeTitle, needed: &[&str]) -> Result<String, String> {
+    const USED: [(&str, &str); 4] = [
+        (STRUCTURE_SETS, "structure sets"),
+        (COMMITMENT, "storage commitment"),
+        (QUERIES, "queries (C-FIND)"),
+        (RETRIEVAL, "retrieval (C-MOVE)"),
+    ];
+    echo(of, us).await.map_err(|e| e.to_string())?;
+    let offered =
+        offers(of, us, &USED.map(|(class, _)| class)).await.map_err(|e| format!("answers C-ECHO, but {e}"))?;
+    let names = |wanted: &dyn Fn(&str) -> bool| {
+        let names = USED.iter().filter(|(class, _)| wanted(class)).map(|(_, name)| *name);
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let missing = names(&|class| needed.contains(&class) && !offered.contains(&class));
+    let said = format!("answers C-ECHO, offers {}", names(&|class| offered.contains(&class)));
+    if missing.is_empty() { Ok(said) } else { Err(format!("{said}; not {missing}, which its section needs")) }
 }
 
 struct Report {

@@ -7,6 +7,7 @@
 mod audit;
 mod backup;
 mod check_config;
+mod conformance;
 mod dataset;
 mod demo_series;
 mod doctor;
@@ -41,6 +42,7 @@ enum Verb {
     Segment(segment::SegmentArgs),
     Serve(serve::ServeArgs),
     CheckConfig(check_config::CheckConfigArgs),
+    Conformance(conformance::ConformanceArgs),
     RouteTest(route_test::RouteTestArgs),
     Doctor(doctor::DoctorArgs),
     Audit(audit::AuditArgs),
@@ -129,6 +131,7 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Segment(args) => segment::run(args),
         Verb::Serve(args) => serve::run(args),
         Verb::CheckConfig(args) => check_config::run(args),
+        Verb::Conformance(args) => conformance::run(args),
         Verb::RouteTest(args) => route_test::run(args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::Audit(args) => audit::run(args),

@@ -42,10 +42,12 @@ impl Config {
 
     fn certificates(&self) -> Vec<(String, Certificates<'_>)> {
         let ours = self.scp.tls.iter().map(|tls| ("scp.tls".to_owned(), Certificates::Ours(tls)));
-        let destinations = (1..).zip(&self.service.destinations).filter_map(|(n, d): (usize, _)| {
-            let tls = d.system.tls.as_ref()?;
-            Some((format!("destination[{n}].tls"), Certificates::Destination(tls)))
+        let destinations = (1..).zip(self.service.destinations.iter().map(|d| &d.system));
+        let sources = (1..).zip(self.service.sources.iter().map(|s| &s.system));
+        let systems = destinations.map(|at| ("destination", at)).chain(sources.map(|at| ("source", at)));
+        let theirs = systems.filter_map(|(section, (n, system)): (_, (usize, _))| {
+            Some((format!("{section}[{n}].tls"), Certificates::Destination(system.tls.as_ref()?)))
         });
-        ours.chain(destinations).collect()
+        ours.chain(theirs).collect()
     }
 }

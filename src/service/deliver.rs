@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::config::SendingConfig;
 use super::destinations::{Confirm, DestinationConfig};
 use super::{AFTER_FAULT, POLL, pause, persist};
-use crate::dicom::net::{FailureClass, NetError, ObjectToSend, SendOutcome, send};
+use crate::dicom::data::PatientStudy;
+use crate::dicom::net::{FailureClass, NetError, ObjectToSend, SendOutcome, find_study, send};
 use crate::ids::AeTitle;
 use crate::store::{Attempt, Delivery, DeliveryItem, ErrorClass, Store, StoreError};
 
@@ -90,7 +91,9 @@ impl Courier {
                 Err(trouble) => attempts.push((item.outbox_id, trouble)),
             }
         }
-        if objects.is_empty() {
+        let Some(first) = items.first() else { return attempts };
+        if let Err(trouble) = self.compared(first).await {
+            attempts.extend(items.iter().map(|item| (item.outbox_id, trouble.clone())));
             return attempts;
         }
         let sent = tokio::select! {
@@ -121,6 +124,48 @@ impl Courier {
         let file = self.store.blobs.get(&item.blob_key, &item.sha256).await.map_err(later)?;
         ObjectToSend::from_part10(&file)
             .map_err(|error: NetError| self.classify(error.class(), error.to_string(), item.attempts))
+    }
+
+    /// Whether the destination knows patient and study as the images say them, as far as it has the study and can be asked.
+    ///
+    /// # Errors
+    /// It contradicts the images: data that were corrected on one side only. Or it cannot be asked for the moment.
+    async fn compared(&self, item: &DeliveryItem) -> Result<(), Attempt> {
+        if !self.destination.compare {
+            return Ok(());
+        }
+        let destination = &self.destination.name;
+        let file = self.store.blobs.get(&item.blob_key, &item.sha256).await;
+        let here = file.map_err(|e| e.to_string()).and_then(|f| PatientStudy::of_file(&f).map_err(|e| e.to_string()));
+        let here = here.map_err(|error| Attempt::Refused { error })?;
+        let answer = match find_study(&self.destination.system, &self.calling, &here.study).await {
+            Ok(Some(answer)) => answer,
+            Ok(None) => return Ok(()),
+            Err(error) if error.class() == FailureClass::Retry => {
+                return Err(self.classify(FailureClass::Retry, error.to_string(), item.attempts));
+            }
+            Err(error) => {
+                tracing::debug!(%error, destination, "it cannot be asked how it knows the study");
+                return Ok(());
+            }
+        };
+        let there = match PatientStudy::of_answer(answer.reveal(), here.study.clone()) {
+            Ok(there) => there,
+            Err(error) => {
+                tracing::warn!(%error, destination, "what it says of the study cannot be read");
+                return Ok(());
+            }
+        };
+        let contradictions = here.contradictions(&there);
+        if contradictions.is_empty() {
+            return Ok(());
+        }
+        let error = format!(
+            "not sent: it has this study with another {}; correct one of both (or have the corrected images sent again), then \
+             try again",
+            contradictions.join(", ")
+        );
+        Err(Attempt::Refused { error })
     }
 
     fn judge(&self, item: &DeliveryItem, outcome: SendOutcome) -> Attempt {

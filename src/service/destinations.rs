@@ -32,6 +32,9 @@ pub struct DestinationConfig {
     pub profile: String,
     /// How its deliveries are confirmed.
     pub confirm: Confirm,
+    /// Whether it is asked, where it answers queries, if it knows patient and study as the images say them, before anything
+    /// is sent.
+    pub compare: bool,
 }
 
 impl TryFrom<toml::Table> for DestinationConfig {
@@ -45,8 +48,9 @@ impl TryFrom<toml::Table> for DestinationConfig {
         };
         let message = |e: toml::de::Error| e.message().to_owned();
         let confirm = table.remove("confirm").map_or(Ok(Confirm::default()), toml::Value::try_into).map_err(message)?;
+        let compare = table.remove("compare").map_or(Ok(true), toml::Value::try_into).map_err(message)?;
         let system = table.try_into().map_err(message)?;
-        Ok(Self { name, system, profile, confirm })
+        Ok(Self { name, system, profile, confirm, compare })
     }
 }
 
@@ -90,6 +94,7 @@ mod tests {
         assert!(with("tsl=true").unwrap_err().to_string().contains("tsl"));
         assert_eq!(with("").unwrap().confirm, Confirm::Auto);
         assert_eq!(with("confirm='query'").unwrap().confirm, Confirm::Query);
+        assert!(with("").unwrap().compare && !with("compare=false").unwrap().compare);
         assert!(with("confirm='often'").unwrap_err().to_string().contains("often"));
         let source = |text: &str| toml::from_str::<SourceConfig>(text);
         assert_eq!(source("name='n'\nhost='h'\nport=1\nae_title='A'").unwrap().system.port, 1);

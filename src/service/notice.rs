@@ -3,7 +3,7 @@
 use super::clock::local_time;
 use super::segmenter::Segmenter;
 use super::work::Worker;
-use crate::dicom::data::{NoticeMeta, RefusalCode, Refusals, read_patient, write_notice};
+use crate::dicom::data::{NoticeMeta, PatientStudy, RefusalCode, Refusals, write_notice};
 use crate::ids::SeriesUid;
 use crate::store::{ClaimedJob, NewResult, ResultKind, StoreError};
 
@@ -26,7 +26,7 @@ impl<S: Segmenter> Worker<S> {
         let mut why = "no image of the series tells patient and study".to_owned();
         for row in self.store.pg.instances_of(&job.case.series_uid, job.case.revision).await.map_err(failed)? {
             let file = self.store.blobs.get(&row.blob_key, &row.sha256).await.map_err(failed)?;
-            match read_patient(&file) {
+            match PatientStudy::of_file(&file) {
                 Err(refusal) => why = refusal.to_string(),
                 Ok(patient) => {
                     let object = write_notice(&patient, refusals, &meta).map_err(|e| e.to_string())?;

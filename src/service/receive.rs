@@ -1,6 +1,7 @@
 //! The inbox: an instance is acknowledged once its bytes and its row are durable, and not before. So are requests for storage
 //! commitment, and the answers to ours.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -248,6 +249,13 @@ impl Inbox for Receiver {
             self.presence.broken(series_of(&object, self.max_object_bytes).await);
         }
         verdict
+    }
+
+    async fn association_refused(&self, peer: SocketAddr, why: String, untold: u64) {
+        let detail = json!({ "peer": peer.to_string(), "why": why, "untold": untold });
+        if let Err(error) = self.store.pg.audit("association_refused", None, &detail).await {
+            tracing::warn!(%error, "the audit trail does not know of a refused association");
+        }
     }
 
     async fn commitment_requested(&self, request: PeersRequest) -> CommitmentVerdict {

@@ -6,6 +6,9 @@ use std::path::Path;
 use crate::net::authority::{Authority, EXPIRED, Issued, VALID};
 use crate::support::{contourd, open_folder};
 
+/// The sections of [`config`] that name files.
+const PLACES: [&str; 3] = ["scp.tls", "destination[1].tls", "source[1].tls"];
+
 /// A configuration with these files for calls, and for a destination.
 fn config(folder: &Path, own: &Issued, ca: &Path) -> String {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
@@ -15,6 +18,8 @@ fn config(folder: &Path, own: &Issued, ca: &Path) -> String {
          [scp.tls]\ncertificate = {certificate:?}\nkey = {key:?}\nclient_ca = {ca:?}\n\
          [[peer]]\nname = \"mr\"\nae_title = \"MR1\"\nfrom = [\"127.0.0.1\"]\ntls_subject = \"mr1.example\"\n\
          [[destination]]\nname = \"pacs\"\nhost = \"127.0.0.1\"\nport = 1\nae_title = \"PACS\"\n\
+         tls = {{ ca = {ca:?}, certificate = {certificate:?}, key = {key:?} }}\n\
+         [[source]]\nname = \"archive\"\nhost = \"127.0.0.1\"\nport = 1\nae_title = \"ARCHIVE\"\n\
          tls = {{ ca = {ca:?}, certificate = {certificate:?}, key = {key:?} }}\n\
          [[route]]\nname = \"all\"\ndestinations = [\"pacs\"]\n",
         state = folder.join("state"),
@@ -36,7 +41,7 @@ fn every_fault_of_a_certificate_is_told_with_its_key() {
     let (own, other) = (site.issue("own", "DNS:own.example", VALID), site.issue("other", "DNS:other.example", VALID));
     let (status, said) = check(&config(folder.path(), &own, &site.ca()), folder.path());
     assert_eq!(status, Some(0), "{said}");
-    for place in ["scp.tls: ", "destination[1].tls: "] {
+    for place in ["scp.tls: ", "destination[1].tls: ", "source[1].tls: "] {
         let line = said.lines().find(|line| line.starts_with(place)).unwrap_or_else(|| panic!("{place}: {said}"));
         assert!(line.contains("for own.example, good until 2049-12-31"), "{line}");
     }
@@ -60,7 +65,7 @@ fn every_fault_of_a_certificate_is_told_with_its_key() {
     ] {
         let (status, said) = check(&config(folder.path(), &files, &site.ca()), folder.path());
         assert_eq!(status, Some(64), "{said}");
-        for place in ["scp.tls", "destination[1].tls"] {
+        for place in PLACES {
             let start = format!("{place}.{key}");
             let told = said.lines().any(|line| line.contains(&start) && line.contains(words));
             assert!(told, "{start} ... {words}: {said}");
@@ -86,7 +91,7 @@ fn doctor_looks_at_certificates() {
     std::fs::write(&file, text).unwrap();
     let out = contourd().args(["doctor", "--config"]).arg(&file).env_remove("CONTOURD_DATABASE_URL").output().unwrap();
     let lines = String::from_utf8_lossy(&out.stdout).into_owned();
-    for place in ["scp.tls", "destination[1].tls"] {
+    for place in PLACES {
         let start = format!("FAIL  certificates of {place}: certificate ");
         assert!(lines.lines().any(|l| l.starts_with(&start) && l.contains("expired on 2021-03-01")), "{lines}");
     }

@@ -270,3 +270,21 @@ fn cuda_without_a_gpu_does_not_start() {
     assert_eq!(out.status.code(), Some(1), "{said}");
     assert!(said.contains("cuda") && said.contains("cannot be used"), "{said}");
 }
+
+#[test]
+fn the_conformance_statement_in_ops_is_what_the_program_says() {
+    let out = contourd().arg("conformance").output().unwrap();
+    let said = String::from_utf8(out.stdout).unwrap();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("ops/conformance.md");
+    assert!(
+        std::fs::read_to_string(file).unwrap() == said,
+        "it differs; look at it, then: target/release/contourd conformance > ops/conformance.md"
+    );
+    // No place of a table was left open, and every table has rows.
+    assert!(!said.contains(['{', '}']), "{said}");
+    for row in
+        ["MR Image Storage | 1.2.840.10008.5.1.4.1.1.4 | yes | yes", "| ContourData |", "| A700 | out of resources"]
+    {
+        assert!(said.contains(row) || said.contains(&row.replace("| C", "| > > C")), "{row}");
+    }
+}

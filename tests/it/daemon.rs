@@ -2,6 +2,7 @@
 //! known mask. Named by promise. The tests are in the files of their subject.
 
 mod audit;
+mod comparing;
 pub mod confirming;
 mod delivering;
 mod described;
@@ -289,6 +290,7 @@ fn config(pacs_port: u16, model: &str) -> ServiceConfig {
             name: "archive".into(),
             profile: "generic".into(),
             confirm: Confirm::Commitment,
+            compare: false,
             system: Destination::new("127.0.0.1", pacs_port, "PACS").unwrap(),
         }],
         ..ServiceConfig::default()

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use contourd::anatomy::Structure;
 
+use crate::net::sending::StoreScp;
 use crate::store::TestStore;
 use crate::support::{contourd, files_in, open_folder};
 use crate::system::{Daemon, Pacs, Postgres, Setup, coarse_config, coarse_model, damage, free_port};
@@ -64,7 +65,7 @@ fn doctor_finds_a_healthy_installation_in_order() {
         ("model oar-head-v2", "card sha256"),
         ("golden case of oar-head-v2", "every class found"),
         ("disk", "MiB free"),
-        ("destination pacs", "answers C-ECHO"),
+        ("destination pacs", "offers structure sets, storage commitment, queries (C-FIND), retrieval (C-MOVE)"),
     ] {
         assert!(has_line(&lines, &format!("ok    {check}: "), words), "{check} is missing from:\n{lines}");
     }
@@ -76,6 +77,31 @@ fn doctor_finds_a_healthy_installation_in_order() {
     assert!(!lines.contains("FAIL"), "{lines}");
     assert!(lines.ends_with("everything that could be checked is in order, 1 could not\n"), "{lines}");
     assert!(!state.exists(), "a state directory was made");
+}
+
+/// DCMTK's storescp takes objects and answers nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_says_what_a_system_does_not_offer_although_it_is_configured() {
+    let folder = open_folder();
+    let storescp = StoreScp::start(&[]).await;
+    let config = without_models(folder.path(), &folder.path().join("state"));
+    let port = storescp.port;
+    let system = |section: &str, name: &str, more: &str| {
+        let address = format!("host = \"127.0.0.1\"\nport = {port}\nae_title = \"PACS\"");
+        format!("[[{section}]]\nname = \"{name}\"\n{address}\n{more}\n")
+    };
+    let more = [
+        system("destination", "plain", ""),
+        system("destination", "asked", "confirm = \"query\""),
+        system("source", "archive", ""),
+    ];
+    std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + &more.concat()).unwrap();
+    let (status, lines, said) = doctor(&config);
+    assert_eq!(status, Some(1), "{lines}{said}");
+    assert!(has_line(&lines, "ok    destination plain: ", "answers C-ECHO, offers structure sets"), "{lines}");
+    let words = "offers structure sets; not queries (C-FIND), which its section needs";
+    assert!(has_line(&lines, "FAIL  destination asked: ", words), "{lines}");
+    assert!(has_line(&lines, "FAIL  source archive: ", "not queries (C-FIND), retrieval (C-MOVE)"), "{lines}");
 }
 
 #[test]

@@ -33,6 +33,7 @@ mod same;
 mod segmentation;
 mod series;
 mod stack;
+mod statement;
 mod survey;
 mod values;
 
@@ -47,7 +48,7 @@ pub use header::{
 };
 pub use instance::{Instance, parse_instance, parse_instances};
 pub use mr::{MrSeriesAttributes, write_mr_series};
-pub use notice::{NoticeMeta, PlainWords, read_patient, write_notice};
+pub use notice::{NoticeMeta, PlainWords, write_notice};
 pub use part10::part10_file;
 pub use patient::{MrAcquisition, PatientStudy};
 pub use profile::{BUILT_IN, EmptyRois, Planes, Profile, ProfileConfig, RoiIdentity};
@@ -59,6 +60,7 @@ pub use rtstruct::{
 pub use same::same_object;
 pub use segmentation::{ReadSegment, ReadSegmentation, Segment, read_segmentation, write_segmentation};
 pub use series::{Series, SeriesAttributes, SlicePlanes, SliceRef, assemble};
+pub use statement::{AttributeRow, attributes_of};
 pub use survey::{Survey, SurveyedObject, survey};
 
 #[cfg(test)]

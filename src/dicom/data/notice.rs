@@ -8,9 +8,9 @@ use serde::Serialize;
 use time::PrimitiveDateTime;
 
 use super::build::{Builder, code_item};
-use super::header::{MANUFACTURER, MODEL_NAME, header_of};
+use super::header::{MANUFACTURER, MODEL_NAME};
 use super::patient::PatientStudy;
-use super::{DataError, EncodedInstance, Refusal, RefusalCode, Refusals, derived_series_number, part10};
+use super::{DataError, EncodedInstance, RefusalCode, Refusals, derived_series_number, part10};
 use crate::anatomy::Code;
 use crate::ids::{InstanceUid, SeriesUid};
 
@@ -107,17 +107,6 @@ pub struct NoticeMeta {
     pub created: PrimitiveDateTime,
 }
 
-/// Patient and study of an object (Part 10 file).
-///
-/// # Errors
-/// A refusal for what is not DICOM or has no study.
-pub fn read_patient(bytes: &[u8]) -> Result<PatientStudy, Refusal> {
-    let opened = part10::open(bytes)?;
-    let object = opened.parse(Some(tags::PIXEL_DATA))?;
-    let study = header_of(&opened, &object)?.study;
-    PatientStudy::read(&opened, study)
-}
-
 /// Writes the report. The same input gives the same bytes.
 ///
 /// # Errors
@@ -179,6 +168,7 @@ fn text_item(heading: Code, text: &str) -> InMemDicomObject {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dicom::data::Refusal;
 
     #[test]
     fn every_kind_of_refusal_has_plain_words() {

@@ -58,6 +58,16 @@ pub(super) fn open(bytes: &[u8]) -> Result<Opened<'_>, Refusal> {
     }
 }
 
+/// A data set in implicit VR little endian, as it stands in messages.
+///
+/// # Errors
+/// It is cut short or damaged.
+pub(super) fn open_implicit(dataset: &[u8]) -> Result<Opened<'_>, Refusal> {
+    let (layout, damage) = layout::walk(dataset, Encoding::Implicit);
+    let transfer_syntax = uids::IMPLICIT_VR_LITTLE_ENDIAN.to_owned();
+    damage.map_or(Ok(Opened { transfer_syntax, dataset: Cow::Borrowed(dataset), layout }), Err)
+}
+
 /// As [`open`], but a data set that is cut short or damaged is opened as far as it goes; the damage comes beside it.
 /// A deflated data set may have `max_inflated` bytes.
 ///

@@ -3,7 +3,8 @@
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 
-use super::part10::Opened;
+use super::header::header_of;
+use super::part10::{self, Opened};
 use super::refusal::Refusal;
 use super::values::{decoded, text, texts};
 use crate::ids::{Phi, StudyUid};
@@ -73,6 +74,47 @@ pub struct MrAcquisition {
 }
 
 impl PatientStudy {
+    /// Patient and study of an object (Part 10 file).
+    ///
+    /// # Errors
+    /// A refusal for what is not DICOM or has no study.
+    pub fn of_file(bytes: &[u8]) -> Result<Self, Refusal> {
+        let opened = part10::open(bytes)?;
+        let object = opened.parse(Some(tags::PIXEL_DATA))?;
+        Self::read(&opened, header_of(&opened, &object)?.study)
+    }
+
+    /// Patient and study as the answer to a query for this study says them (data set in implicit VR little endian; what it
+    /// does not say is empty).
+    ///
+    /// # Errors
+    /// A refusal for what cannot be read or decoded.
+    pub fn of_answer(dataset: &[u8], study: StudyUid) -> Result<Self, Refusal> {
+        Self::read(&part10::open_implicit(dataset)?, study)
+    }
+
+    /// The attributes in which two systems contradict each other about whom and what a study is of, in words. What one of
+    /// both does not say is no contradiction, nor are upper and lower case of a name, its empty components, and its
+    /// ideographic and phonetic groups: archives keep those differently without anybody having corrected anything.
+    pub fn contradictions(&self, other: &Self) -> Vec<&'static str> {
+        let name = |text: &str| {
+            let alphabetic = text.split('=').next().unwrap_or_default().to_lowercase();
+            let components: Vec<&str> = alphabetic.split('^').map(str::trim).collect();
+            components.join("^").trim_end_matches('^').to_owned()
+        };
+        let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+        let plain = |text: &str| text.trim().to_owned();
+        let compared = [
+            ("Patient ID", plain(self.patient_id.reveal()), plain(other.patient_id.reveal())),
+            ("Patient's Name", name(self.patient_name.reveal()), name(other.patient_name.reveal())),
+            ("Patient's Birth Date", digits(self.birth_date.reveal()), digits(other.birth_date.reveal())),
+            ("Patient's Sex", plain(&self.sex), plain(&other.sex)),
+            ("Accession Number", plain(self.accession_number.reveal()), plain(other.accession_number.reveal())),
+        ];
+        let differ = |(_, here, there): &(_, String, String)| !here.is_empty() && !there.is_empty() && here != there;
+        compared.iter().filter(|one| differ(one)).map(|(what, ..)| *what).collect()
+    }
+
     /// What an object says of its patient and study.
     pub(super) fn read(opened: &Opened<'_>, study: StudyUid) -> Result<Self, Refusal> {
         let plain = |tag| decoded(opened, tag);
@@ -126,6 +168,38 @@ impl MrAcquisition {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dicom::data::tests::support::attributes;
+
+    #[test]
+    fn only_what_both_say_and_say_otherwise_is_a_contradiction() {
+        let here = attributes().patient;
+        assert_eq!(here.contradictions(&here), [""; 0]);
+        let with = |change: fn(&mut PatientStudy)| {
+            let mut there = here.clone();
+            change(&mut there);
+            there
+        };
+        let phi = |text: &str| Phi::new(text.to_owned());
+        let same_name = here.patient_name.reveal().to_uppercase() + "^^=\u{5c71}";
+        for same in [
+            PatientStudy { patient_name: phi(&same_name), ..here.clone() },
+            with(|p| p.patient_id = Phi::new(String::new())),
+            with(|p| p.patient_id = Phi::new(format!(" {} ", p.patient_id.reveal()))),
+            with(|p| p.study_description = "another".into()),
+        ] {
+            assert_eq!(here.contradictions(&same), [""; 0]);
+        }
+        for (there, what) in [
+            (with(|p| p.patient_id = Phi::new(format!("{}0", p.patient_id.reveal()))), "Patient ID"),
+            (with(|p| p.patient_name = Phi::new("Other^Jane".into())), "Patient's Name"),
+            (with(|p| p.birth_date = Phi::new("19000101".into())), "Patient's Birth Date"),
+            (with(|p| p.sex = if p.sex == "M" { "F" } else { "M" }.into()), "Patient's Sex"),
+            (with(|p| p.accession_number = Phi::new("another".into())), "Accession Number"),
+        ] {
+            assert_eq!(here.contradictions(&there), [what]);
+            assert_eq!(there.contradictions(&here), [what]);
+        }
+    }
 
     #[test]
     fn fat_suppression_is_the_term_and_not_a_part_of_another() {

@@ -60,20 +60,6 @@ impl<I> Shared<I> {
         }
     }
 
-    /// A line about somebody who got no association; there may be many of them.
-    pub fn tell(&self, peer: SocketAddr, why: &dyn fmt::Display) {
-        if let Some(unsaid) = self.lines.speak() {
-            warn!(%peer, %why, unsaid, "no association");
-        }
-    }
-
-    /// A line about somebody at an address that no peer has.
-    pub fn tell_of_stranger(&self, peer: SocketAddr) {
-        if let Some(unsaid) = self.lines_of_strangers.speak() {
-            warn!(%peer, unsaid, "no association: no [[peer]] has this address; closed unread");
-        }
-    }
-
     /// A place for an association of this peer.
     fn place(&self, peer: Option<usize>) -> Result<Place, Rejection> {
         let take =
@@ -93,6 +79,25 @@ impl<I> Shared<I> {
             () = self.abort.cancelled() => {}
             () = silence, if !inside_message => {}
         }
+    }
+}
+
+impl<I: Inbox> Shared<I> {
+    /// Tells the log and the inbox of somebody who got no association; there may be many of them.
+    pub fn tell(&self, peer: SocketAddr, why: &dyn fmt::Display) {
+        self.tell_within(&self.lines, peer, why);
+    }
+
+    /// The same of somebody at an address that no peer has.
+    pub fn tell_of_stranger(&self, peer: SocketAddr) {
+        self.tell_within(&self.lines_of_strangers, peer, &"no [[peer]] has this address; closed unread");
+    }
+
+    fn tell_within(&self, lines: &Rarely, peer: SocketAddr, why: &dyn fmt::Display) {
+        let Some(unsaid) = lines.speak() else { return };
+        warn!(%peer, %why, unsaid, "no association");
+        let (inbox, why) = (Arc::clone(&self.inbox), why.to_string());
+        tokio::spawn(async move { inbox.association_refused(peer, why, unsaid).await });
     }
 }
 

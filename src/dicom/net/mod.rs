@@ -7,14 +7,15 @@
 //! - [`Peer`] (`peer`): who may call (pure). `lobby`: those who have not asked yet; `budget`: memory for data sets; `rarely`:
 //!   lines of the log that strangers cause.
 //! - [`Doors`] (`tls`): listeners, with and without TLS; certificates, and what can be wrong with them.
-//! - [`send`] and [`echo`] (`scu`): one association to a [`Destination`]; [`line_to`]: a connection alone.
+//! - [`send`], [`echo`] and [`offers`] (`scu`): one association to a [`Destination`]; [`line_to`]: a connection alone.
 //! - `commitment`: what is said of storage commitments (pure); `association/commitment`: on associations of peers;
 //!   [`request_commitment`] and [`report_commitment`] (`push`): on ours.
-//! - [`find`] and [`move_to`] (`query`): C-FIND and C-MOVE of the study root.
+//! - [`find`], [`find_study`] and [`move_to`] (`query`): C-FIND and C-MOVE of the study root.
 //! - `negotiate`: which titles, classes and syntaxes are accepted (pure); `storage`: the two lists.
 //! - `message`: P-DATA fragments to whole DIMSE messages (pure); `command`: the command set (pure); `dataset`: small data
 //!   sets (pure).
 //! - `status`: the one table between verdicts and DIMSE status codes, both ways.
+//! - [`statement`]: what a conformance statement says of this room.
 //! - `wire`: PDUs over TCP or TLS with time limits; PDUs themselves are encoded by `dicom-ul`.
 //! - `part10`: between a file and the bytes that travel.
 //!
@@ -39,6 +40,7 @@ mod query;
 mod rarely;
 mod scp;
 mod scu;
+pub mod statement;
 mod status;
 mod storage;
 mod tls;
@@ -58,10 +60,10 @@ pub use config::{Destination, ScpConfig};
 pub use error::{FailureClass, NetError};
 pub use peer::{Network, Peer, Right};
 pub use push::{report_commitment, request_commitment};
-pub use query::{Key, Level, Match, Matches, Moved, Query, find, find_each, move_to};
+pub use query::{Key, Level, Match, Matches, Moved, Query, find, find_each, find_study, move_to};
 pub use scp::serve;
-pub use scu::{echo, line_to, send};
-pub use storage::{STORAGE_CLASSES, TRANSFER_SYNTAXES};
+pub use scu::{echo, line_to, offers, send};
+pub use storage::{COMMITMENT, QUERIES, RETRIEVAL, STORAGE_CLASSES, STRUCTURE_SETS, TRANSFER_SYNTAXES};
 pub use tls::{DestinationTls, Doors, ScpTls};
 pub use wire::Line;
 
@@ -112,6 +114,13 @@ pub trait Inbox: Send + Sync + 'static {
     /// Called by several associations at once. It runs to its end even if the peer goes away meanwhile; a panic in
     /// it is answered as a failure.
     fn store(&self, object: Received) -> impl Future<Output = StoreVerdict> + Send;
+
+    /// Somebody got no association: from where, why, and how many others were not told of since the last one. Told of
+    /// rarely, however many there are.
+    fn association_refused(&self, peer: SocketAddr, why: String, untold: u64) -> impl Future<Output = ()> + Send {
+        let _ = (peer, why, untold);
+        async {}
+    }
 
     /// Keeps a peer's request for storage commitment. `Taken` is a promise that it will be answered.
     fn commitment_requested(&self, request: PeersRequest) -> impl Future<Output = CommitmentVerdict> + Send {

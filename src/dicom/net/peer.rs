@@ -94,12 +94,18 @@ pub enum Right {
     Echo,
     /// C-STORE of every class that is accepted at all.
     Store,
+    /// Storage commitment: to ask for one, and to answer one of ours.
+    Commit,
 }
 
 impl Right {
     /// The right that an abstract syntax stands for.
     fn of(abstract_syntax: &str) -> Self {
-        if abstract_syntax == uids::VERIFICATION { Self::Echo } else { Self::Store }
+        match abstract_syntax {
+            uids::VERIFICATION => Self::Echo,
+            uids::STORAGE_COMMITMENT_PUSH_MODEL => Self::Commit,
+            _ => Self::Store,
+        }
     }
 }
 
@@ -126,7 +132,7 @@ pub struct Peer {
 }
 
 fn everything() -> Vec<Right> {
-    vec![Right::Echo, Right::Store]
+    vec![Right::Echo, Right::Store, Right::Commit]
 }
 
 impl Peer {
@@ -149,7 +155,8 @@ impl Peer {
             faults.push("tls_subject is no DNS name: it is compared whole, there are no wildcards".to_owned());
         }
         if self.may.is_empty() {
-            faults.push("may is empty: allow \"echo\", \"store\" or both, or remove the peer".to_owned());
+            faults
+                .push("may is empty: allow some of \"echo\", \"store\" and \"commit\", or remove the peer".to_owned());
         }
         if self.max_associations == Some(0) {
             faults.push("max_associations is 0: set 1 or more, or remove the peer".to_owned());

@@ -15,10 +15,11 @@ use super::message::DataSet;
 use super::scu::{Association, Proposal};
 use super::status::{self, Progress};
 use super::{Destination, NetError};
-use crate::ids::{AeTitle, InstanceUid};
+use crate::ids::{AeTitle, InstanceUid, Phi, StudyUid};
 
 /// Longest answer to a query that is looked at; ours ask for a few UIDs.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
+const QUERIES: &str = "queries (C-FIND, study root)";
 /// So many answers after the cancellation of a query are waited for.
 const MOST_AFTER_CANCEL: usize = 10_000;
 
@@ -43,7 +44,7 @@ impl Level {
     }
 }
 
-/// Attributes that are asked for here. None of them identifies a patient by name.
+/// Attributes that answers are read for here. None of them identifies a patient by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
     /// SOP Class UID.
@@ -105,6 +106,10 @@ impl Query {
     }
 }
 
+/// What is asked of a study to see whether it is known there as it is here: what may be corrected after it was acquired.
+const OF_STUDY: [Tag; 5] =
+    [tags::ACCESSION_NUMBER, tags::PATIENT_NAME, tags::PATIENT_ID, tags::PATIENT_BIRTH_DATE, tags::PATIENT_SEX];
+
 /// One answer of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Match(BTreeMap<Key, String>);
@@ -154,12 +159,18 @@ pub async fn find_each(
     let mut association = Association::request(peer, calling, vec![proposal]).await?;
     let Some(context) = association.context(proposal) else {
         association.release().await;
-        return Err(NetError::NotOffered("queries (C-FIND, study root)"));
+        return Err(NetError::NotOffered(QUERIES));
     };
     let mut answers = Vec::with_capacity(queries.len());
     for query in queries {
-        match answers_to(&mut association, context, query, most).await {
-            Ok(matches) => answers.push(matches),
+        let mut found = Vec::new();
+        let mut keep = |identifier: &[u8]| {
+            let answer = Attributes::parse(identifier);
+            found.push(Match::of(&answer.map_err(|why| NetError::Protocol(format!("an answer to a query: {why}")))?));
+            Ok(())
+        };
+        match answers_to(&mut association, context, &query.encode(), most, &mut keep).await {
+            Ok(cut_off) => answers.push(Matches { found, cut_off }),
             Err(error) => {
                 end_after(association, &error).await;
                 return Err(error);
@@ -170,40 +181,79 @@ pub async fn find_each(
     Ok(answers)
 }
 
+/// What a peer says of a study: the data set of its answer (implicit VR little endian, in the character set that it names)
+/// with accession number, patient's name, id, birth date and sex; `None` when it does not have the study.
+///
+/// # Errors
+/// As [`find`].
+pub async fn find_study(
+    peer: &Destination,
+    calling: &AeTitle,
+    study: &StudyUid,
+) -> Result<Option<Phi<Vec<u8>>>, NetError> {
+    let proposal = Proposal::of(FIND_MODEL, IMPLICIT_VR_LITTLE_ENDIAN);
+    let mut association = Association::request(peer, calling, vec![proposal]).await?;
+    let Some(context) = association.context(proposal) else {
+        association.release().await;
+        return Err(NetError::NotOffered(QUERIES));
+    };
+    let named = Attributes::default()
+        .with_text(tags::QUERY_RETRIEVE_LEVEL, Level::Study.name())
+        .with_text(tags::STUDY_INSTANCE_UID, study.as_str());
+    let identifier = OF_STUDY.iter().fold(named, |all, tag| all.with_text(*tag, "")).encode();
+    let mut found = None;
+    let mut keep = |identifier: &[u8]| {
+        found = Some(Phi::new(identifier.to_vec()));
+        Ok(())
+    };
+    match answers_to(&mut association, context, &identifier, 1, &mut keep).await {
+        Ok(_) => {
+            association.release().await;
+            Ok(found)
+        }
+        Err(error) => {
+            end_after(association, &error).await;
+            Err(error)
+        }
+    }
+}
+
+/// Asks for `identifier` and hands over at most `most` answers, as data sets. Whether there were more: then the query was
+/// cancelled.
 async fn answers_to(
     association: &mut Association<'_>,
     context: u8,
-    query: &Query,
+    identifier: &[u8],
     most: usize,
-) -> Result<Matches, NetError> {
+    keep: &mut (impl FnMut(&[u8]) -> Result<(), NetError> + Send),
+) -> Result<bool, NetError> {
     let id = association.next_message_id();
     let request = Command::find_request(id, FIND_MODEL);
-    association.say(context, &request, Some(&query.encode())).await?;
-    let mut matches = Matches { found: Vec::new(), cut_off: false };
+    association.say(context, &request, Some(identifier)).await?;
+    let (mut kept, mut cut_off) = (0, false);
     let mut after_cancel = 0;
     loop {
         let (status, response) = association.response(&request, MAX_ANSWER_BYTES).await?;
         match status::progress(status) {
-            Progress::Pending if matches.cut_off => {
+            Progress::Pending if cut_off => {
                 after_cancel += 1;
                 if after_cancel > MOST_AFTER_CANCEL {
                     return Err(NetError::Protocol("it goes on with a query that was cancelled".to_owned()));
                 }
             }
-            Progress::Pending if matches.found.len() < most => {
+            Progress::Pending if kept < most => {
                 let DataSet::Complete(bytes) = &response.data else {
                     return Err(NetError::Protocol("an answer to a query without a readable identifier".to_owned()));
                 };
-                let answer = Attributes::parse(bytes);
-                let answer = answer.map_err(|why| NetError::Protocol(format!("an answer to a query: {why}")))?;
-                matches.found.push(Match::of(&answer));
+                keep(bytes)?;
+                kept += 1;
             }
             Progress::Pending => {
                 association.say(context, &Command::cancel_request(id), None).await?;
-                matches.cut_off = true;
+                cut_off = true;
             }
-            Progress::Done => return Ok(matches),
-            Progress::Cancelled if matches.cut_off => return Ok(matches),
+            Progress::Done => return Ok(cut_off),
+            Progress::Cancelled if cut_off => return Ok(true),
             Progress::Cancelled | Progress::Failed => {
                 let comment = response.command.text(element::ERROR_COMMENT);
                 return Err(status::query_refused("C-FIND", status, comment));

@@ -93,6 +93,26 @@ pub async fn echo(destination: &Destination, calling: &AeTitle) -> Result<(), Ne
     }
 }
 
+/// Which of some SOP classes a destination takes part in: those of `classes` that it accepts in one of the two uncompressed
+/// little endian syntaxes, in their order. Nothing is sent.
+///
+/// # Errors
+/// [`NetError`] when there is no association. A peer may well refuse one of which it offers nothing.
+pub async fn offers<'a>(
+    destination: &Destination,
+    calling: &AeTitle,
+    classes: &[&'a str],
+) -> Result<Vec<&'a str>, NetError> {
+    const SYNTAXES: [&str; 2] = [uids::EXPLICIT_VR_LITTLE_ENDIAN, uids::IMPLICIT_VR_LITTLE_ENDIAN];
+    let both = |class: &&'a str| SYNTAXES.map(|syntax| Proposal::of(class, syntax));
+    let proposals: Vec<Proposal<'_>> = classes.iter().flat_map(both).collect();
+    let association = Association::request(destination, calling, proposals).await?;
+    let offered = |class: &&&str| association.accepted.iter().any(|(_, accepted)| accepted.class == **class);
+    let offered = classes.iter().filter(offered).copied().collect();
+    association.release().await;
+    Ok(offered)
+}
+
 /// A class in one transfer syntax: one presentation context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Proposal<'a> {

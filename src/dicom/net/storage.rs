@@ -50,6 +50,15 @@ pub const STORAGE_CLASSES: &[&str] = &[
     uids::ENCAPSULATED_PDF_STORAGE,
 ];
 
+/// RT Structure Set Storage.
+pub const STRUCTURE_SETS: &str = uids::RT_STRUCTURE_SET_STORAGE;
+/// Storage commitment.
+pub const COMMITMENT: &str = uids::STORAGE_COMMITMENT_PUSH_MODEL;
+/// C-FIND of the study root.
+pub const QUERIES: &str = uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_FIND;
+/// C-MOVE of the study root.
+pub const RETRIEVAL: &str = uids::STUDY_ROOT_QUERY_RETRIEVE_INFORMATION_MODEL_MOVE;
+
 /// Transfer syntaxes that are accepted for storage: those that are really decoded here, and no other. (The registry
 /// of the library calls more of them supported than it can decode: JPEG extended 12 bit is one.)
 pub const TRANSFER_SYNTAXES: &[&str] = &[

@@ -116,6 +116,45 @@ async fn every_line_is_told_once_in_order_also_when_the_server_was_away() {
     assert!(sent.contains("UserID=\"archive\"") && sent.contains("EventOutcomeIndicator=\"0\""), "{sent}");
 }
 
+/// A stranger with a flood of calls is in the trail, in a few lines that say how many there were, and does not fill it.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_are_in_the_trail_and_do_not_fill_it() {
+    let t = TestStore::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(1, "bright");
+    config.audit.dir = Some(dir.path().to_owned());
+    let running = launch(&t, config, &Arc::new(Threshold::default()), listener().await.0);
+    for n in 0..60 {
+        let mut to = running.to.clone();
+        to.ae_title = title(&format!("OTHER{n}"));
+        assert!(contourd::dicom::net::echo(&to, &title("STRANGER")).await.is_err());
+    }
+    let lines = async || -> Vec<(String, serde_json::Value)> {
+        let lines = t.pg.audit_after(0, 1000).await.unwrap();
+        lines.into_iter().filter(|l| l.event == "association_refused").map(|l| (l.event, l.detail)).collect()
+    };
+    let mut seen = lines().await;
+    for _ in 0..100 {
+        if seen.len() >= 20 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        seen = lines().await;
+    }
+    assert!((20..30).contains(&seen.len()), "{}", seen.len());
+    let (_, first) = &seen[0];
+    assert!(first["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{first}");
+    assert!(first["why"].as_str().unwrap().contains("is not our AE title"), "{first}");
+    assert_eq!(first["untold"], 0);
+    running.daemon.stop().await;
+    let told: String = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    let line = told.lines().find(|line| line.contains("association_refused")).unwrap();
+    assert!(line.contains("Security Alert") && line.contains("NetworkAccessPointID=\"127.0.0.1\""), "{line}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_go_over_tls_to_a_server_of_the_right_ca_and_to_no_other() {
     let t = TestStore::new().await;

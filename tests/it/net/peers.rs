@@ -104,6 +104,31 @@ async fn a_peer_may_do_what_the_table_says_and_no_more() {
     assert_eq!(scp.shelf.instances().len(), 1);
 }
 
+/// Storage commitment is a right of its own: who may store need not be believed when it says what it keeps.
+#[tokio::test(flavor = "multi_thread")]
+async fn storage_commitment_is_for_whom_the_table_says() {
+    use dicom_dictionary_std::uids::{IMPLICIT_VR_LITTLE_ENDIAN, STORAGE_COMMITMENT_PUSH_MODEL};
+    use dicom_ul::pdu::{Pdu, PresentationContextProposed, PresentationContextResultReason as Reason};
+    let entry = |title: &str, may: &str| format!("name = '{title}'\nae_title = '{title}'\nfrom = ['127.0.0.1']{may}");
+    let peers = [entry("ALL", ""), entry("STORER", "\nmay = ['echo', 'store']"), entry("PACS", "\nmay = ['commit']")];
+    let scp = Scp::start(table(&peers.each_ref().map(String::as_str)), Shelf::default()).await;
+    for (title, reason) in
+        [("ALL", Reason::Acceptance), ("STORER", Reason::UserRejection), ("PACS", Reason::Acceptance)]
+    {
+        let context = PresentationContextProposed {
+            id: 1,
+            abstract_syntax: STORAGE_COMMITMENT_PUSH_MODEL.to_owned(),
+            transfer_syntaxes: vec![IMPLICIT_VR_LITTLE_ENDIAN.to_owned()],
+        };
+        let mut raw = Raw::connect(scp.port).await;
+        raw.send(&super::raw::proposal(title, vec![context])).await;
+        let Some(Pdu::AssociationAC(answer)) = raw.receive().await else { panic!("{title}") };
+        assert_eq!(answer.presentation_contexts[0].reason, reason, "{title}");
+    }
+    let (ok, said) = storescu(scp.port, &["-aet", "PACS"], &[SAMPLES.file("explicit")]).await;
+    assert!(!ok && said.contains("No Acceptable Presentation Contexts"), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_peer_does_not_take_all_places() {
     let few = "name = 'few'\nae_title = 'FEW'\nfrom = ['127.0.0.1']\nmax_associations = 1";
