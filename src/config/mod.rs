@@ -78,7 +78,7 @@ pub struct ModelsConfig {
 
 impl Default for ModelsConfig {
     fn default() -> Self {
-        Self { dir: PathBuf::from("models"), default: "oar-head-v2".into() }
+        Self { dir: PathBuf::from("models"), default: "oar-head-v3".into() }
     }
 }
 

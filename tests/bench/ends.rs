@@ -27,7 +27,7 @@ fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let heads: u64 = std::env::args().skip(1).find_map(|a| a.parse().ok()).unwrap_or(12);
     let runtime = Runtime::load(&InferenceConfig { threads: 1, ..InferenceConfig::default() }).expect("ONNX Runtime");
-    let model = Model::load(&root.join("models/oar-head-v2"), &runtime).expect("the model");
+    let model = Model::load(&root.join("models/oar-head-v3"), &runtime).expect("the model");
     let mut ends: BTreeMap<Structure, Vec<End>> = BTreeMap::new();
     for first in [41_000, 42_000] {
         for number in 0..heads {

@@ -61,9 +61,9 @@ fn doctor_finds_a_healthy_installation_in_order() {
     for (check, words) in [
         ("configuration", "no faults"),
         ("library", "onnxruntime"),
-        ("models of the configuration", "oar-head-v2"),
-        ("model oar-head-v2", "card sha256"),
-        ("golden case of oar-head-v2", "every class found"),
+        ("models of the configuration", "oar-head-v3"),
+        ("model oar-head-v3", "card sha256"),
+        ("golden case of oar-head-v3", "every class found"),
         ("disk", "MiB free"),
         ("destination pacs", "offers structure sets, storage commitment, queries (C-FIND), retrieval (C-MOVE)"),
     ] {

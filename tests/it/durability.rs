@@ -161,7 +161,7 @@ fn record(files: &[PathBuf]) -> Vec<Call> {
     let setup = Setup {
         pacs: free_port(),
         quiet_seconds: 3600,
-        models: (&models, "oar-head-v2"),
+        models: (&models, "oar-head-v3"),
         database: None,
         confirm: "query",
     };

@@ -77,7 +77,7 @@ fn every_series_is_told_its_route_and_every_rule_why_or_why_not() {
         "series 1.2.826.1 \"T1 MPRAGE KM\" (MR, 3 images; the first, ",
         "    T1: likely, score 3: +3 SeriesDescription says T1\n",
         "    gadolinium: likely, score 4: +4 SeriesDescription says KM\n",
-        "  \"urgent\" takes it: model oar-head-v2; to pacs; priority 9\n",
+        "  \"urgent\" takes it: model oar-head-v3; to pacs; priority 9\n",
         "        yes all of\n            yes PatientName is as the rule wants it: present\n",
         "            yes SeriesDescription matches \"(?i)km\": it is \"T1 MPRAGE KM\"\n",
         "    route \"head\" would take it, but an earlier one does\n",

@@ -305,7 +305,7 @@ pub fn acknowledged(sender: Child) -> (bool, usize) {
 /// A copy of the shipped model that works on a coarse grid: the same networks, run on a fraction of the voxels, for
 /// tests in which the result's quality does not matter.
 pub fn coarse_model(models: &Path) -> &'static str {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/oar-head-v2");
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/oar-head-v3");
     let folder = models.join(COARSE);
     std::fs::create_dir_all(&folder).unwrap();
     let mut card: toml::Table = std::fs::read_to_string(shipped.join("card.toml")).unwrap().parse().unwrap();

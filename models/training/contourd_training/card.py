@@ -18,7 +18,7 @@ import onnxruntime
 
 from . import evaluate
 from .config import Recipe
-from .records import versions
+from .records import trained_with
 from .store import PLANES, Store
 from .trainer import classes_of, earlier, read_checkpoint
 from .unet import UNet
@@ -92,12 +92,13 @@ def card(
         raise SystemExit("the held-out store shares heads with the training store; a card needs figures on other heads")
     networks = [{"plane": plane, "file": f"{plane}.onnx", "sha256": digest}
                 for plane, digest in evaluate.digests(model).items()]
-    trained = []
+    trained, with_versions = [], []
     for plane in PLANES:
         state = read_checkpoint(run / plane / "checkpoint.pt")
         if state["store_sha256"] != store.sha256 or state["plane"] != plane:
             raise SystemExit(f"{run / plane}: this network was trained on another store or plane")
         before = earlier(state)
+        with_versions += trained_with(run / plane, state["iteration"])
         trained.append({"plane": plane, "iterations": before["iterations"] + state["iteration"],
                         "minutes": round((before["seconds"] + state["seconds"]) / 60, 1)})
     classes = classes_of(recipe, store)
@@ -129,7 +130,9 @@ def card(
             **({"looks": looks} if looks else {}),
             "recipe": described,
             "seed": recipe.seed,
-            "versions": {**versions(), "onnxruntime": onnxruntime.__version__},
+            # Of the training; of each the one, or all that took part.
+            "versions": {what: ", ".join(sorted({start[what] for start in with_versions})) for what in with_versions[0]}
+                        | {"onnxruntime": onnxruntime.__version__},
             "store_sha256": store.sha256,
             "heldout_sha256": heldout.sha256,
             "trained": trained,

@@ -2,6 +2,7 @@
 
 An ONNX file is a protocol buffer (onnx/onnx.proto): ModelProto.graph = 7; GraphProto.node = 1, initializer = 5;
 NodeProto.input = 1, output = 2, op_type = 4; TensorProto.dims = 1, data_type = 2, name = 8, raw_data = 9.
+Weights in 8 bits (int8.py) are given as the numbers that they stand for.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Iterator
 import numpy as np
 import torch
 
-FLOAT = 1
+FLOAT, INT8 = 1, 3
 
 
 def convolutions(data: bytes, source: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -24,6 +25,9 @@ def convolutions(data: bytes, source: str) -> list[tuple[torch.Tensor, torch.Ten
         for kind, inputs, outputs in nodes:
             if kind == "Identity" and inputs[0] in tensors:
                 tensors[outputs[0]] = tensors[inputs[0]]
+            # Of a weight, with a scale for each output channel; around maps it has other inputs.
+            elif kind == "DequantizeLinear" and inputs[0] in tensors:
+                tensors[outputs[0]] = tensors[inputs[0]] * tensors[inputs[1]].view(-1, 1, 1, 1)
         return [(tensors[inputs[1]], tensors[inputs[2]]) for kind, inputs, _ in nodes if kind == "Conv"]
     except (StopIteration, KeyError, IndexError, ValueError) as fault:
         raise SystemExit(f"{source}: its weights cannot be read ({fault}); start from the run's checkpoint") from fault
@@ -37,7 +41,7 @@ def _node(data: bytes) -> tuple[str, list[str], list[str]]:
 
 
 def _tensor(data: bytes) -> tuple[str, torch.Tensor | None]:
-    """Name and values; None when it is not of float32 (a shape, an axis)."""
+    """Name and values; None when it is not of float32 or int8 (a shape, an axis)."""
     dims, kind, name, raw = [], 0, "", b""
     for number, value in _fields(data):
         if number == 1:
@@ -49,9 +53,10 @@ def _tensor(data: bytes) -> tuple[str, torch.Tensor | None]:
             name = bytes(value).decode()
         elif number == 9:
             raw = value
-    if kind != FLOAT or not raw:
+    if kind not in (FLOAT, INT8) or not raw:
         return name, None
-    return name, torch.from_numpy(np.frombuffer(raw, "<f4").reshape(dims).copy())
+    values = np.frombuffer(raw, "<f4" if kind == FLOAT else "i1")
+    return name, torch.from_numpy(values.reshape(dims).copy())
 
 
 def _packed(data: memoryview) -> Iterator[int]:

@@ -144,6 +144,13 @@ def write_run(out: Path, recipe: Recipe, store: Store, device: str, threads: int
     os.replace(part, path)
 
 
+def trained_with(out: Path, iterations: int) -> list[dict[str, str]]:
+    """Versions of what made a run's iterations, a start each; starts that only found it finished are none."""
+    starts = json.loads((out / "run.json").read_text(encoding="utf-8"))["starts"]
+    ends = [*(start["iteration"] for start in starts[1:]), iterations]
+    return [start["versions"] for start, end in zip(starts, ends) if end > start["iteration"]]
+
+
 class Progress:
     """One line on standard error: rewritten on a terminal, else a new one every half minute."""
 

@@ -14,7 +14,7 @@ from contourd_training import card, evaluate, export, train
 from contourd_training.config import Recipe, RecipeError
 from contourd_training.store import PLANES, Store
 
-SHIPPED = Path(__file__).parent.parent / "recipes" / "oar-head-v2.toml"
+SHIPPED = Path(__file__).parent.parent / "recipes" / "oar-head-v3.toml"
 
 def run_train(recipe_file, store_folder, out, plane, iterations, *more):
     train.main(["--config", str(recipe_file), "--store", str(store_folder), "--plane", plane, "--out", str(out),
@@ -144,9 +144,9 @@ def test_every_voxel_gets_the_label_of_its_own_pixel(plane, border):
 
 def test_the_shipped_recipe_reads_and_faults_are_named(tmp_path):
     recipe = Recipe.read(SHIPPED)
-    assert recipe.model.name == "oar-head-v2" and recipe.model.purpose == "research"
+    assert recipe.model.name == "oar-head-v3" and recipe.model.purpose == "research"
     text = SHIPPED.read_text()
-    faults = [("padding = \"same\"", "padding = \"some\"", "network.padding"), ("seed = 20262", "", "seed"),
+    faults = [("padding = \"same\"", "padding = \"some\"", "network.padding"), ("seed = 20263", "", "seed"),
               ("batch = 10", "batch = 10\nsurprise = 1", "surprise"), ("momentum = 0.9", "momentum = 1.0", "momentum"),
               ("poolings = 4", "poolings = \"4\"", "network.poolings"),
               ("positive_weight = 0.3", "positive_weight = 1.0", "loss"),

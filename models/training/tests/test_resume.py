@@ -17,7 +17,7 @@ import torch
 from contourd_training import planes, train
 from contourd_training.batches import Ahead, Batches
 from contourd_training.config import Recipe
-from contourd_training.records import Table, keep_until
+from contourd_training.records import Table, keep_until, trained_with
 from contourd_training.trainer import read_checkpoint
 
 ITERATIONS = 30
@@ -74,6 +74,11 @@ def test_killed_at_random_and_started_again_is_as_if_never_stopped(recipe_file, 
     assert len(run["starts"]) == 3 and run["starts"][2]["iteration"] > 0 and run["seed"] == 5
     assert run["starts"][0]["command"].startswith("python3 -m contourd_training.train --config")
     assert run["store_sha256"] == states[1]["store_sha256"] and "torch" in run["starts"][0]["versions"]
+    # A start that found everything done has trained nothing, whatever it would have trained with.
+    run["starts"].append({**run["starts"][2], "iteration": ITERATIONS, "versions": {"torch": "another"}})
+    (out / "run.json").write_text(json.dumps(run))
+    trained = trained_with(out, ITERATIONS)
+    assert len(trained) >= 2 and {"torch": "another"} not in trained
 
 
 def test_lines_after_the_checkpoint_are_dropped(tmp_path):

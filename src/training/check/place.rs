@@ -10,7 +10,7 @@ pub(super) struct Place {
     pub apart: [f64; 2],
 }
 
-/// The middle four fifths of synthetic heads of version 1 (the card of networks 1.2.0), widened to at least three times
+/// The middle four fifths of synthetic heads (the cards of networks 1.2.0 and 3.0.0), widened to at least three times
 /// their width: what lies outside is no organ, or another one. The brain has no neighbour.
 pub(super) const fn usual(class: Class) -> Place {
     match class {
