@@ -29,6 +29,9 @@ pub enum RoiType {
 }
 
 impl RoiType {
+    /// Every type.
+    pub const ALL: [Self; 5] = [Self::Organ, Self::Avoidance, Self::Gtv, Self::Ctv, Self::Ptv];
+
     /// The defined term.
     pub const fn term(self) -> &'static str {
         match self {

@@ -85,6 +85,7 @@ fn objects() -> Result<Vec<EncodedInstance>, Failure> {
         config_digest: sha256_hex(b"configuration"),
         revision: 1,
         predecessor: None,
+        carried: None,
         created: datetime!(2026-01-02 03:04:05),
     };
     let structure = Structure::Brainstem;

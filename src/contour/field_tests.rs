@@ -149,3 +149,22 @@ fn outlines_are_found_between_pixels_larger_than_the_structure() {
     let radii: Vec<f64> = on_rows.map(|p| ((p[0] - 2.0) * 8.0 - 0.3).hypot((p[1] - 2.0) * 8.0 - 0.2)).collect();
     assert!(radii.len() == 4 && radii.iter().all(|r| (r - 3.4).abs() < 0.15), "{radii:?}");
 }
+
+#[test]
+fn what_the_border_of_the_image_cuts_ends_half_a_pixel_beyond_the_last_centres() {
+    let grid = Grid::axis_aligned(frame(), Shape::new(15, 13, 11), Lps::new(-6.0, 3.0, 20.0), [0.7, 0.8, 0.9]).unwrap();
+    let mut ball = Mask::empty(Arc::new(grid));
+    let centre = ball.grid().centre(7, 6, 5);
+    for n in 0..ball.data().len() {
+        let [i, j, k] = ball.voxel(n);
+        ball.data_mut()[n] = ball.grid().centre(i, j, k).distance(centre) < 3.5;
+    }
+    let field = Field::new(&ball, None).unwrap();
+    for (x, y) in [-5.7, -3.2, -0.4, 1.1].into_iter().flat_map(|x| [-4.9, -2.1, 0.3].map(|y| (x, y))) {
+        let origin = Lps::new(centre.x + x, centre.y + y, centre.z - 3.0);
+        let image = Arc::new(Grid::axis_aligned(frame(), Shape::new(11, 10, 5), origin, [0.5, 0.45, 1.4]).unwrap());
+        let drawn = outline_on(&field, &image, &config(Holes::Fill, 0.1)).unwrap();
+        assert!(drawn.pixels > 0 && super::super::beyond(&drawn.contours, image.shape()).is_none(), "{x} {y}");
+        assert_eq!(rasterise(&drawn.contours, &image).count(), drawn.pixels);
+    }
+}

@@ -34,7 +34,7 @@ impl Isoline<'_> {
     /// The outline of a ring of `pixels`, in pixels of the part.
     pub fn outline(&self, ring: &HalfRing, pixels: &[bool]) -> Vec<Point> {
         let crossings: Vec<Point> = ring.0.iter().map(|side| self.crossing(*side)).collect();
-        let Isoline::Field { cols, .. } = self else { return straightened(crossings) };
+        let Isoline::Field { cols, rows, .. } = self else { return straightened(crossings) };
         if ring.doubled_area().abs() / 8 >= SMALL {
             return crossings;
         }
@@ -43,7 +43,9 @@ impl Isoline<'_> {
         for ([from, to], (a, b)) in ring.pairs().zip(crossings.iter().zip(next)) {
             points.push(*a);
             let square: [i64; 2] = std::array::from_fn(|n| (from[n] + to[n]).div_euclid(4));
-            if !is_parted(square, pixels, *cols) {
+            // At the image's border the outline runs straight: no corner leads beyond it.
+            let within = [*cols, rows.len()].iter().zip(square).all(|(n, at)| at >= 0 && at + 1 < *n as i64);
+            if within && !is_parted(square, pixels, *cols) {
                 points.extend(self.between(*a, *b, square.map(|n| n as f64)));
             }
         }

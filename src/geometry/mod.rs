@@ -13,6 +13,7 @@ mod field;
 mod grid;
 mod point;
 mod resample;
+mod rigid;
 #[cfg(test)]
 pub(crate) mod testgrid;
 mod volume;
@@ -26,9 +27,12 @@ pub use field::{Field, LogOdds, OnGrid};
 pub use grid::{Grid, GridId, Shape};
 pub use point::{Index, Lps, Vec3};
 pub use resample::resample_linear;
+pub use rigid::Rigid;
 pub use volume::{Extent, Mask, Volume};
 pub(crate) use working::quantile;
 pub use working::{IntensityRule, WorkingSpec, working_grid_for, working_volume};
+
+use crate::ids::FrameOfReferenceUid;
 
 /// What can be wrong with a grid or with two things put together.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -51,6 +55,12 @@ pub enum GeometryError {
     /// Two volumes on different grids were to be combined.
     #[error("two volumes lie on different grids ({0} and {1}) and cannot be combined")]
     GridMismatch(GridId, GridId),
+    /// A matrix that does more than turn and shift.
+    #[error("the matrix is not rigid: {0}")]
+    NotRigid(String),
+    /// Two things of different frames of reference were to be put together.
+    #[error("frames of reference {0} and {1} are not the same")]
+    OtherFrame(FrameOfReferenceUid, FrameOfReferenceUid),
     /// The image holds no head: nothing stands out from its background.
     #[error("no head was found in the image: {0}")]
     NoHead(String),

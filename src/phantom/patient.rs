@@ -107,6 +107,7 @@ pub fn synthetic_patient(recipe: &PatientRecipe) -> Result<SyntheticPatient, Pha
         config_digest: String::new(),
         revision: 1,
         predecessor: None,
+        carried: None,
         created: CREATED,
     };
     let structure_set = write_rtstruct(&series, &rois, &meta, &Profile::generic())?;

@@ -4,18 +4,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::config::{Otherwise, RouteConfig};
-use super::route::{Choice, Way, asked_by, choose};
-use crate::dicom::data::{Attributes, InstanceHeader};
+use super::route::{Choice, Way, asked_by, choose, is_for};
+use crate::dicom::data::{Attributes, ForPlanning, InstanceHeader, for_planning};
 use crate::dicom::net::Received;
 use crate::ids::sha256_hex;
 use crate::routing::{Header, Priority, Reader, Tag, When};
-use crate::store::{Routing, SeriesWay, Store, StoreError};
+use crate::store::{CaseRole, Routing, SeriesWay, Store, StoreError};
 
 /// Where an instance goes.
 #[derive(Debug)]
 pub(super) enum Admission<'a> {
-    /// With its series onto this route, with this priority.
-    To(&'a RouteConfig, i16),
+    /// With its series onto this route, with this priority, for this.
+    To(&'a RouteConfig, i16, CaseRole),
     /// No route is for the titles that it came under.
     NoWay,
     /// No route wants its series: refused, or seen and not kept; why, for the sender.
@@ -59,6 +59,9 @@ impl Doorkeeper {
         attributes: Attributes,
         damaged: bool,
     ) -> Result<Admission<'_>, StoreError> {
+        if let Some(for_planning) = self.for_planning(object, header) {
+            return Ok(for_planning);
+        }
         let way =
             SeriesWay { series: header.series.clone(), calling: object.calling.clone(), called: object.called.clone() };
         if let Some(taken) = self.remembered(&way) {
@@ -77,7 +80,7 @@ impl Doorkeeper {
             if damaged {
                 let taken = choice.taken().and_then(|place| self.routes.get(place));
                 return Ok(taken.map_or(Admission::Unclear, |route| {
-                    Admission::To(route, i16::from(route.priority.raised_by(&asked).get()))
+                    Admission::To(route, i16::from(route.priority.raised_by(&asked).get()), CaseRole::Contours)
                 }));
             }
             let new = self.decide(&way, header, &asked, &choice).await?;
@@ -97,9 +100,20 @@ impl Doorkeeper {
         Ok(admission)
     }
 
+    /// A CT or a registration, where a route for its way asks for them. It says so itself: rules are about what is contoured.
+    fn for_planning(&self, object: &Received, header: &InstanceHeader) -> Option<Admission<'_>> {
+        let role = match for_planning(&header.sop_class)? {
+            ForPlanning::Ct => CaseRole::PlanningCt,
+            ForPlanning::Registration => CaseRole::Registration,
+        };
+        let way = Way { calling: Some(&object.calling), called: Some(&object.called) };
+        let route = self.routes.iter().find(|route| route.planning_ct && is_for(route, way))?;
+        Some(Admission::To(route, i16::from(route.priority.get()), role))
+    }
+
     fn admission(&self, routing: &Routing) -> Admission<'_> {
         if let Some(route) = self.routes.iter().find(|route| Some(&route.name) == routing.route.as_ref()) {
-            return Admission::To(route, routing.priority);
+            return Admission::To(route, routing.priority, CaseRole::Contours);
         }
         // The routes' own lines; what was recognised comes before them.
         let why = routing.reasons.iter().filter_map(|line| line.strip_prefix(ROUTE));

@@ -211,6 +211,10 @@ pub struct RouteConfig {
     /// Names of the destinations that are sent a report when a series is refused.
     #[serde(default)]
     pub notices_to: Vec<String>,
+    /// Whether CTs and registrations that come this way are kept, whatever `when` says, and contours of this route are
+    /// delivered on the CTs of their study, too.
+    #[serde(default)]
+    pub planning_ct: bool,
 }
 
 impl RouteConfig {

@@ -15,6 +15,7 @@ use super::confirm::{Answers, Confirmer};
 use super::deliver::{Courier, explain_waiting};
 use super::fetch::Fetcher;
 use super::keep;
+use super::planning::Planner;
 use super::presence::Presence;
 use super::receive::Receiver;
 use super::segmenter::Segmenter;
@@ -75,6 +76,15 @@ impl Daemon {
             };
             parts.spawn(format!("worker {n}"), worker.run());
         }
+        let planner = Planner {
+            store: Arc::clone(&store),
+            config: config.jobs.clone(),
+            routes: Arc::clone(&routes),
+            profiles,
+            segmenter,
+            shutdown: shutdown.clone(),
+        };
+        parts.spawn("the planning CTs".into(), planner.run());
         let keep = keep::keep(Arc::clone(&store), config.keep, shutdown.clone());
         parts.spawn("the watch over what is kept".into(), keep);
         let audit = audit::tell(Arc::clone(&store), config.audit, calling.to_string(), shutdown.clone());

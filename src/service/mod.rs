@@ -7,6 +7,7 @@
 //! - `receive`: the inbox, `admit`: which route each instance goes; `complete`: when a series is complete; `work`: jobs;
 //!   `deliver`: the outbox; `confirm`: whether destinations keep what they accepted; `commit`: what peers want to be sure of;
 //!   `fetch`: missing images from elsewhere.
+//! - `planning`: structure sets on the planning CTs of a study; `carry`: one of them, pure.
 //! - [`choose`] (`route`): which route takes a series.
 //! - `notice`: the report about a refusal.
 //! - `keep`: what need not be kept any more is deleted.
@@ -15,6 +16,7 @@
 
 mod admit;
 mod audit;
+mod carry;
 mod clock;
 mod commit;
 mod complete;
@@ -27,6 +29,7 @@ mod fetch;
 mod keep;
 mod notice;
 mod package;
+mod planning;
 mod presence;
 mod receive;
 mod recipe;

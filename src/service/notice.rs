@@ -2,10 +2,10 @@
 
 use super::clock::local_time;
 use super::segmenter::Segmenter;
-use super::work::Worker;
+use super::work::{Worker, keep_object};
 use crate::dicom::data::{NoticeMeta, PatientStudy, RefusalCode, Refusals, write_notice};
 use crate::ids::SeriesUid;
-use crate::store::{ClaimedJob, NewResult, ResultKind, StoreError};
+use crate::store::{CaseRole, ClaimedJob, NewResult, ResultKind, StoreError};
 
 impl<S: Segmenter> Worker<S> {
     /// The report about a refusal, where the route wants one: in the study of the first image that tells its patient. None
@@ -13,7 +13,8 @@ impl<S: Segmenter> Worker<S> {
     pub(super) async fn notice(&self, job: &ClaimedJob, refusals: &Refusals) -> Result<Option<NewResult>, String> {
         let route = self.routes.iter().find(|route| route.name == job.case.route);
         let to = route.map(|route| route.notices_to.clone()).unwrap_or_default();
-        if to.is_empty() || refusals.has(RefusalCode::SeveralPatients) {
+        // Nobody waits for contours of a CT itself.
+        if to.is_empty() || job.case.role != CaseRole::Contours || refusals.has(RefusalCode::SeveralPatients) {
             return Ok(None);
         }
         let failed = |e: StoreError| e.to_string();
@@ -30,7 +31,7 @@ impl<S: Segmenter> Worker<S> {
                 Err(refusal) => why = refusal.to_string(),
                 Ok(patient) => {
                     let object = write_notice(&patient, refusals, &meta).map_err(|e| e.to_string())?;
-                    let kept = self.keep_object(job.case.id, ResultKind::Notice, object, "notice", &to).await;
+                    let kept = keep_object(&self.store, job.case.id, ResultKind::Notice, object, "notice", &to).await;
                     return kept.map(Some).map_err(failed);
                 }
             }

@@ -156,6 +156,7 @@ impl<'a> Drawing<'a> {
             config_digest: self.recipe.config_digest.clone(),
             revision: self.order.revision,
             predecessor: wanted.predecessor.clone(),
+            carried: None,
             created: self.order.created,
         };
         let organs = drawn.organs.iter().map(|(report, contours)| RoiContours {
@@ -222,7 +223,7 @@ fn alike(read: &Mask, outlined: &Mask, holes: Holes) -> Result<bool, GeometryErr
 
 /// Reads the file back with the reader's eyes: no defect, every region there, and each, rasterised, like what was
 /// outlined.
-fn check_structure_set(
+pub(super) fn check_structure_set(
     written: &EncodedInstance,
     planes: &Series,
     rois: &[RoiContours],

@@ -20,7 +20,9 @@ use crate::dicom::data::{
 use crate::dicom::net::{CommitmentReport, CommitmentVerdict, Inbox, PeersRequest, Received, StoreVerdict};
 use crate::ids::{InstanceUid, SeriesUid, sha256_hex};
 use crate::routing::Tag;
-use crate::store::{Arrival, BlobKey, ErrorClass, Intake, KnownInstance, NewInstance, PatientText, Store, StoreError};
+use crate::store::{
+    Arrival, BlobKey, CaseRole, ErrorClass, Intake, KnownInstance, NewInstance, PatientText, Store, StoreError,
+};
 
 /// Stores what peers send.
 #[derive(Debug)]
@@ -82,8 +84,8 @@ impl Receiver {
             self.store.pg.audit("own_object_ignored", None, &who(object)).await?;
             return Ok(StoreVerdict::AlreadyStored);
         }
-        let (route, priority) = match self.door.admit(object, &header, attributes, damage.is_some()).await? {
-            Admission::To(route, priority) => (route, priority),
+        let (route, priority, role) = match self.door.admit(object, &header, attributes, damage.is_some()).await? {
+            Admission::To(route, priority, role) => (route, priority, role),
             Admission::NoWay => {
                 let why = "no route is configured for these AE titles";
                 return self.refuse(object, "no_route", why, StoreVerdict::CannotUnderstand).await;
@@ -104,7 +106,7 @@ impl Receiver {
         {
             return self.judge_other_bytes(object, route, known, file).await;
         }
-        let arrival = arrival(object, header, route, priority);
+        let arrival = arrival(object, header, route, priority, role);
         if let Some(damage) = damage {
             // Not taken, so that it can come again whole; but its case must not look as if it had never come.
             let damage = damage.with_instance(object.instance.clone());
@@ -304,7 +306,7 @@ fn who(object: &Received) -> serde_json::Value {
     })
 }
 
-fn arrival(object: &Received, header: InstanceHeader, route: &RouteConfig, priority: i16) -> Arrival {
+fn arrival(object: &Received, header: InstanceHeader, route: &RouteConfig, priority: i16, role: CaseRole) -> Arrival {
     Arrival {
         study: header.study,
         series: header.series,
@@ -316,8 +318,9 @@ fn arrival(object: &Received, header: InstanceHeader, route: &RouteConfig, prior
         calling: object.calling.clone(),
         called: object.called.clone(),
         route: route.name.clone(),
+        role,
         priority,
-        models: route.models(),
+        models: if role == CaseRole::Contours { route.models() } else { Vec::new() },
     }
 }
 

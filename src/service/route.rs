@@ -102,6 +102,11 @@ pub(super) fn without_contrast(series: &Series) -> Option<String> {
     })
 }
 
+/// Whether a route is for this way, whatever its rule says.
+pub(super) fn is_for(route: &RouteConfig, way: Way<'_>) -> bool {
+    other_way(route, way).is_empty()
+}
+
 fn other_way(route: &RouteConfig, way: Way<'_>) -> Vec<String> {
     let differs = |what: &str, wanted: &Option<AeTitle>, is: Option<&AeTitle>| match (wanted, is) {
         (Some(wanted), Some(is)) if wanted != is => Some(format!("it is for {what} {wanted}, not {is}")),

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use super::recipe::{Order, Recipe};
 use super::segment::{SegmentError, Segmentation, segment_series};
+use crate::contour::ContourConfig;
 use crate::dicom::data::Series;
 
 /// What segments a series. The daemon's is [`Recipes`].
 pub trait Segmenter: Send + Sync + 'static {
     /// Digest of everything but images and model that decides a result.
     fn config_digest(&self) -> String;
+
+    /// How outlines are drawn.
+    fn contours(&self) -> ContourConfig;
 
     /// Segments `series` with the model of that name, or the default one. Runs for minutes on a thread of its own.
     ///
@@ -29,6 +33,10 @@ pub struct Recipes {
 impl Segmenter for Recipes {
     fn config_digest(&self) -> String {
         self.default.config_digest.clone()
+    }
+
+    fn contours(&self) -> ContourConfig {
+        self.default.contours.clone()
     }
 
     fn segment(&self, series: &Series, model: Option<&str>, order: &Order) -> Result<Segmentation, SegmentError> {

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::clock::local_time;
 use super::config::{JobsConfig, RouteConfig};
+use super::planning::look_at;
 use super::recipe::{Order, Wanted};
 use super::route::model_of;
 use super::segment::{SegmentError, Segmentation};
@@ -22,11 +23,12 @@ use super::{AFTER_FAULT, POLL, pause, persist};
 use crate::dicom::data::{EncodedInstance, Profile, Refusal, Refusals, Series, assemble, parse_instances};
 use crate::ids::{InstanceUid, sha256_hex};
 use crate::store::{
-    BlobKey, CaseResult, ClaimedJob, ErrorClass, Finished, NewResult, NewStructure, ResultKind, Store, StoreError,
+    BlobKey, CaseResult, CaseRole, ClaimedJob, ErrorClass, Finished, NewResult, NewStructure, ResultKind, Store,
+    StoreError,
 };
 
 /// How an attempt ended without a result.
-enum Trouble {
+pub(super) enum Trouble {
     /// The input is not fit.
     Refused(Refusals),
     /// May go better next time.
@@ -53,6 +55,14 @@ impl From<SegmentError> for Trouble {
             SegmentError::Bug(_) => Trouble::Fail(error.to_string()),
         }
     }
+}
+
+/// What an attempt came to.
+enum Ended {
+    /// The series has contours.
+    Contoured(CaseResult),
+    /// It is kept for planning; what it is, in words.
+    Kept(String),
 }
 
 /// One worker.
@@ -100,7 +110,8 @@ impl<S: Segmenter> Worker<S> {
             }
         };
         let ended = match outcome {
-            Ok(result) => self.finish(case, &result).await,
+            Ok(Ended::Contoured(result)) => self.finish(case, &result).await,
+            Ok(Ended::Kept(said)) => self.keep_for_planning(case, &said).await,
             Err(trouble) => Err(trouble),
         };
         if let Err(trouble) = ended {
@@ -122,6 +133,16 @@ impl<S: Segmenter> Worker<S> {
             Err(error) => return Err(error.into()),
         }
         Ok(())
+    }
+
+    async fn keep_for_planning(&self, case: Uuid, said: &str) -> Result<(), Trouble> {
+        tracing::info!(%case, said, "the series is kept for planning");
+        let keep = || self.store.pg.keep_job(case, self.holder, said);
+        match persist("record a series for planning", &self.shutdown, keep).await {
+            // Another worker has the job, so it is no longer ours to end.
+            Ok(()) | Err(StoreError::LeaseLost(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn end_without_result(&self, job: &ClaimedJob, trouble: Trouble) {
@@ -157,7 +178,7 @@ impl<S: Segmenter> Worker<S> {
         let _ = persist("record a failure", &self.shutdown, fail).await;
     }
 
-    async fn attempt(&self, job: &ClaimedJob) -> Result<CaseResult, Trouble> {
+    async fn attempt(&self, job: &ClaimedJob) -> Result<Ended, Trouble> {
         // Whoever kills the daemon does not fail its cases; a case that kills it again and again must not go on for ever.
         if i64::from(job.interruptions) > i64::from(self.config.max_interruptions) {
             return Err(Trouble::Fail(format!(
@@ -169,8 +190,6 @@ impl<S: Segmenter> Worker<S> {
         let name = &job.case.route;
         let route = self.routes.iter().find(|route| route.name == *name);
         let route = route.ok_or_else(|| Trouble::Fail(format!("the route {name:?} is no longer configured")))?;
-        let order = order_of(job, self.profiles_of(route)?)?;
-        let receivers = self.receivers(route);
         let mut files = Vec::new();
         for row in self.store.pg.instances_of(&job.case.series_uid, job.case.revision).await? {
             files.push(self.store.blobs.get(&row.blob_key, &row.sha256).await?);
@@ -181,38 +200,20 @@ impl<S: Segmenter> Worker<S> {
             // Passing over it would contour a series as if it had come whole.
             Trouble::Fail(format!("an instance was refused when it came, and the record of why cannot be read: {e}"))
         })?;
-        let segmentation = self.on_a_thread(files, damaged, model_of(&job.case, route), order).await?;
-        self.keep(job.case.id, segmentation, &receivers).await
-    }
-
-    /// A thread rather than a blocking task: the process may end while it is still computing.
-    async fn on_a_thread(
-        &self,
-        files: Vec<Bytes>,
-        damaged: Vec<Refusal>,
-        model: Option<String>,
-        order: Order,
-    ) -> Result<Segmentation, Trouble> {
-        let (tell, told) = oneshot::channel();
-        let segmenter = Arc::clone(&self.segmenter);
-        let work = move || {
-            let outcome = catch_unwind(AssertUnwindSafe(|| {
-                let series = series_of(&files, damaged)?;
-                drop(files);
-                segmenter.segment(&series, model.as_deref(), &order)
-            }));
-            // Nobody listens any more after a shutdown or a lost lease.
-            let _ = tell.send(outcome);
-        };
-        std::thread::Builder::new()
-            .name("segment".into())
-            .spawn(work)
-            .map_err(|e| Trouble::Retry(format!("no thread could be started: {e}")))?;
-        match told.await {
-            Ok(Ok(segmented)) => Ok(segmented?),
-            Ok(Err(panicked)) => Err(Trouble::Retry(format!("internal fault: {}", words_of(panicked.as_ref())))),
-            Err(_) => Err(Trouble::Retry("internal fault: the segmentation ended without an answer".into())),
+        let role = job.case.role;
+        if role != CaseRole::Contours {
+            let look = move || sound(damaged).and_then(|()| look_at(role, &files)).map_err(SegmentError::from);
+            return on_a_thread(look).await.map(Ended::Kept);
         }
+        let order = order_of(job, self.profiles_of(route)?)?;
+        let (model, segmenter) = (model_of(&job.case, route), Arc::clone(&self.segmenter));
+        let segment = move || {
+            let series = series_of(&files, damaged)?;
+            drop(files);
+            segmenter.segment(&series, model.as_deref(), &order)
+        };
+        let segmentation = on_a_thread(segment).await?;
+        self.keep(job.case.id, segmentation, &self.receivers(route)).await.map(Ended::Contoured)
     }
 
     /// Writes the objects that were made. Their rows follow; files without a row do no harm.
@@ -247,7 +248,7 @@ impl<S: Segmenter> Worker<S> {
                 // Packages on the same derived series share its slices.
                 match results.iter_mut().find(|made| made.instance == object.instance) {
                     Some(same) => same.destinations.extend_from_slice(to),
-                    None => results.push(self.keep_object(case, kind, object, &package.profile, to).await?),
+                    None => results.push(keep_object(&self.store, case, kind, object, &package.profile, to).await?),
                 }
             }
         }
@@ -259,31 +260,6 @@ impl<S: Segmenter> Worker<S> {
             structures,
             results,
             held: made.report.held(),
-        })
-    }
-
-    pub(super) async fn keep_object(
-        &self,
-        case: Uuid,
-        kind: ResultKind,
-        object: EncodedInstance,
-        profile: &str,
-        destinations: &[String],
-    ) -> Result<NewResult, StoreError> {
-        let sha256 = sha256_hex(&object.bytes);
-        let key = BlobKey::result(case, &object.instance, &sha256);
-        let byte_count = object.bytes.len() as u64;
-        self.store.blobs.put(&key, Bytes::from(object.bytes)).await?;
-        Ok(NewResult {
-            kind,
-            sop_class: object.sop_class,
-            instance: object.instance,
-            series: object.series,
-            blob_key: key.as_str().to_owned(),
-            sha256,
-            byte_count,
-            profile: profile.to_owned(),
-            destinations: destinations.to_vec(),
         })
     }
 
@@ -331,6 +307,37 @@ impl<S: Segmenter> Worker<S> {
     }
 }
 
+/// Writes an object that was made for a case; its row follows.
+pub(super) async fn keep_object(
+    store: &Store,
+    case: Uuid,
+    kind: ResultKind,
+    object: EncodedInstance,
+    profile: &str,
+    destinations: &[String],
+) -> Result<NewResult, StoreError> {
+    let sha256 = sha256_hex(&object.bytes);
+    let key = BlobKey::result(case, &object.instance, &sha256);
+    let byte_count = object.bytes.len() as u64;
+    store.blobs.put(&key, Bytes::from(object.bytes)).await?;
+    Ok(NewResult {
+        kind,
+        sop_class: object.sop_class,
+        instance: object.instance,
+        series: object.series,
+        blob_key: key.as_str().to_owned(),
+        sha256,
+        byte_count,
+        profile: profile.to_owned(),
+        destinations: destinations.to_vec(),
+    })
+}
+
+/// Refuses a series of which an instance was refused when it came.
+fn sound(damaged: Vec<Refusal>) -> Result<(), Refusals> {
+    if damaged.is_empty() { Ok(()) } else { Err(Refusals(damaged)) }
+}
+
 /// The series, or every reason why there is none: also those for which an instance was refused when it came.
 fn series_of(files: &[Bytes], damaged: Vec<Refusal>) -> Result<Series, Refusals> {
     if damaged.is_empty() {
@@ -356,6 +363,26 @@ fn order_of(job: &ClaimedJob, profiles: Vec<Profile>) -> Result<Order, Trouble> 
         wanted: wanted.collect::<Result<_, _>>()?,
         created: local_time(job.created_at),
     })
+}
+
+/// Runs what takes long on a thread rather than as a blocking task: the process may end while it is still computing.
+pub(super) async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SegmentError> + Send + 'static,
+) -> Result<T, Trouble> {
+    let (tell, told) = oneshot::channel();
+    let work = move || {
+        // Nobody listens any more after a shutdown or a lost lease.
+        let _ = tell.send(catch_unwind(AssertUnwindSafe(work)));
+    };
+    std::thread::Builder::new()
+        .name("segment".into())
+        .spawn(work)
+        .map_err(|e| Trouble::Retry(format!("no thread could be started: {e}")))?;
+    match told.await {
+        Ok(Ok(made)) => Ok(made?),
+        Ok(Err(panicked)) => Err(Trouble::Retry(format!("internal fault: {}", words_of(panicked.as_ref())))),
+        Err(_) => Err(Trouble::Retry("internal fault: the work ended without an answer".into())),
+    }
 }
 
 fn words_of(panic: &(dyn Any + Send)) -> &str {

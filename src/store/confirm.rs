@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::audit::audit;
 use super::jobs::newer_revision;
-use super::outbox::settle_case;
+use super::outbox::{NEWER_ON_THE_CT, settle_case};
 use super::postgres::{failed, lock_case};
 use super::{Confirmation, PgStore, StoreError};
 use crate::ids::TransactionUid;
@@ -297,14 +297,25 @@ async fn record(tx: &mut PgConnection, case: Uuid, id: i64, what: &Asked) -> Res
     Ok(())
 }
 
+/// Whether a newer structure set on the same planning CT is on its way to the same destination, or there.
+async fn newer_on_the_ct(tx: &mut PgConnection, id: i64) -> Result<bool, StoreError> {
+    sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+        "select exists (select from outbox o where o.id = $1 and {NEWER_ON_THE_CT})"
+    )))
+    .bind(id)
+    .fetch_one(tx)
+    .await
+    .map_err(failed(ACTION))
+}
+
 /// It goes out again, unless that was tried often enough or a later revision takes its place: an older result never follows
 /// a newer one.
 async fn record_lost(tx: &mut PgConnection, case: Uuid, id: i64, why: &str, most: u32) -> Result<(), StoreError> {
-    let replaced = newer_revision(&mut *tx, case).await?;
+    let replaced = newer_revision(&mut *tx, case).await? || newer_on_the_ct(&mut *tx, id).await?;
     sqlx::query(
         "update outbox
          set state = case when resends < $3 and not $4 then 'pending' else 'failed' end,
-             last_error = $2::text || case when $4 then '; not sent again, because a later revision takes its place'
+             last_error = $2::text || case when $4 then '; not sent again, because a later result takes its place'
                                      when resends < $3 then '; it is sent again'
                                      else '; it was sent ' || (resends + 1) || ' times' end,
              resends = resends + 1, asks = 0, attempts = 0, next_attempt_at = clock_timestamp(), sent_at = null,

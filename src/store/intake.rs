@@ -11,7 +11,7 @@ use super::audit::audit;
 use super::postgres::failed;
 use super::release::supersede_held;
 use super::rows::PatientText;
-use super::{CaseState, InstanceRow, PgStore, StoreError};
+use super::{CaseRole, CaseState, InstanceRow, PgStore, StoreError};
 use crate::ids::{AeTitle, FrameOfReferenceUid, InstanceUid, SeriesUid, StudyUid};
 
 const ACTION: &str = "record an instance";
@@ -39,6 +39,8 @@ pub struct Arrival {
     pub called: AeTitle,
     /// Name of the route.
     pub route: String,
+    /// What the series is for.
+    pub role: CaseRole,
     /// From 0 to 9: of the cases that wait, the higher one is segmented first.
     pub priority: i16,
     /// The models that segment it side by side, each in a case of its own; none: the default one.
@@ -366,8 +368,8 @@ pub(super) async fn open_case(tx: &mut PgConnection, new: &Arrival) -> Result<(U
 async fn insert_case(tx: &mut PgConnection, new: &Arrival, revision: i32) -> Result<Option<Uuid>, StoreError> {
     let case: Option<Uuid> = sqlx::query_scalar(
         "insert into cases (id, study_uid, series_uid, frame_uid, revision, state, route, calling_ae, called_ae,
-                            patient_id, patient_name, series_description, modality, priority, models)
-         values ($1, $2, $3, $4, $5, 'receiving', $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                            patient_id, patient_name, series_description, modality, priority, models, role)
+         values ($1, $2, $3, $4, $5, 'receiving', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
          on conflict (series_uid, revision, sibling) do nothing returning id",
     )
     .bind(Uuid::new_v4())
@@ -384,6 +386,7 @@ async fn insert_case(tx: &mut PgConnection, new: &Arrival, revision: i32) -> Res
     .bind(&new.modality)
     .bind(new.priority)
     .bind(&new.models)
+    .bind(new.role.name())
     .fetch_optional(&mut *tx)
     .await
     .map_err(failed(ACTION))?;

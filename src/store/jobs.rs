@@ -208,7 +208,7 @@ impl PgStore {
             insert_structure(&mut tx, case, structure).await?;
         }
         for (seq, made) in (1..).zip(&result.results) {
-            insert_result(&mut tx, case, seq, made).await?;
+            insert_result(&mut tx, case, seq, made, None).await?;
         }
         sqlx::query(
             "update cases set state = case when $6::text is null then 'delivering' else 'held' end, reason = $6,
@@ -263,9 +263,36 @@ impl PgStore {
             .map_err(failed(ACTION))?;
         end_case(&mut tx, case, "refused", reason).await?;
         if let Some(notice) = notice {
-            insert_result(&mut tx, case, 1, notice).await?;
+            insert_result(&mut tx, case, 1, notice, None).await?;
             fill_outbox(&mut tx, case).await?;
         }
+        tx.commit().await.map_err(failed(ACTION))
+    }
+
+    /// Ends the job of a planning CT or a registration that contours can be carried with; `said` tells what it is. It takes
+    /// the place of earlier revisions of its series.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] or [`StoreError::Database`].
+    pub async fn keep_job(&self, case: Uuid, holder: Uuid, said: &str) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
+        lock_case(&mut tx, case).await?;
+        if newer_revision(&mut tx, case).await? {
+            supersede(&mut tx, case, holder).await?;
+            return tx.commit().await.map_err(failed(ACTION));
+        }
+        end_job(&mut tx, case, holder, "done", None).await?;
+        end_case(&mut tx, case, "kept", said).await?;
+        sqlx::query(
+            "update cases c set state = 'superseded', reason = 'revision ' || latest.revision || ' of the series was kept'
+             from cases latest
+             where latest.id = $1 and c.series_uid = latest.series_uid and c.revision < latest.revision
+               and c.state in ('kept', 'refused', 'failed')",
+        )
+        .bind(case)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed(ACTION))?;
         tx.commit().await.map_err(failed(ACTION))
     }
 
@@ -415,11 +442,18 @@ async fn insert_structure(tx: &mut PgConnection, case: Uuid, new: &NewStructure)
     Ok(())
 }
 
-async fn insert_result(tx: &mut PgConnection, case: Uuid, seq: i32, new: &NewResult) -> Result<(), StoreError> {
+/// `on_series` is the CT of a structure set on a CT.
+pub(super) async fn insert_result(
+    tx: &mut PgConnection,
+    case: Uuid,
+    seq: i32,
+    new: &NewResult,
+    on_series: Option<&SeriesUid>,
+) -> Result<(), StoreError> {
     sqlx::query(
         "insert into results (case_id, kind, seq, sop_instance_uid, sop_class_uid, series_uid, blob_key, sha256,
-                              byte_count, profile, destinations)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                              byte_count, profile, destinations, on_series)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(case)
     .bind(new.kind.name())
@@ -432,6 +466,7 @@ async fn insert_result(tx: &mut PgConnection, case: Uuid, seq: i32, new: &NewRes
     .bind(i64::try_from(new.byte_count).unwrap_or(i64::MAX))
     .bind(&new.profile)
     .bind(&new.destinations)
+    .bind(on_series.map(SeriesUid::as_str))
     .execute(tx)
     .await
     .map_err(failed(ACTION))?;

@@ -9,6 +9,7 @@
 //! - `intake`: acknowledged instances and when a series is complete; `damaged`: those that were refused;
 //!   `jobs`: leases and results; `outbox`: deliveries.
 //! - `confirm`: whether destinations keep what they accepted; `commitments`: what peers want to be sure of.
+//! - `planning`: structure sets on planning CTs.
 //! - `fetch`: incomplete series that are asked for elsewhere.
 //! - `retry`: another attempt when a person asks for it; `release`: cases that wait for a person.
 //! - `audit`: the audit trail and its chain.
@@ -33,6 +34,7 @@ mod jobs;
 mod look;
 mod outbox;
 mod owner;
+mod planning;
 mod postgres;
 mod purge;
 mod release;
@@ -65,6 +67,7 @@ pub use intake::{Arrival, Intake, KnownInstance, NewInstance};
 pub use jobs::{CaseResult, ClaimedJob, Finished, NewResult, NewStructure};
 pub use look::{Sight, look_at_audit, look_at_database, look_at_disk};
 pub use outbox::{Attempt, Delivery, DeliveryItem};
+pub use planning::{ClaimedPlanning, DrawnResult, PlanningOutcome, PlanningState, PlanningView};
 pub use postgres::PgStore;
 pub use purge::{KeepTimes, Purgeable};
 pub use release::{NewRelease, Release, Released};
@@ -73,8 +76,8 @@ pub use review::{NewReview, Rating, Review, ReviewTotals, Tally};
 pub use reviewed::ReviewedCase;
 pub use routing::{Routing, SeriesWay, Unwanted};
 pub use rows::{
-    Case, CaseState, Confirmation, InstanceRow, OutboxRow, OutboxState, PatientText, ResultKind, StructureRow,
-    UnknownName,
+    Case, CaseRole, CaseState, Confirmation, InstanceRow, OutboxRow, OutboxState, PatientText, ResultKind,
+    StructureRow, UnknownName,
 };
 pub use view::{Backlog, CaseView, DeliveryView, ImageFile, ImageFiles, RefusedOnReceipt};
 

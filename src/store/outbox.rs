@@ -1,8 +1,8 @@
 //! Deliveries: what is to be sent where, in which order, and what became of it.
 //!
 //! To each destination the slices of a derived series go first; the structure set is due only once that destination
-//! has accepted every one of them, and a newer revision only once the older one is settled there. Destinations do not
-//! wait for each other. Whether they keep what they accepted is asked in `confirm`.
+//! has accepted every one of them, and a newer revision only once the older one is settled there; so of several structure
+//! sets on one planning CT. Destinations do not wait for each other. Whether they keep what they accepted is asked in `confirm`.
 
 use std::time::Duration;
 
@@ -92,7 +92,11 @@ impl PgStore {
                        select from outbox older join cases oc on oc.id = older.case_id
                        where older.destination = $1 and older.state = 'pending'
                          and oc.series_uid = c.series_uid and oc.revision < c.revision)
-                   and (r.kind = 'derived_image' or not exists (
+                   and (r.kind <> 'planning_set' or not exists (
+                       select from outbox before join results br on br.id = before.result_id
+                       where before.case_id = o.case_id and before.destination = $1 and before.state = 'pending'
+                         and br.on_series = r.on_series and before.seq < o.seq))
+                   and (r.kind in ('derived_image', 'planning_set') or not exists (
                        select from outbox slice join results sr on sr.id = slice.result_id
                        where slice.case_id = o.case_id and slice.destination = $1
                          and sr.kind = 'derived_image' and slice.state <> 'accepted'))),
@@ -206,7 +210,8 @@ impl PgStore {
             "update outbox o set state = 'failed', lease_holder = null, lease_until = null,
                     last_error = 'not sent, because this destination refused a slice of the derived series that it refers to'
              from results r
-             where o.case_id = $1 and r.id = o.result_id and r.kind <> 'derived_image' and o.state = 'pending'
+             where o.case_id = $1 and r.id = o.result_id and r.kind not in ('derived_image', 'planning_set')
+               and o.state = 'pending'
                and exists (select from outbox slice join results sr on sr.id = slice.result_id
                            where slice.case_id = $1 and slice.destination = o.destination
                              and sr.kind = 'derived_image' and slice.state = 'failed')",
@@ -285,21 +290,27 @@ impl PgStore {
     }
 }
 
+/// Of a delivery `o`: a newer structure set on the same planning CT goes to the same destination.
+pub(super) const NEWER_ON_THE_CT: &str = "exists (
+    select from outbox newer join results nr on nr.id = newer.result_id join results r on r.id = o.result_id
+    where newer.case_id = o.case_id and newer.destination = o.destination and nr.on_series = r.on_series
+      and newer.seq > o.seq)";
+
 /// Brings a case in delivery to where its deliveries stand: waiting with a reason, delivered, sent without being confirmed,
 /// or failed. One that was sent only can still be confirmed, or found to be lost. Once it has ended, earlier revisions by the
 /// same model are superseded, or it is by a later one.
 pub(super) async fn settle_case(tx: &mut PgConnection, case: Uuid) -> Result<(), StoreError> {
     const ACTION: &str = "settle a case";
-    let settled: Option<(String, String, i32, bool, Option<String>)> = sqlx::query_as(
+    let settled: Option<(String, String, i32, bool, Option<String>)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
         "with stand as (
              select count(*) filter (where state = 'pending' or confirmation = 'awaited') as open,
-                    count(*) filter (where state = 'failed') as failed,
+                    count(*) filter (where state = 'failed' and not {NEWER_ON_THE_CT}) as failed,
                     count(*) filter (where state = 'accepted' and confirmation = 'none') as untold,
                     (select string_agg(line, E'\\n' order by line) from (
                          select distinct destination || ': ' || last_error as line from outbox
                          where case_id = $1 and (state <> 'accepted' or confirmation in ('awaited', 'none'))
                            and last_error is not null) lines) as reason
-             from outbox where case_id = $1),
+             from outbox o where case_id = $1),
          verdict as (
              select reason, case when open > 0 then 'delivering' when failed > 0 then 'failed'
                                  when untold > 0 then 'sent' else 'delivered' end as state from stand),
@@ -308,8 +319,8 @@ pub(super) async fn settle_case(tx: &mut PgConnection, case: Uuid) -> Result<(),
          set state = verdict.state, reason = verdict.reason,
              finished_at = case when verdict.state = 'delivering' then null else clock_timestamp() end
          from verdict, before where c.id = before.id
-         returning c.state, c.series_uid, c.revision, c.state <> before.state, c.models[c.sibling + 1]",
-    )
+         returning c.state, c.series_uid, c.revision, c.state <> before.state, c.models[c.sibling + 1]"
+    )))
     .bind(case)
     .fetch_optional(&mut *tx)
     .await

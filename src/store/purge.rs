@@ -1,7 +1,8 @@
 //! Forgetting: which series may go, and how their files and the patient's name are deleted.
 //!
 //! A series goes as a whole, with all its revisions. It never goes while a revision of it is under way, held for a person,
-//! or not with every destination, and one with contours never before somebody has reviewed them.
+//! or not with every destination, and one with contours never before somebody has reviewed them. What is kept for planning
+//! goes with the contoured series of its study; where there never was one, as what was refused.
 
 use std::time::Duration;
 
@@ -46,9 +47,12 @@ const PURGEABLE: &str = "
     from latest l
     where ($1::text is null or l.series_uid = $1)
       and l.purged_at is null and l.finished_at is not null
-      and l.finished_at < now() - case l.state when 'delivered' then $2 when 'sent' then $2 when 'refused' then $3 when 'failed' then $4 end
+      and l.finished_at < now() - case l.state when 'delivered' then $2 when 'sent' then $2 when 'refused' then $3 when 'failed' then $4
+                                               when 'kept' then case when exists (select from cases m where m.study_uid = l.study_uid and m.role = 'contours')
+                                                                     then interval '0' else $3 end end
+      and not (l.state = 'kept' and exists (select from cases m where m.study_uid = l.study_uid and m.role = 'contours' and m.purged_at is null))
       and not exists (select from cases c where c.series_uid = l.series_uid
-                      and c.state not in ('delivered', 'sent', 'refused', 'failed', 'superseded'))
+                      and c.state not in ('delivered', 'sent', 'kept', 'refused', 'failed', 'superseded'))
       and not exists (select from outbox o join cases c on c.id = o.case_id
                       where c.series_uid = l.series_uid and (o.state <> 'accepted' or o.confirmation = 'awaited'))
       and not exists (select from cases c where c.series_uid = l.series_uid and c.revision = l.revision

@@ -112,12 +112,12 @@ impl PgStore {
     }
 }
 
-/// One delivery of each result of a case to each of its destinations; answers how many.
+/// One delivery of each result of a case to each of its destinations, but for those that there are; answers how many.
 pub(super) async fn fill_outbox(tx: &mut PgConnection, case: Uuid) -> Result<u64, StoreError> {
     let filled = sqlx::query(
         "insert into outbox (result_id, case_id, destination, seq)
          select r.id, r.case_id, d, r.seq from results r, unnest(r.destinations) as d
-         where r.case_id = $1 order by r.seq, d",
+         where r.case_id = $1 order by r.seq, d on conflict (result_id, destination) do nothing",
     )
     .bind(case)
     .execute(tx)

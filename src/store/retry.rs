@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::audit::audit;
 use super::jobs::newer_revision;
-use super::outbox::settle_case;
+use super::outbox::{NEWER_ON_THE_CT, settle_case};
 use super::postgres::failed;
 use super::rows::named;
 use super::{PgStore, StoreError, UnknownName};
@@ -40,13 +40,17 @@ pub enum Retried {
     Nothing,
 }
 
-/// Deliveries that another attempt moves: those of the case that failed, and those that wait for their time, also of
+/// Deliveries `o` that another attempt moves: those of the case that failed and that nothing newer took the place of, and those that wait for their time, also of
 /// earlier revisions, because a newer one is not sent before them. What is being sent just now is left alone.
-const MOVED: &str = "(o.case_id = $1 and o.state = 'failed')
-    or (o.state = 'pending' and o.next_attempt_at > clock_timestamp()
-        and (o.lease_until is null or o.lease_until < clock_timestamp())
-        and o.case_id in (select e.id from cases e join cases c on c.series_uid = e.series_uid
-                          where c.id = $1 and e.revision <= c.revision))";
+fn moved() -> String {
+    format!(
+        "(o.case_id = $1 and o.state = 'failed' and not {NEWER_ON_THE_CT})
+         or (o.state = 'pending' and o.next_attempt_at > clock_timestamp()
+             and (o.lease_until is null or o.lease_until < clock_timestamp())
+             and o.case_id in (select e.id from cases e join cases c on c.series_uid = e.series_uid
+                               where c.id = $1 and e.revision <= c.revision))"
+    )
+}
 
 /// Accepted deliveries whose destination is asked again whether it keeps them.
 const ASKED: &str = "case_id = $1 and confirmation = 'awaited' and confirm_at > clock_timestamp()";
@@ -103,13 +107,14 @@ impl PgStore {
 }
 
 async fn what_waits(tx: &mut PgConnection, case: Uuid) -> Result<Option<Retriable>, StoreError> {
+    let moved = moved();
     let what: Option<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
         "select case
              when exists (select from cases where id = $1 and purged_at is not null) then null
              when exists (select from jobs where case_id = $1
                           and (state = 'failed' or (state = 'ready' and not_before > clock_timestamp()))) then 'job'
              when exists (select from outbox where case_id = $1 and state <> 'accepted')
-                  and exists (select from outbox o where {MOVED}) then 'deliveries'
+                  and exists (select from outbox o where {moved}) then 'deliveries'
              when exists (select from outbox where {ASKED}) then 'deliveries' end"
     )))
     .bind(case)
@@ -141,9 +146,10 @@ async fn queue_again(tx: &mut PgConnection, case: Uuid) -> Result<(), StoreError
 
 /// Makes deliveries due, to be sent or to be asked for; answers how many.
 async fn send_now(tx: &mut PgConnection, case: Uuid) -> Result<u64, StoreError> {
+    let moved = moved();
     let moved = sqlx::query(sqlx::AssertSqlSafe(format!(
         "update outbox o set state = 'pending', attempts = 0, resends = 0, by_query = false,
-                             next_attempt_at = clock_timestamp() where {MOVED}"
+                             next_attempt_at = clock_timestamp() where {moved}"
     )))
     .bind(case)
     .execute(&mut *tx)

@@ -61,12 +61,26 @@ named!(
         Delivered = "delivered",
         /// Every destination accepted the result, and one of them cannot tell whether it keeps it.
         Sent = "sent",
+        /// A planning CT or a registration, there for the contoured series of its study.
+        Kept = "kept",
         /// The input is not fit; the reason says why.
         Refused = "refused",
         /// A fault of ours, or a destination that refuses for good.
         Failed = "failed",
         /// A later revision took its place.
         Superseded = "superseded",
+    }
+);
+
+named!(
+    /// What a series is for.
+    CaseRole, "role of a case" {
+        /// To be contoured.
+        Contours = "contours",
+        /// A CT: contours of its study are laid on it.
+        PlanningCt = "planning_ct",
+        /// Registrations between frames of reference of its study.
+        Registration = "registration",
     }
 );
 
@@ -81,6 +95,8 @@ named!(
         Segmentation = "segmentation",
         /// A report about why there are no contours.
         Notice = "notice",
+        /// The RT Structure Set on the planes of a planning CT.
+        PlanningSet = "planning_set",
     }
 );
 
@@ -123,6 +139,9 @@ pub struct Case {
     pub frame_uid: Option<String>,
     /// 1 for the series as first seen; one more for each time that slices came late.
     pub revision: i32,
+    /// What it is for.
+    #[sqlx(try_from = "String")]
+    pub role: CaseRole,
     /// Where it stands.
     #[sqlx(try_from = "String")]
     pub state: CaseState,

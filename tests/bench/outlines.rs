@@ -128,6 +128,7 @@ fn written(drawn: &Drawn, series: &Series) -> Vec<u8> {
         config_digest: String::new(),
         revision: 1,
         predecessor: None,
+        carried: None,
         created: time::macros::datetime!(2026-01-01 00:00),
     };
     write_rtstruct(series, &rois, &meta, &Profile::generic()).expect("a structure set").bytes

@@ -9,6 +9,7 @@ mod described;
 mod fetching;
 mod models;
 mod notice;
+mod planning;
 mod receiving;
 mod routing;
 mod working;
@@ -76,6 +77,10 @@ impl Segmenter for Threshold {
         "c".repeat(64)
     }
 
+    fn contours(&self) -> ContourConfig {
+        ContourConfig::default()
+    }
+
     fn segment(&self, series: &Series, model: Option<&str>, order: &Order) -> Result<Segmentation, SegmentError> {
         // Two models side by side: they find the same and are not the same.
         let name = model.unwrap();
@@ -119,6 +124,7 @@ impl Segmenter for Threshold {
             config_digest: self.config_digest(),
             revision: order.revision,
             predecessor: predecessor.clone(),
+            carried: None,
             created: order.created,
         };
         let structure_set = write_rtstruct(planes, &[roi], &meta, profile)?;
@@ -264,6 +270,7 @@ fn route(name: &str, from: &str, model: &str) -> RouteConfig {
         priority: Priority::default(),
         destinations: vec!["archive".into()],
         notices_to: Vec::new(),
+        planning_ct: false,
     }
 }
 
@@ -338,6 +345,21 @@ fn series_called(uid: &str, sagittal: bool, description: &str) -> Vec<EncodedIns
         }
     }
     mr_series_called(&Volume::new(grid, values).unwrap(), uid, "Doe^Jane", description)
+}
+
+/// The same images as those of a CT: SOP class, in the file meta information and in the data set, and modality.
+fn as_ct(files: &mut [EncodedInstance]) {
+    for file in files {
+        replace(&mut file.bytes, b"1.2.840.10008.5.1.4.1.1.4\0", b"1.2.840.10008.5.1.4.1.1.2\0");
+        replace(&mut file.bytes, b"\x08\0\x60\0\x02\0\0\0MR", b"\x08\0\x60\0\x02\0\0\0CT");
+    }
+}
+
+/// Puts bytes in the place of others, wherever they are.
+fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
+    let places: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(from)).collect();
+    assert!(!places.is_empty(), "{from:02x?} is not there");
+    places.into_iter().for_each(|at| bytes[at..at + to.len()].copy_from_slice(to));
 }
 
 fn objects(files: &[EncodedInstance]) -> Vec<ObjectToSend> {

@@ -7,6 +7,7 @@ mod intake;
 mod jobs;
 mod models;
 mod outbox;
+mod planning;
 mod purge;
 mod release;
 mod retry;
@@ -23,9 +24,9 @@ use bytes::Bytes;
 use contourd::anatomy::Structure;
 use contourd::ids::{AeTitle, InstanceUid, Phi, SeriesUid, StudyUid, sha256_hex};
 use contourd::store::{
-    Arrival, Asked, Attempt, BlobKey, CaseResult, CaseState, ChainHead, ClaimedJob, Confirmation, ErrorClass, Finished,
-    Intake, KeepTimes, NewInstance, NewResult, NewReview, NewStructure, OutboxState, PatientText, PgStore, Rating,
-    ResultKind, Store, StoreConfig, StoreError, backup, restore,
+    Arrival, Asked, Attempt, BlobKey, CaseResult, CaseRole, CaseState, ChainHead, ClaimedJob, Confirmation, ErrorClass,
+    Finished, Intake, KeepTimes, NewInstance, NewResult, NewReview, NewStructure, OutboxState, PatientText, PgStore,
+    PlanningOutcome, PlanningState, Rating, ResultKind, Store, StoreConfig, StoreError, backup, restore,
 };
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
@@ -123,6 +124,7 @@ fn arrival(series: &str) -> Arrival {
         calling: title("MR1"),
         called: title("CONTOURD"),
         route: "all".into(),
+        role: CaseRole::Contours,
         priority: 5,
         models: Vec::new(),
     }

@@ -8,12 +8,17 @@ use std::sync::OnceLock;
 
 use contourd::config::Config;
 use contourd::dicom::data::{
-    EncodedInstance, MrAcquisition, MrSeriesAttributes, PatientStudy, StructureSetMeta, write_mr_series,
+    EncodedInstance, MrAcquisition, MrSeriesAttributes, PatientStudy, StructureSetMeta, part10_file, write_mr_series,
 };
 use contourd::geometry::Volume;
-use contourd::ids::{Phi, SeriesUid, StudyUid, sha256_hex};
+use contourd::ids::{InstanceUid, Phi, SeriesUid, StudyUid, sha256_hex};
 use contourd::inference::Runtime;
 use contourd::service::Recipe;
+use dicom_core::value::DataSetSequence;
+use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
+use dicom_dictionary_std::{tags, uids};
+use dicom_object::InMemDicomObject;
+use dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN;
 use time::macros::datetime;
 
 /// The program under test, run from the repository's root.
@@ -95,7 +100,67 @@ pub fn meta(label: &str) -> StructureSetMeta {
         config_digest: sha256_hex(b"config"),
         revision: 1,
         predecessor: None,
+        carried: None,
         created: datetime!(2026-03-04 05:06:07),
+    }
+}
+
+/// What a Spatial Registration says that a test writes: which objects and study it is of, and when it was made.
+pub struct RegistrationOf<'a> {
+    pub instance: &'a str,
+    pub study: &'a str,
+    pub patient_id: &'a str,
+    /// Date and time, DA and TM.
+    pub made: [&'a str; 2],
+    /// The frame of reference that it registers to.
+    pub registered: &'a str,
+    /// Type of the matrices.
+    pub kind: &'a str,
+}
+
+/// A Spatial Registration object; for each frame of reference the matrix into the registered one, row by row.
+pub fn registration(of: &RegistrationOf, items: &[(&str, [f64; 16])]) -> EncodedInstance {
+    let text = |tag: Tag, vr: VR, value: &str| DataElement::new(tag, vr, PrimitiveValue::from(value));
+    let sequence = |tag: Tag, items: Vec<InMemDicomObject>| DataElement::new(tag, VR::SQ, DataSetSequence::from(items));
+    let item = |(frame, matrix): &(&str, [f64; 16])| {
+        let numbers: Vec<String> = matrix.iter().map(|v| format!("{v:.10}")).collect();
+        let matrix = InMemDicomObject::from_element_iter([
+            text(tags::FRAME_OF_REFERENCE_TRANSFORMATION_MATRIX, VR::DS, &numbers.join("\\")),
+            text(tags::FRAME_OF_REFERENCE_TRANSFORMATION_MATRIX_TYPE, VR::CS, of.kind),
+        ]);
+        let by_matrix = InMemDicomObject::from_element_iter([
+            sequence(tags::REGISTRATION_TYPE_CODE_SEQUENCE, Vec::new()),
+            sequence(tags::MATRIX_SEQUENCE, vec![matrix]),
+        ]);
+        InMemDicomObject::from_element_iter([
+            text(tags::FRAME_OF_REFERENCE_UID, VR::UI, frame),
+            sequence(tags::MATRIX_REGISTRATION_SEQUENCE, vec![by_matrix]),
+        ])
+    };
+    let class = uids::SPATIAL_REGISTRATION_STORAGE;
+    let series = format!("{}.0", of.instance);
+    let object = InMemDicomObject::from_element_iter([
+        text(tags::SOP_CLASS_UID, VR::UI, class),
+        text(tags::SOP_INSTANCE_UID, VR::UI, of.instance),
+        text(tags::STUDY_INSTANCE_UID, VR::UI, of.study),
+        text(tags::SERIES_INSTANCE_UID, VR::UI, &series),
+        text(tags::MODALITY, VR::CS, "REG"),
+        text(tags::PATIENT_NAME, VR::PN, "Doe^Jane"),
+        text(tags::PATIENT_ID, VR::LO, of.patient_id),
+        text(tags::CONTENT_DATE, VR::DA, of.made[0]),
+        text(tags::CONTENT_TIME, VR::TM, of.made[1]),
+        text(tags::FRAME_OF_REFERENCE_UID, VR::UI, of.registered),
+        sequence(tags::REGISTRATION_SEQUENCE, items.iter().map(item).collect()),
+    ]);
+    let mut dataset = Vec::new();
+    object.write_dataset_with_ts(&mut dataset, &IMPLICIT_VR_LITTLE_ENDIAN.erased()).unwrap();
+    let (syntax, instance) = (uids::IMPLICIT_VR_LITTLE_ENDIAN, InstanceUid::parse(of.instance).unwrap());
+    EncodedInstance {
+        sop_class: class.into(),
+        series: SeriesUid::parse(&series).unwrap(),
+        transfer_syntax: syntax.into(),
+        bytes: part10_file(class, &instance, syntax, &dataset).unwrap(),
+        instance,
     }
 }
 

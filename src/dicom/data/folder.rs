@@ -48,7 +48,7 @@ pub fn read_folder(dir: &Path) -> Result<Vec<Instance>, Refusals> {
     }
     let Some((_, (_, paths))) = series.pop_first() else {
         if !others.is_empty() {
-            damaged.push(others.refusal());
+            damaged.push(others.refusal(Wanted::Mr));
         } else if damaged.is_empty() {
             damaged.push(nothing(own));
         }

@@ -67,12 +67,18 @@ pub(super) enum Wanted {
     Mr,
     /// As the planes that contours lie on: classic CT, too.
     Planes,
+    /// To plan on: classic CT.
+    Ct,
 }
 
 impl Wanted {
     /// Whether objects of a SOP class are taken.
     pub fn takes(self, sop_class: &str) -> bool {
-        sop_class == uids::MR_IMAGE_STORAGE || (self == Self::Planes && sop_class == uids::CT_IMAGE_STORAGE)
+        match sop_class {
+            uids::MR_IMAGE_STORAGE => self != Self::Ct,
+            uids::CT_IMAGE_STORAGE => self != Self::Mr,
+            _ => false,
+        }
     }
 }
 
@@ -129,7 +135,7 @@ fn check_kind(header: &InstanceHeader, wanted: Wanted) -> Result<(), Refusal> {
     }
     let mut others = Others::default();
     others.add(header);
-    Err(others.refusal().with_tag(tag_name(tags::SOP_CLASS_UID)))
+    Err(others.refusal(wanted).with_tag(tag_name(tags::SOP_CLASS_UID)))
 }
 
 /// Objects that are no classic MR images: what kinds there are, for one sentence over all of them.
@@ -170,8 +176,14 @@ impl Others {
     }
 
     /// Why they are refused where there is nothing else: the same sentence for a folder and for what came over the network.
-    pub fn refusal(&self) -> Refusal {
+    pub fn refusal(&self, wanted: Wanted) -> Refusal {
         let kinds = self.in_words();
+        if wanted == Wanted::Ct {
+            let message = format!(
+                "there are no classic CT images but {kinds}; contours are laid on classic CT images, one object a slice"
+            );
+            return Refusal::new(RefusalCode::NotMr, message);
+        }
         if self.enhanced {
             let message = format!(
                 "there are no classic MR images but other objects ({kinds}); export the enhanced MR series as classic MR \
@@ -255,7 +267,7 @@ pub(super) fn parse_all<B: AsRef<[u8]> + Sync>(files: &[B], wanted: Wanted) -> R
     } else if instances.is_empty() && refusals.iter().all(of_another_kind) {
         let mut others = Others::default();
         files.iter().flat_map(|bytes| read_header(bytes.as_ref())).for_each(|header| others.add(&header));
-        Err(others.refusal().into())
+        Err(others.refusal(wanted).into())
     } else {
         Err(Refusals(refusals))
     }

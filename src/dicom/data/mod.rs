@@ -3,7 +3,8 @@
 //! The way in: [`parse_instance`] (one object), [`read_folder`] or [`parse_instances`] (many), then [`assemble`] to one
 //! [`Series`] whose volume has its place in the patient from positions and orientations alone. Whatever does not fit
 //! is a [`Refusal`] with the tag and the instance, and all of them are reported together. [`read_planes`] gives only where
-//! the slices of a CT or MR series lie, [`read_archive`] what stands in folders of many patients, [`survey()`] every series of
+//! the slices of a CT or MR series lie, [`planning_ct`] a CT to plan on, [`read_registration`] how two frames of reference lie
+//! to each other, [`read_archive`] what stands in folders of many patients, [`survey()`] every series of
 //! whatever kind.
 //!
 //! The way out: [`write_mr_series`], [`derived_axial_series`] and [`write_rtstruct`]; [`write_notice`] says why
@@ -26,8 +27,10 @@ mod notice;
 mod part10;
 mod patient;
 mod pixels;
+mod planning;
 mod profile;
 mod refusal;
+mod registration;
 mod rtstruct;
 mod same;
 mod segmentation;
@@ -51,10 +54,12 @@ pub use mr::{MrSeriesAttributes, write_mr_series};
 pub use notice::{NoticeMeta, PlainWords, write_notice};
 pub use part10::part10_file;
 pub use patient::{MrAcquisition, PatientStudy};
+pub use planning::{ForPlanning, drawn_planes, for_planning, planning_ct};
 pub use profile::{BUILT_IN, EmptyRois, Planes, Profile, ProfileConfig, RoiIdentity};
 pub use refusal::{DataError, Refusal, RefusalCode, Refusals};
+pub use registration::{Registration, read_registration};
 pub use rtstruct::{
-    Defect, DefectCode, ReadContour, ReadRoi, RoiContours, StructureSet, StructureSetMeta, read_rtstruct,
+    Carried, Defect, DefectCode, ReadContour, ReadRoi, RoiContours, StructureSet, StructureSetMeta, read_rtstruct,
     validate_rtstruct, write_rtstruct,
 };
 pub use same::same_object;

@@ -76,6 +76,13 @@ impl RefusalCode {
             RefusalCode::NoHead => ("No head was found in the images.", SEND_T1),
             RefusalCode::NothingFound => ("None of the organs was found in the images.", "Contour by hand."),
             RefusalCode::StructureSet => ("A structure set cannot be read.", ASK_PHYSICS),
+            RefusalCode::Registration => {
+                ("The registration is not a rigid one between two series.", "Register MR and planning CT rigidly.")
+            }
+            RefusalCode::NotAxial => (
+                "The slices of the planning CT are not axial.",
+                "Have the planning CT sent in axial slices, without a tilt of the gantry.",
+            ),
         };
         PlainWords { what, to_do }
     }
@@ -175,7 +182,7 @@ mod tests {
         let kinds: Vec<&str> = "no_images several_series unreadable not_dicom truncated not_mr enhanced_mr not_t1 colour \
             transfer_syntax pixel_data missing_attribute invalid_value several_patients several_frames mixed_orientations \
             mixed_sizes mixed_spacings conflicting_duplicate missing_slice irregular_spacing shear too_few_slices too_large \
-            no_head nothing_found structure_set"
+            no_head nothing_found structure_set registration not_axial"
             .split_whitespace()
             .collect();
         for kind in kinds {

@@ -65,6 +65,10 @@ pub enum RefusalCode {
     NothingFound,
     /// Not a readable RT Structure Set.
     StructureSet,
+    /// A registration that ties no two frames of reference together rigidly.
+    Registration,
+    /// A planning CT whose slices are not axial.
+    NotAxial,
 }
 
 /// One reason not to process some input, in words a technician can act on. Holds no patient data.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Path, Query, case_of};
 use crate::dicom::data::{PlainWords, Refusal, Refusals};
-use crate::store::{CaseState, CaseView, DeliveryView, Release, Retriable};
+use crate::store::{CaseRole, CaseState, CaseView, DeliveryView, PlanningView, Release, Retriable};
 use crate::web::WebState;
 use crate::web::error::ApiError;
 
@@ -30,6 +30,8 @@ pub(super) struct Page {
 #[derive(Serialize)]
 struct CaseJson {
     id: Uuid,
+    /// Whether it is to be contoured, or kept for planning.
+    role: CaseRole,
     state: CaseState,
     state_in_words: &'static str,
     reason: Option<String>,
@@ -74,11 +76,23 @@ pub(super) struct OneCase {
     retry: Option<Retriable>,
     /// Who let it go, when it had been held.
     release: Option<Release>,
+    /// What became of its contours on the planning CTs of its study.
+    planning: Vec<PlanningView>,
     /// What asking elsewhere for missing images of its series came to.
     fetched: Option<String>,
 }
 
-const fn in_words(state: CaseState) -> &'static str {
+/// Where a series stands; one that is kept for planning is not contoured but looked at.
+const fn in_words(state: CaseState, role: CaseRole) -> &'static str {
+    match (state, role) {
+        (CaseState::Queued, CaseRole::PlanningCt | CaseRole::Registration) => "waits to be looked at",
+        (CaseState::Segmenting, CaseRole::PlanningCt | CaseRole::Registration) => "being looked at",
+        (CaseState::Kept, CaseRole::Registration) => "registration, kept for planning",
+        (state, _) => state_in_words(state),
+    }
+}
+
+const fn state_in_words(state: CaseState) -> &'static str {
     match state {
         CaseState::Receiving => "images are arriving",
         CaseState::Queued => "waits to be contoured",
@@ -87,6 +101,7 @@ const fn in_words(state: CaseState) -> &'static str {
         CaseState::Delivering => "being delivered",
         CaseState::Delivered => "delivered",
         CaseState::Sent => "sent, not confirmed",
+        CaseState::Kept => "planning CT, kept for planning",
         CaseState::Refused => "refused",
         CaseState::Failed => "failed",
         CaseState::Superseded => "replaced by a later revision",
@@ -100,7 +115,8 @@ impl From<CaseView> for CaseJson {
         Self {
             id: case.id,
             state: case.state,
-            state_in_words: in_words(case.state),
+            role: case.role,
+            state_in_words: in_words(case.state, case.role),
             reason: case.reason,
             age_seconds,
             received_at: case.received_at,
@@ -167,8 +183,20 @@ pub(super) async fn one(State(state): State<WebState>, Path(id): Path<Uuid>) -> 
     let retry = state.store.retriable(id).await?;
     let release = state.store.release_of(id).await?;
     let fetched = state.store.fetch_of(&view.case.series_uid).await?;
+    let planning = state.store.plannings_of(id).await?;
     let case = view.into();
-    Ok(Json(OneCase { case, refusals, in_plain_words, warnings, routing, deliveries, retry, release, fetched }))
+    Ok(Json(OneCase {
+        case,
+        refusals,
+        in_plain_words,
+        warnings,
+        routing,
+        deliveries,
+        retry,
+        release,
+        planning,
+        fetched,
+    }))
 }
 
 #[cfg(test)]
@@ -192,7 +220,7 @@ mod tests {
 
     #[test]
     fn every_state_has_words_of_its_own() {
-        let words: std::collections::BTreeSet<&str> = CaseState::ALL.iter().map(|s| in_words(*s)).collect();
+        let words: std::collections::BTreeSet<&str> = CaseState::ALL.iter().map(|s| state_in_words(*s)).collect();
         assert_eq!(words.len(), CaseState::ALL.len());
     }
 }

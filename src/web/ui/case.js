@@ -85,6 +85,14 @@ function releaseBar(info) {
     el("div", { class: "release-row" }, reason, button), message);
 }
 
+/** What became of the contours on one CT of the study. */
+function planning(p) {
+  const words = { made: "Also on", under_way: "To be laid on", waiting: "Not yet on", refused: "Not on", failed: "Not on" };
+  const [first, ...more] = (p.outcome ?? "being made").split("\n");
+  return el("p", { class: `notice planning ${p.state === "made" && !more.length ? "" : "flagged warning"}` },
+    `${words[p.state]} planning CT "${p.ct_description || "no description"}": ${first}`, more.map((line) => el("small", {}, line)));
+}
+
 /** Why this series is here: what its header let one recognise, and what each route said of it. */
 function routing(info) {
   return info.routing.length ? el("details", { class: "notice", id: "routing" },
@@ -119,9 +127,9 @@ export async function caseView(node, id) {
     info.in_plain_words.map((w) => el("p", { class: "notice plain" }, el("b", {}, w.what), " ", w.to_do)),
     info.reason ? el("p", { class: "notice reason" }, info.reason) : null,
     info.fetched && info.state !== "refused" ? el("p", { class: "notice" }, info.fetched) : null, // else its reason says so
-    info.warnings.map((w) => el("p", { class: "notice flagged warning" }, w)), routing(info), retryBar(info), releaseBar(info));
+    info.warnings.map((w) => el("p", { class: "notice flagged warning" }, w)), info.planning.map(planning), routing(info), retryBar(info), releaseBar(info));
   if (!listed.structures.length) {
-    node.append(el("p", { class: "notice" }, "There are no contours to review."));
+    node.append(el("p", { class: "notice" }, info.role === "contours" ? "There are no contours to review." : "It is not contoured itself."));
     return () => {};
   }
 

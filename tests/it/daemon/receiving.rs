@@ -67,11 +67,7 @@ async fn what_is_not_fit_is_refused_on_the_case_with_the_reason_of_the_command_l
     }
 
     let mut ct = series("1.2.826.4", false);
-    for file in &mut ct {
-        // SOP class, in the file meta information and in the data set, and modality.
-        replace(&mut file.bytes, b"1.2.840.10008.5.1.4.1.1.4\0", b"1.2.840.10008.5.1.4.1.1.2\0");
-        replace(&mut file.bytes, b"\x08\0\x60\0\x02\0\0\0MR", b"\x08\0\x60\0\x02\0\0\0CT");
-    }
+    as_ct(&mut ct);
     let mut objects = objects(&ct);
     objects.iter_mut().for_each(|object| object.sop_class = CT.into());
     send_all(&running.to, &objects).await;
@@ -80,13 +76,6 @@ async fn what_is_not_fit_is_refused_on_the_case_with_the_reason_of_the_command_l
     assert_eq!(case.reason, Some(said_of_a_folder(&ct)));
     assert!(case.reason.unwrap().starts_with("there are no MR images but 12 of modality CT; "));
     running.daemon.stop().await;
-}
-
-/// Puts bytes in the place of others, wherever they are.
-fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
-    let places: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(from)).collect();
-    assert!(!places.is_empty(), "{from:02x?} is not there");
-    places.into_iter().for_each(|at| bytes[at..at + to.len()].copy_from_slice(to));
 }
 
 /// What `contourd segment` says of these files in a folder, less their paths.

@@ -124,7 +124,7 @@ async fn an_earlier_revision_that_is_lost_does_not_follow_a_later_one() {
     assert_eq!(due(&t, holder, "PACS").await, [], "the earlier revision was sent after the later one");
     let left = &t.pg.deliveries_of(first).await.unwrap()[0];
     assert_eq!(left.state, OutboxState::Failed);
-    assert!(left.last_error.as_ref().unwrap().contains("a later revision takes its place"), "{left:?}");
+    assert!(left.last_error.as_ref().unwrap().contains("a later result takes its place"), "{left:?}");
     assert_eq!((state(&t, first).await, state(&t, second).await), (CaseState::Superseded, CaseState::Delivered));
 }
 

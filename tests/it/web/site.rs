@@ -12,7 +12,8 @@ use contourd::dicom::data::EncodedInstance;
 use contourd::geometry::{Grid, Lps, Mask, Shape, Vec3, Volume};
 use contourd::ids::{AeTitle, FrameOfReferenceUid, InstanceUid, Phi, SeriesUid, StudyUid, sha256_hex};
 use contourd::store::{
-    Arrival, BlobKey, Blobs, CaseResult, NewInstance, NewResult, NewStructure, PatientText, PgStore, ResultKind,
+    Arrival, BlobKey, Blobs, CaseResult, CaseRole, NewInstance, NewResult, NewStructure, PatientText, PgStore,
+    ResultKind,
 };
 use contourd::web::{ModelInForce, ServiceFacts, WebConfig, WebState, serve};
 use serde_json::{Value, json};
@@ -247,6 +248,7 @@ pub async fn accept_all(pg: &PgStore, blobs: &Blobs, objects: &[EncodedInstance]
             calling: AeTitle::parse("SCANNER").unwrap(),
             called: AeTitle::parse("CONTOURD").unwrap(),
             route: "default".into(),
+            role: CaseRole::Contours,
             priority: 5,
             models: Vec::new(),
         };

@@ -45,8 +45,44 @@ pub struct StructureSetMeta {
     pub revision: u32,
     /// The structure set that this one replaces.
     pub predecessor: Option<InstanceUid>,
+    /// Where the contours come from when they were not drawn on these images.
+    pub carried: Option<Carried>,
     /// Frozen time of making.
     pub created: PrimitiveDateTime,
+}
+
+/// Contours of another series' structure set, laid on these planes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carried {
+    /// The structure set that they were drawn in.
+    pub from: InstanceUid,
+    /// The series that they were drawn on.
+    pub drawn_on: SeriesUid,
+    /// The Spatial Registration between the two frames of reference; `None` when they are the same.
+    pub registration: Option<InstanceUid>,
+    /// What a reader of the whole set has to know; may be empty.
+    pub remarks: String,
+}
+
+impl Carried {
+    /// Structure Set Description, in the 1024 characters of an ST.
+    fn in_words(&self, mark: &str) -> String {
+        let way = match &self.registration {
+            Some(uid) => format!("through the rigid registration {uid}"),
+            None => "in the frame of reference that both share".to_owned(),
+        };
+        let Self { from, drawn_on, remarks, .. } = self;
+        let words = format!("{mark}. Drawn on MR series {drawn_on} (structure set {from}), carried to this CT {way}");
+        let words = if remarks.is_empty() { words } else { format!("{words}. {remarks}") };
+        words.chars().filter(|c| !c.is_control() && *c != '\\').take(1024).collect()
+    }
+
+    /// ROI Generation Description, in the 64 characters of an LO: a UID alone may fill them.
+    fn in_short(&self) -> String {
+        let Some(uid) = &self.registration else { return "Drawn on MR, same frame of reference".to_owned() };
+        let words = format!("MR, registration {uid}");
+        if words.len() > 64 { uid.to_string() } else { words }
+    }
 }
 
 /// Detached Study Management SOP Class: retired, but what planning systems write and expect for a study.
@@ -91,7 +127,7 @@ pub fn write_rtstruct(
         .text(tags::SERIES_INSTANCE_UID, VR::UI, own_series.as_str())
         .integers(tags::SERIES_NUMBER, &[derived_series_number(a.series_number, 9000)])
         .moment(tags::SERIES_DATE, tags::SERIES_TIME, meta.created)
-        .text(tags::SERIES_DESCRIPTION, VR::LO, mark)
+        .text(tags::SERIES_DESCRIPTION, VR::LO, &description_of_series(mark, meta))
         .text(tags::OPERATORS_NAME, VR::PN, "")
         .text(tags::MANUFACTURER, VR::LO, MANUFACTURER)
         .text(tags::MANUFACTURER_MODEL_NAME, VR::LO, MODEL_NAME)
@@ -108,13 +144,17 @@ pub fn write_rtstruct(
     if let Some(study_id) = profile.study_id_if_empty.as_ref().filter(|_| a.patient.study_id.reveal().is_empty()) {
         b.text(tags::STUDY_ID, VR::SH, study_id);
     }
+    if let Some(carried) = &meta.carried {
+        let words = carried.in_words(mark);
+        b.checked(tags::STRUCTURE_SET_DESCRIPTION, VR::ST, "StructureSetDescription", &words)?;
+    }
     if let Some(predecessor) = &meta.predecessor {
         let item = reference_item(RT_STRUCTURE_SET_STORAGE, predecessor.as_str());
         b.sequence(tags::PREDECESSOR_STRUCTURE_SET_SEQUENCE, vec![item]);
     }
     let (mut declared, mut drawn, mut observed) = (Vec::new(), Vec::new(), Vec::new());
     for (roi, number) in rois.into_iter().zip(1..) {
-        declared.push(declaration(series, roi, number, mark)?);
+        declared.push(declaration(series, roi, number, mark, meta.carried.as_ref())?);
         drawn.push(contours(series, roi, number)?);
         observed.push(observation(roi, number, profile.codes));
     }
@@ -141,8 +181,17 @@ impl StructureSetMeta {
             self.predecessor.as_ref().map_or(String::new(), ToString::to_string),
             env!("CARGO_PKG_VERSION").to_owned(),
         ]);
+        if let Some(Carried { from, registration, .. }) = &self.carried {
+            parts.push(from.to_string());
+            parts.extend(registration.iter().map(ToString::to_string));
+        }
         parts
     }
+}
+
+/// Series Description: the mark; with the images, where they are not those that contours were drawn on.
+fn description_of_series(mark: &str, meta: &StructureSetMeta) -> String {
+    if meta.carried.is_some() { format!("{mark} (MR contours on CT)") } else { mark.to_owned() }
 }
 
 /// Structure Set Name: the mark and the model, in the 64 characters of an LO.
@@ -175,7 +224,13 @@ fn referenced_frame(series: &Series) -> InMemDicomObject {
 }
 
 /// An item of Structure Set ROI Sequence.
-fn declaration(series: &Series, roi: &RoiContours, number: i64, mark: &str) -> Result<InMemDicomObject, DataError> {
+fn declaration(
+    series: &Series,
+    roi: &RoiContours,
+    number: i64,
+    mark: &str,
+    carried: Option<&Carried>,
+) -> Result<InMemDicomObject, DataError> {
     let mut b = Builder::new();
     b.integers(tags::ROI_NUMBER, &[number])
         .text(tags::REFERENCED_FRAME_OF_REFERENCE_UID, VR::UI, series.frame().as_str())
@@ -183,6 +238,9 @@ fn declaration(series: &Series, roi: &RoiContours, number: i64, mark: &str) -> R
         .checked(tags::ROI_DESCRIPTION, VR::ST, "ROIDescription", &marked(mark, &roi.description))?
         .decimals(tags::ROI_VOLUME, "ROIVolume", &[(roi.volume_cc * 1e6).round() / 1e6])?
         .text(tags::ROI_GENERATION_ALGORITHM, VR::CS, "AUTOMATIC");
+    if let Some(carried) = carried {
+        b.text(tags::ROI_GENERATION_DESCRIPTION, VR::LO, &carried.in_short());
+    }
     Ok(b.finish())
 }
 

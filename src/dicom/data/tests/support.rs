@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
+use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use time::macros::datetime;
 
+use super::super::build::{Builder, trimmed};
 use super::super::{
     DataError, Defect, EncodedInstance, MrAcquisition, MrSeriesAttributes, PatientStudy, Profile, RoiContours,
     RoiIdentity, Series, StructureSetMeta, assemble, parse_instances, part10, validate_rtstruct, write_mr_series,
@@ -14,7 +16,7 @@ use super::super::{
 use crate::anatomy::Structure;
 use crate::contour::PlaneContour;
 use crate::geometry::{Grid, Lps, Shape, Vec3, Volume};
-use crate::ids::{FrameOfReferenceUid, Phi, SeriesUid, StudyUid};
+use crate::ids::{FrameOfReferenceUid, InstanceUid, Phi, SeriesUid, StudyUid};
 
 pub fn patient() -> PatientStudy {
     let phi = |s: &str| Phi::new(s.to_owned());
@@ -128,6 +130,42 @@ pub fn without(file: &[u8], tag: Tag) -> Vec<u8> {
     })
 }
 
+/// An item of Registration Sequence: a frame of reference, and matrices with their types.
+pub type Item<'a> = (&'a str, &'a [(&'a str, [f64; 16])]);
+
+/// A Spatial Registration object of the patient that registers to `registered`.
+pub fn registration(registered: &str, items: &[Item<'_>]) -> Vec<u8> {
+    let matrix = |(kind, numbers): &(&str, [f64; 16])| {
+        let mut b = Builder::new();
+        let numbers = numbers.map(|v| trimmed(format!("{v:.10}")));
+        b.texts(tags::FRAME_OF_REFERENCE_TRANSFORMATION_MATRIX, VR::DS, &numbers);
+        b.text(tags::FRAME_OF_REFERENCE_TRANSFORMATION_MATRIX_TYPE, VR::CS, kind);
+        b.finish()
+    };
+    let item = |(frame, matrices): &Item<'_>| {
+        let mut by_matrix = Builder::new();
+        by_matrix.sequence(tags::MATRIX_SEQUENCE, matrices.iter().map(matrix).collect());
+        let mut b = Builder::new();
+        b.sequence(tags::MATRIX_REGISTRATION_SEQUENCE, vec![by_matrix.finish()]);
+        if !frame.is_empty() {
+            b.text(tags::FRAME_OF_REFERENCE_UID, VR::UI, frame);
+        }
+        b.finish()
+    };
+    let (instance, series) = (InstanceUid::parse("1.2.840.99.8.1").unwrap(), SeriesUid::parse("1.2.840.99.8").unwrap());
+    let class = uids::SPATIAL_REGISTRATION_STORAGE;
+    let mut b = Builder::new();
+    b.patient_study(&patient())
+        .text(tags::SOP_CLASS_UID, VR::UI, class)
+        .text(tags::SOP_INSTANCE_UID, VR::UI, instance.as_str())
+        .text(tags::SERIES_INSTANCE_UID, VR::UI, series.as_str())
+        .text(tags::MODALITY, VR::CS, "REG")
+        .text(tags::FRAME_OF_REFERENCE_UID, VR::UI, registered)
+        .moment(tags::CONTENT_DATE, tags::CONTENT_TIME, datetime!(2025-03-05 06:07:08))
+        .sequence(tags::REGISTRATION_SEQUENCE, items.iter().map(item).collect());
+    part10::encode(&b.finish(), class, instance, series, uids::IMPLICIT_VR_LITTLE_ENDIAN).unwrap().bytes
+}
+
 /// Three structures, each an L on a few slices; the left eye in two pieces on one slice.
 pub fn rois() -> Vec<RoiContours> {
     let l = |slice, x: f64, y: f64| PlaneContour {
@@ -174,6 +212,7 @@ pub fn meta() -> StructureSetMeta {
         config_digest: crate::ids::sha256_hex(b"config"),
         revision: 1,
         predecessor: None,
+        carried: None,
         created: datetime!(2025-03-04 05:06:07),
     }
 }
