@@ -40,8 +40,7 @@ pub fn downsample_filter(source: &Volume<f32>, target: &Grid) -> Result<Volume<f
             sigma = (sigma * sigma - (block * block - 1.0) / 12.0).sqrt() / block;
             out = block_means(&out, axis, block as usize)?;
         }
-        let s = out.grid().shape();
-        smooth_axis(out.data_mut(), [s.cols, s.rows, s.slices], axis, sigma);
+        smooth_along(&mut out, axis, sigma);
     }
     Ok(out)
 }
@@ -75,7 +74,12 @@ fn block_means(source: &Volume<f32>, axis: usize, block: usize) -> Result<Volume
     Ok(out)
 }
 
-fn smooth_axis(data: &mut [f32], extents: [usize; 3], axis: usize, sigma: f64) {
+/// Convolved along one of its own axes with a Gaussian of this standard deviation in voxels; beyond the field of view lies
+/// what lies at its border. A deviation that is not positive changes nothing.
+pub fn smooth_along(image: &mut Volume<f32>, axis: usize, sigma: f64) {
+    if sigma.is_nan() || sigma <= 0.0 {
+        return;
+    }
     let radius = (3.0 * sigma).ceil() as usize;
     let weights: Vec<f32> = {
         let raw: Vec<f64> =
@@ -83,24 +87,26 @@ fn smooth_axis(data: &mut [f32], extents: [usize; 3], axis: usize, sigma: f64) {
         let total: f64 = raw.iter().sum();
         raw.iter().map(|w| (w / total) as f32).collect()
     };
-    let stride: usize = extents[..axis].iter().product();
-    let length = extents[axis];
-    let source = data.to_vec();
-    let row = extents[0];
-    data.par_chunks_exact_mut(row).enumerate().for_each(|(r, values)| {
-        let base = r * row;
-        for (i, value) in values.iter_mut().enumerate() {
-            let offset = base + i;
-            let place = offset / stride % length;
-            let line = offset - place * stride;
-            *value = weights
-                .iter()
-                .enumerate()
-                .map(|(n, w)| {
-                    let at = (place + n).saturating_sub(radius).min(length - 1);
-                    w * source[line + at * stride]
-                })
-                .sum();
+    let s = image.grid().shape();
+    let extents = [s.cols, s.rows, s.slices];
+    let (row, length) = (extents[0], extents[axis]);
+    let source = image.data().to_vec();
+    // Tap by tap over whole rows and not voxel by voxel: this is done many at a time.
+    let add = |values: &mut [f32], from: &[f32], w: f32| values.iter_mut().zip(from).for_each(|(v, f)| *v += w * f);
+    image.data_mut().par_chunks_exact_mut(row).enumerate().for_each(|(r, values)| {
+        let own = &source[r * row..(r + 1) * row];
+        values.fill(0.0);
+        if axis == 0 {
+            let border = |end: f32| std::iter::repeat_n(end, radius);
+            let wide: Vec<f32> = border(own[0]).chain(own.iter().copied()).chain(border(own[row - 1])).collect();
+            weights.iter().enumerate().for_each(|(n, w)| add(values, &wide[n..n + row], *w));
+            return;
+        }
+        let stride = extents[1..axis].iter().product::<usize>();
+        let place = r / stride % length;
+        for (n, w) in weights.iter().enumerate() {
+            let at = r - place * stride + (place + n).saturating_sub(radius).min(length - 1) * stride;
+            add(values, &source[at * row..(at + 1) * row], *w);
         }
     });
 }

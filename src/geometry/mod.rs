@@ -22,7 +22,7 @@ mod working;
 pub(crate) use bits::BitRows;
 pub use components::{Component, Components, Connectivity, components};
 pub use distance::squared_distances;
-pub use downsample::downsample_filter;
+pub use downsample::{downsample_filter, smooth_along};
 pub use field::{Field, LogOdds, OnGrid};
 pub use grid::{Grid, GridId, Shape};
 pub use point::{Index, Lps, Vec3};

@@ -20,21 +20,25 @@ impl Vec3 {
     }
 
     /// Scalar product.
+    #[inline]
     pub fn dot(self, other: Self) -> f64 {
         self.x * other.x + self.y * other.y + self.z * other.z
     }
 
     /// Vector product.
+    #[inline]
     pub fn cross(self, o: Self) -> Self {
         Self::new(self.y * o.z - self.z * o.y, self.z * o.x - self.x * o.z, self.x * o.y - self.y * o.x)
     }
 
     /// Length.
+    #[inline]
     pub fn norm(self) -> f64 {
         self.dot(self).sqrt()
     }
 
     /// The unit vector in this direction; `None` for a vector shorter than 1e-9.
+    #[inline]
     pub fn unit(self) -> Option<Self> {
         let norm = self.norm();
         (norm > 1e-9).then(|| self * (1.0 / norm))
@@ -58,6 +62,7 @@ impl Vec3 {
 
 impl Add for Vec3 {
     type Output = Self;
+    #[inline]
     fn add(self, o: Self) -> Self {
         Self::new(self.x + o.x, self.y + o.y, self.z + o.z)
     }
@@ -65,6 +70,7 @@ impl Add for Vec3 {
 
 impl Sub for Vec3 {
     type Output = Self;
+    #[inline]
     fn sub(self, o: Self) -> Self {
         Self::new(self.x - o.x, self.y - o.y, self.z - o.z)
     }
@@ -72,6 +78,7 @@ impl Sub for Vec3 {
 
 impl Mul<f64> for Vec3 {
     type Output = Self;
+    #[inline]
     fn mul(self, s: f64) -> Self {
         Self::new(self.x * s, self.y * s, self.z * s)
     }
@@ -100,6 +107,7 @@ impl Lps {
     }
 
     /// Distance in millimetres.
+    #[inline]
     pub fn distance(self, other: Self) -> f64 {
         (self - other).norm()
     }
@@ -107,6 +115,7 @@ impl Lps {
 
 impl Sub for Lps {
     type Output = Vec3;
+    #[inline]
     fn sub(self, o: Self) -> Vec3 {
         Vec3::new(self.x - o.x, self.y - o.y, self.z - o.z)
     }
@@ -114,6 +123,7 @@ impl Sub for Lps {
 
 impl Add<Vec3> for Lps {
     type Output = Self;
+    #[inline]
     fn add(self, v: Vec3) -> Self {
         Self::new(self.x + v.x, self.y + v.y, self.z + v.z)
     }
@@ -121,6 +131,7 @@ impl Add<Vec3> for Lps {
 
 impl Sub<Vec3> for Lps {
     type Output = Self;
+    #[inline]
     fn sub(self, v: Vec3) -> Self {
         Self::new(self.x - v.x, self.y - v.y, self.z - v.z)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::random::Rng;
-use crate::geometry::{GeometryError, Grid, Index, Vec3, Volume, resample_linear};
+use crate::geometry::{GeometryError, Grid, Index, Vec3, Volume, resample_linear, smooth_along};
 
 /// The value at a place shifted by whole voxels, round the corner as Fourier images do.
 pub fn rolled(image: &Volume<f32>, shift: [i64; 3]) -> impl Fn(usize) -> f32 + '_ {
@@ -24,16 +24,16 @@ pub fn ghosts(image: &Volume<f32>, rng: &mut Rng, strength: [f64; 2]) -> Volume<
     let extent = [s.cols, s.rows][axis] as f64;
     let copies = 2.0 + (rng.unit() * 3.0).floor();
     let strength = rng.within(strength[0], strength[1]) as f32;
-    let shift = |n: f64| {
-        let mut shift = [0i64; 3];
-        shift[axis] = (extent * n / copies) as i64;
-        shift
-    };
-    let sources: Vec<_> = (1..copies as usize).map(|n| rolled(image, shift(n as f64))).collect();
-    let mut out = image.clone();
-    for n in 0..out.data().len() {
-        let ghost: f32 = sources.iter().map(|s| s(n)).sum::<f32>() / sources.len() as f32;
-        out.data_mut()[n] = (image.data()[n] * (1.0 - 0.5 * strength) + strength * ghost).max(0.0);
+    let shifts: Vec<usize> = (1..copies as usize).map(|n| (extent * n as f64 / copies) as usize).collect();
+    let share = strength / shifts.len() as f32;
+    let mut out = image.map(|v| v * (1.0 - 0.5 * strength));
+    for (r, row) in out.data_mut().chunks_exact_mut(s.cols).enumerate() {
+        let j = r % s.rows;
+        for by in &shifts {
+            let (from, turned) = if axis == 0 { (r, *by) } else { (r - j + (j + by) % s.rows, 0) };
+            let (front, back) = image.data()[from * s.cols..(from + 1) * s.cols].split_at(turned);
+            row.iter_mut().zip(back.iter().chain(front)).for_each(|(v, ghost)| *v += share * ghost);
+        }
     }
     out
 }
@@ -64,11 +64,11 @@ pub fn motion(image: &Volume<f32>, rng: &mut Rng, far: [f64; 2]) -> Result<Volum
     let mut out = Volume::filled(Arc::clone(grid), 0.0f32);
     for (by, degrees, weight) in places {
         let (sin, cos) = degrees.to_radians().sin_cos();
-        let turn = |v: Vec3| Vec3::new(v.x, v.y * cos - v.z * sin, v.y * sin + v.z * cos);
-        let origin = middle + turn(grid.origin() - middle) + by;
-        let moved = Grid::new(grid.frame().clone(), s, origin, grid.axes().map(turn), grid.spacing())?;
-        let moved = Volume::new(Arc::new(moved), image.data().to_vec())?;
-        let seen = resample_linear(&moved, grid, 0.0);
+        // Where what is seen at a voxel is in the head that did not move.
+        let back = |v: Vec3| Vec3::new(v.x, v.y * cos + v.z * sin, v.z * cos - v.y * sin);
+        let origin = middle + back(grid.origin() - middle - by);
+        let seen = Grid::new(grid.frame().clone(), s, origin, grid.axes().map(back), grid.spacing())?;
+        let seen = resample_linear(image, &Arc::new(seen), 0.0);
         out.data_mut().iter_mut().zip(seen.data()).for_each(|(o, v)| *o += v * weight / total);
     }
     Ok(out)
@@ -76,35 +76,23 @@ pub fn motion(image: &Volume<f32>, rng: &mut Rng, far: [f64; 2]) -> Result<Volum
 
 /// Convolved with a Gaussian of this standard deviation in mm, as filters and interpolated matrices soften; beyond the
 /// field of view lies what lies at its border.
-pub fn softened(image: &Volume<f32>, deviation: f64) -> Volume<f32> {
-    let shape = image.grid().shape();
-    let extent = [shape.cols, shape.rows, shape.slices];
-    let mut out = image.clone();
-    for axis in 0..3 {
-        let per_voxel = deviation / image.grid().spacing()[axis];
-        let reach = (3.0 * per_voxel).ceil() as i64;
-        let weights: Vec<f64> = (-reach..=reach)
-            .map(|n| if n == 0 { 1.0 } else { (-0.5 * (n as f64 / per_voxel).powi(2)).exp() })
-            .collect();
-        let total: f64 = weights.iter().sum();
-        let from = out.clone();
-        for n in 0..from.data().len() {
-            let mut at = from.voxel(n);
-            let here = at[axis] as i64;
-            let mut sum = 0.0;
-            for (weight, by) in weights.iter().zip(-reach..) {
-                at[axis] = (here + by).clamp(0, extent[axis] as i64 - 1) as usize;
-                sum += weight * f64::from(from.at(at[0], at[1], at[2]));
-            }
-            out.data_mut()[n] = (sum / total) as f32;
-        }
+pub fn softened(mut image: Volume<f32>, deviation: f64) -> Volume<f32> {
+    for (axis, spacing) in image.grid().spacing().into_iter().enumerate() {
+        smooth_along(&mut image, axis, deviation / spacing);
     }
-    out
+    image
 }
 
 /// With more noise, Rician, of this standard deviation in each channel in the units of the image.
 pub fn noisier(mut image: Volume<f32>, rng: &mut Rng, deviation: f64) -> Volume<f32> {
     let mut channel = || rng.near(0.0, deviation) as f32;
-    image.data_mut().iter_mut().for_each(|v| *v = (*v + channel()).hypot(channel()));
+    image.data_mut().iter_mut().for_each(|v| *v = rician(*v, channel(), channel()));
     image
+}
+
+/// Magnitude of a signal with noise in both of its channels.
+#[inline]
+pub fn rician(signal: f32, real: f32, imaginary: f32) -> f32 {
+    let real = signal + real;
+    (real * real + imaginary * imaginary).sqrt()
 }

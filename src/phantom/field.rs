@@ -12,6 +12,8 @@ pub struct Field<const N: usize> {
     lo: Vec3,
     inverse_step: f64,
     nodes: [usize; 3],
+    /// The last place along each axis, in steps, that still has a node beyond it.
+    last: [f64; 3],
     data: Vec<[f32; N]>,
 }
 
@@ -28,14 +30,14 @@ impl<const N: usize> Field<N> {
                 *value = f(bounds.lo + Vec3::new(x as f64, y as f64, z as f64) * step);
             }
         });
-        Self { lo: bounds.lo, inverse_step: 1.0 / step, nodes, data }
+        Self { lo: bounds.lo, inverse_step: 1.0 / step, nodes, last: last(nodes), data }
     }
 
     /// Values at nodes `step` mm apart from `lo`, x fastest. `None` when they are not one for each node.
     pub fn of(lo: Vec3, step: f64, nodes: [usize; 3], data: Vec<[f32; N]>) -> Option<Self> {
         let count = nodes.iter().product::<usize>();
         let sane = step > 0.0 && nodes.iter().all(|n| *n > 1) && data.len() == count;
-        sane.then_some(Self { lo, inverse_step: 1.0 / step, nodes, data })
+        sane.then_some(Self { lo, inverse_step: 1.0 / step, nodes, last: last(nodes), data })
     }
 
     /// The box of its nodes.
@@ -51,14 +53,15 @@ impl<const N: usize> Field<N> {
         let mut lo = [0usize; 3];
         let mut t = [0.0f32; 3];
         for (a, v) in d.to_array().into_iter().enumerate() {
-            let v = v.clamp(0.0, (self.nodes[a] - 1) as f64 - 1e-6);
-            lo[a] = v as usize;
-            t[a] = (v - lo[a] as f64) as f32;
+            let v = v.clamp(0.0, self.last[a]);
+            // Through 32 bits: a processor of any age does that in one step.
+            let node = v as u32;
+            lo[a] = node as usize;
+            t[a] = (v - f64::from(node)) as f32;
         }
         let (row, slab) = (self.nodes[0], self.nodes[0] * self.nodes[1]);
         let base = lo[2] * slab + lo[1] * row + lo[0];
         let mut out = [0.0f32; N];
-        let corner = [0, 1, row, row + 1, slab, slab + 1, slab + row, slab + row + 1];
         let (u, v, w) = (1.0 - t[0], 1.0 - t[1], 1.0 - t[2]);
         let weight = [
             u * v * w,
@@ -70,14 +73,19 @@ impl<const N: usize> Field<N> {
             u * t[1] * t[2],
             t[0] * t[1] * t[2],
         ];
-        for (offset, weight) in corner.into_iter().zip(weight) {
-            let node = &self.data[base + offset];
-            for (sum, value) in out.iter_mut().zip(node) {
-                *sum += weight * value;
+        for (offset, weight) in [0, row, slab, slab + row].into_iter().zip(weight.chunks_exact(2)) {
+            for (node, weight) in self.data[base + offset..base + offset + 2].iter().zip(weight) {
+                for (sum, value) in out.iter_mut().zip(node) {
+                    *sum += weight * value;
+                }
             }
         }
         out
     }
+}
+
+fn last(nodes: [usize; 3]) -> [f64; 3] {
+    nodes.map(|n| (n - 1) as f64 - 1e-6)
 }
 
 /// Cosine to within 1e-9 for angles below 1e6: making a head asks for a hundred million, and the library's takes most of

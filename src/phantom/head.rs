@@ -10,7 +10,7 @@ use super::field::{Field, Waves};
 use super::lesion::Lesion;
 use super::optic::Optic;
 use super::random::Rng;
-use super::scene::Scene;
+use super::scene::{BARE, Scene};
 use super::shape::Bounds;
 #[cfg(test)]
 use super::tissue::Tissue;
@@ -105,7 +105,8 @@ pub struct Head {
     /// Patient directions of the head's own left, posterior and superior.
     axes: [Vec3; 3],
     scale: Vec3,
-    warp: Field<3>,
+    /// In mm; the fourth is 0, since four are read as fast as one.
+    warp: Field<4>,
 }
 
 /// No deformation moves a point further than this, mm.
@@ -147,10 +148,11 @@ impl Head {
         let local: [Waves; 3] = std::array::from_fn(|_| Waves::new(&mut bend, 12, 45.0, 90.0));
         let strength = options.deformation;
         let warp = Field::tabulate(REACH.grown(20.0), 8.0, |p| {
-            std::array::from_fn(|a| {
+            let along = |a: usize| {
                 let d = strength * (1.9 * broad[a].at(p) + 0.35 * local[a].at(p));
                 d.clamp(-FURTHEST * 0.577, FURTHEST * 0.577) as f32
-            })
+            };
+            [along(0), along(1), along(2), 0.0]
         });
         let mut tone = Rng::new(seed, "signal");
         let drawn = Contrast::draw(&mut tone);
@@ -213,14 +215,19 @@ impl Head {
     /// Patient point in the head's frame: turned and shifted, neither scaled nor bent.
     #[inline]
     pub(super) fn in_frame(&self, p: Lps) -> Vec3 {
-        let d = p - self.origin;
+        self.turned(p - self.origin)
+    }
+
+    /// A direction of patient space in the head's frame.
+    #[inline]
+    pub(super) fn turned(&self, d: Vec3) -> Vec3 {
         Vec3::new(self.axes[0].dot(d), self.axes[1].dot(d), self.axes[2].dot(d))
     }
 
     /// Template point of a point in the head's frame.
     #[inline]
     pub(super) fn in_template(&self, h: Vec3) -> Vec3 {
-        let [x, y, z] = self.warp.at(h).map(f64::from);
+        let [x, y, z, _] = self.warp.at(h).map(f64::from);
         let q = Vec3::new((h.x + x) / self.scale.x, (h.y + y) / self.scale.y, (h.z + z) / self.scale.z);
         match &self.lesion {
             Some(lesion) => lesion.before(q, |q| self.face.place(q).hull),
@@ -319,13 +326,9 @@ impl Head {
         (self.sure(d) > radius).then_some(d < 0.0)
     }
 
-    /// Whether there is nothing but air in a ball of this radius in mm about a patient point.
-    pub(super) fn is_air(&self, p: Lps, radius: f64) -> bool {
-        let h = self.in_frame(p);
-        if !REACH.grown(radius).holds(h) {
-            return true;
-        }
-        self.face.place(self.in_template(h)).skin * SHRINKS > radius
+    /// Whether there is nothing but air in a ball of this radius in mm about a point of the head's frame.
+    pub(super) fn is_air(&self, h: Vec3, radius: f64) -> bool {
+        !REACH.grown(radius).holds(h) || self.face.place(self.in_template(h)).skin * SHRINKS > radius
     }
 
     /// Tissue at a patient point.
@@ -347,7 +350,7 @@ impl Head {
     #[inline]
     pub(super) fn paint(&self, q: Vec3, canvas: &mut impl Canvas) {
         let place = self.face.place(q);
-        if place.skin > 3.0 {
+        if place.skin > BARE {
             return;
         }
         canvas.shade(0.03 * place.slow + 0.05 * place.fine);

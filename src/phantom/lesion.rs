@@ -104,9 +104,9 @@ impl Lesion {
         let edge = move |at: &Place| body.distance(at.q) + 0.8 * at.fine;
         if oedema > 1.0 {
             // Fingers of oedema run along the white matter.
-            scene.add_rough(Tissue::Edema, body.bounds().grown(1.6 * oedema + 2.0), f64::INFINITY, move |at| {
-                let reach = oedema * (0.6 + 0.35 * at.fine + 0.3 * at.slow).min(1.6);
-                (body.distance(at.q) - reach).max(at.hull + 3.5)
+            let within = |at: &Place| at.hull + 3.5;
+            scene.add_textured(Tissue::Edema, body.bounds().grown(1.6 * oedema + 2.0), 0.0, within, move |at| {
+                body.distance(at.q) - oedema * (0.6 + 0.35 * at.fine + 0.3 * at.slow).min(1.6)
             });
         }
         match self.kind {

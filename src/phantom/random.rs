@@ -17,11 +17,11 @@ pub fn hash(mut z: u64) -> u64 {
 #[inline]
 pub fn normal_pair(counter: u64) -> (f32, f32) {
     let h = hash(counter.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(0x1234_5678_9abc_def1));
-    let sum = |bits: u64| -> f32 {
-        let total = (bits & 0xff) + (bits >> 8 & 0xff) + (bits >> 16 & 0xff) + (bits >> 24 & 0xff);
-        (total as f32 - 510.0) / 147.8
-    };
-    (sum(h), sum(h >> 32))
+    // Sums of two bytes in each quarter of the word, then of four.
+    let pairs = (h & 0x00ff_00ff_00ff_00ff) + (h >> 8 & 0x00ff_00ff_00ff_00ff);
+    let fours = pairs + (pairs >> 16);
+    let deviate = |total: u64| ((total & 0xffff) as u16 as f32 - 510.0) / 147.8;
+    (deviate(fours), deviate(fours >> 32))
 }
 
 impl Rng {

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::Canvas;
 use super::acquisition::{Acquisition, draw_grid};
-use super::artefact::{ghosts, motion, noisier, softened};
+use super::artefact::{ghosts, motion, noisier, rician, softened};
 use super::face::REACH;
 use super::field::{Field, Waves};
 use super::head::Head;
@@ -92,15 +92,17 @@ pub fn images<const N: usize>(
     let waves = Waves::new(&mut rng, 6, 180.0, 500.0);
     let bias = Field::tabulate(REACH.grown(20.0), 16.0, |p| [(options.bias * waves.at(p)).exp() as f32]);
     let spacing = grid.spacing();
+    // Steps from voxel to voxel in a row, and from a voxel's centre to its samples, in the head's frame.
+    let onward = head.turned(grid.axes()[0] * spacing[0]);
     let samples = spacing.map(|s| if s > 1.3 { s.ceil() as usize } else { 1 });
     let step: [Vec3; 3] = std::array::from_fn(|a| grid.axes()[a] * (spacing[a] / samples[a] as f64));
     let width: f64 = (0..3).map(|a| spacing[a] / samples[a] as f64).sum::<f64>() / 3.0;
     let offsets: Vec<Vec3> = (0..samples.iter().product())
         .map(|n: usize| {
             let at = [n % samples[0], n / samples[0] % samples[1], n / (samples[0] * samples[1])];
-            (0..3).fold(Vec3::new(0.0, 0.0, 0.0), |sum, a| {
+            head.turned((0..3).fold(Vec3::new(0.0, 0.0, 0.0), |sum, a| {
                 sum + step[a] * (at[a] as f64 - (samples[a] as f64 - 1.0) / 2.0)
-            })
+            }))
         })
         .collect();
     let reach = offsets.iter().map(|o| o.norm()).fold(0.0, f64::max) + width;
@@ -111,29 +113,33 @@ pub fn images<const N: usize>(
     let mut all = vec![[0.0f32; N]; shape.voxels()];
     all.par_chunks_exact_mut(shape.cols).enumerate().for_each(|(row, values)| {
         let air = signals.map(|signal| signal.of(Tissue::Air));
+        let start = head.in_frame(grid.centre(0, row % shape.rows, row / shape.rows));
         let (mut until, mut empty) = (0, false);
         for (i, values) in values.iter_mut().enumerate() {
-            let p = grid.centre(i, row % shape.rows, row / shape.rows);
+            let centre = start + onward * i as f64;
             if i == until {
                 until = (i + RUN).min(shape.cols);
-                let middle = p + grid.axes()[0] * (spacing[0] * (until - i - 1) as f64 / 2.0);
+                let middle = centre + onward * ((until - i - 1) as f64 / 2.0);
                 empty = head.is_air(middle, reach + spacing[0] * RUN as f64 / 2.0);
             }
             let mut sums = [0.0f32; N];
-            for offset in &offsets {
-                let h = head.in_frame(p + *offset);
-                let mut blend = Blend { signals, values: air, gain: 1.0, inverse_width: 1.0 / width };
-                if !empty && REACH.holds(h) {
-                    head.paint(head.in_template(h), &mut blend);
+            if empty {
+                // The bias is as good as straight within a voxel: its mean is what it is in the middle.
+                let bias = bias.at(centre)[0] * offsets.len() as f32;
+                sums = air.map(|value| value * bias);
+            } else {
+                for offset in &offsets {
+                    let h = centre + *offset;
+                    let mut blend = Blend { signals, values: air, gain: 1.0, inverse_width: 1.0 / width };
+                    if REACH.holds(h) {
+                        head.paint(head.in_template(h), &mut blend);
+                    }
+                    let bias = bias.at(h)[0];
+                    sums.iter_mut().zip(blend.values).for_each(|(sum, value)| *sum += value * bias);
                 }
-                let bias = bias.at(h)[0];
-                sums.iter_mut().zip(blend.values).for_each(|(sum, value)| *sum += value * bias);
             }
             let (a, b) = normal_pair(noise_seed.wrapping_add((row * shape.cols + i) as u64));
-            *values = sums.map(|sum| {
-                let real = sum * scale + noise * a;
-                (real * real + noise * noise * b * b).sqrt()
-            });
+            *values = sums.map(|sum| rician(sum * scale, noise * a, noise * b));
         }
     });
     std::array::from_fn(|n| {
@@ -181,7 +187,7 @@ pub fn scan(head: &Head, population: Population, seed: u64, rng: &mut Rng) -> Re
     }
     if rng.chance(0.4) {
         let width = rng.within(0.5, if beyond { 3.5 } else { 2.5 });
-        scan = softened(&scan, width / 2.355);
+        scan = softened(scan, width / 2.355);
     }
     if rng.chance(0.3) {
         let noise = rng.within(0.02, if beyond { 0.12 } else { 0.08 });
@@ -228,18 +234,20 @@ fn stamp<T: Send>(
             return None;
         }
         let mut found: Option<Extent> = None;
-        for start in (extent.lo[0]..=extent.hi[0]).step_by(RUN) {
-            let run = start..(start + RUN).min(extent.hi[0] + 1);
-            let radius = grid.spacing()[0] * RUN as f64 / 2.0;
-            let side = head.whole_ball(structure, grid.centre(start + run.len() / 2, j, k), radius);
-            if side == Some(false) {
-                continue;
-            }
-            for i in run {
-                if side == Some(true) || head.contains(structure, grid.centre(i, j, k)) {
-                    mark(&mut line[i]);
-                    let first = found.map_or(i, |e| e.lo[0]);
-                    found = Some(Extent { lo: [first, j, k], hi: [i, j, k] });
+        let end = extent.hi[0] + 1;
+        // Runs that are neither inside nor outside as a whole are halved. The first is on top.
+        let mut runs: Vec<_> = (extent.lo[0]..end).step_by(RUN).map(|i| i..(i + RUN).min(end)).rev().collect();
+        while let Some(run) = runs.pop() {
+            let middle = run.start + run.len() / 2;
+            let radius = grid.spacing()[0] * (run.len() / 2) as f64;
+            match head.whole_ball(structure, grid.centre(middle, j, k), radius) {
+                None if run.len() > 1 => runs.extend([middle..run.end, run.start..middle]),
+                // A voxel on the very surface is outside.
+                None | Some(false) => {}
+                Some(true) => {
+                    line[run.clone()].iter_mut().for_each(&mark);
+                    let first = found.map_or(run.start, |e| e.lo[0]);
+                    found = Some(Extent { lo: [first, j, k], hi: [run.end - 1, j, k] });
                 }
             }
         }

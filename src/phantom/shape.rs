@@ -77,6 +77,8 @@ pub struct Ellipsoid {
     pub centre: Vec3,
     /// Semi-axes, mm.
     pub radii: Vec3,
+    /// One over each of them: distances are asked for by the hundred million.
+    inverse: Vec3,
     axes: [Vec3; 3],
 }
 
@@ -84,7 +86,7 @@ impl Ellipsoid {
     /// Along the axes of the template.
     pub fn new(centre: Vec3, radii: Vec3) -> Self {
         let axes = [Vec3::new(1.0, 0.0, 0.0), Vec3::new(0.0, 1.0, 0.0), Vec3::new(0.0, 0.0, 1.0)];
-        Self { centre, radii, axes }
+        Self::with(centre, radii, axes)
     }
 
     /// With its second axis along a unit direction, the first as near to x as that allows.
@@ -92,7 +94,12 @@ impl Ellipsoid {
         let b = direction;
         let x = Vec3::new(1.0, 0.0, 0.0);
         let a = (x - b * x.dot(b)).unit().unwrap_or(Vec3::new(0.0, 0.0, 1.0));
-        Self { centre, radii, axes: [a, b, a.cross(b)] }
+        Self::with(centre, radii, [a, b, a.cross(b)])
+    }
+
+    fn with(centre: Vec3, radii: Vec3, axes: [Vec3; 3]) -> Self {
+        let inverse = Vec3::new(1.0 / radii.x, 1.0 / radii.y, 1.0 / radii.z);
+        Self { centre, radii, inverse, axes }
     }
 
     /// Signed distance, first order (exact on the surface, where its gradient is 1).
@@ -100,11 +107,12 @@ impl Ellipsoid {
     pub fn distance(&self, p: Vec3) -> f64 {
         let d = p - self.centre;
         let (a, b, c) = (d.dot(self.axes[0]), d.dot(self.axes[1]), d.dot(self.axes[2]));
-        let r = self.radii;
-        let (u, v, w) = (a / r.x, b / r.y, c / r.z);
+        let by = self.inverse;
+        let (u, v, w) = (a * by.x, b * by.y, c * by.z);
         let k0 = (u * u + v * v + w * w).sqrt();
-        let (u, v, w) = (u / r.x, v / r.y, w / r.z);
+        let (u, v, w) = (u * by.x, v * by.y, w * by.z);
         let k1 = (u * u + v * v + w * w).sqrt();
+        let r = self.radii;
         if k1 > 1e-9 { k0 * (k0 - 1.0) / k1 } else { -r.x.min(r.y).min(r.z) }
     }
 
@@ -123,6 +131,8 @@ impl Ellipsoid {
 #[derive(Debug, Clone)]
 pub struct Tube {
     segments: Vec<Segment>,
+    /// A ball around every [`Tube::STEPS`] segments: middle and radius.
+    balls: Vec<(Vec3, f64)>,
     bounds: Bounds,
 }
 
@@ -139,15 +149,17 @@ struct Segment {
 }
 
 impl Tube {
+    /// Segments from one control point to the next.
+    const STEPS: usize = 5;
+
     /// A smooth tube (Catmull-Rom) through control points with radii in mm; at least two points.
     pub fn through(control: &[(Vec3, f64)]) -> Self {
-        const STEPS: usize = 5;
         let last = control.len().saturating_sub(1);
-        let mut points = Vec::with_capacity(last * STEPS + 1);
+        let mut points = Vec::with_capacity(last * Self::STEPS + 1);
         for n in 0..last {
             let around = [n.saturating_sub(1), n, n + 1, (n + 2).min(last)].map(|m| control[m]);
-            for step in 0..STEPS {
-                let t = step as f64 / STEPS as f64;
+            for step in 0..Self::STEPS {
+                let t = step as f64 / Self::STEPS as f64;
                 let radius = around[1].1 + (around[2].1 - around[1].1) * t;
                 points.push((catmull_rom(around.map(|c| c.0), t), radius));
             }
@@ -159,7 +171,14 @@ impl Tube {
             let inverse = 1.0 / along.dot(along).max(1e-9);
             Segment { start: pair[0].0, along, inverse, radius: pair[0].1, widens: pair[1].1 - pair[0].1 }
         };
-        Self { segments: points.windows(2).map(segment).collect(), bounds }
+        let ball = |from: usize| {
+            let piece = &points[from..(from + Self::STEPS + 1).min(points.len())];
+            let b = Bounds::of_balls(piece.iter().copied());
+            let middle = (b.lo + b.hi) * 0.5;
+            (middle, piece.iter().map(|(at, radius)| (*at - middle).norm() + radius).fold(0.0, f64::max))
+        };
+        let balls = (0..points.len().saturating_sub(1)).step_by(Self::STEPS).map(ball).collect();
+        Self { segments: points.windows(2).map(segment).collect(), balls, bounds }
     }
 
     /// Signed distance. Further than 6 mm from the tube's box a lower bound.
@@ -170,15 +189,21 @@ impl Tube {
             return away;
         }
         let mut nearest = f64::INFINITY;
-        for segment in &self.segments {
-            let from = p - segment.start;
-            let t = (from.dot(segment.along) * segment.inverse).clamp(0.0, 1.0);
-            let off = from - segment.along * t;
-            let (squared, radius) = (off.dot(off), segment.radius + segment.widens * t);
-            // A root is taken only where it can be the nearest.
-            let reach = (nearest + radius).max(0.0);
-            if squared < reach * reach {
-                nearest = squared.sqrt() - radius;
+        for (segments, (middle, radius)) in self.segments.chunks(Self::STEPS).zip(&self.balls) {
+            let (off, reach) = (p - *middle, nearest + radius);
+            if reach <= 0.0 || off.dot(off) > reach * reach {
+                continue;
+            }
+            for segment in segments {
+                let from = p - segment.start;
+                let t = (from.dot(segment.along) * segment.inverse).clamp(0.0, 1.0);
+                let off = from - segment.along * t;
+                let (squared, radius) = (off.dot(off), segment.radius + segment.widens * t);
+                // A root is taken only where it can be the nearest.
+                let reach = (nearest + radius).max(0.0);
+                if squared < reach * reach {
+                    nearest = squared.sqrt() - radius;
+                }
             }
         }
         nearest

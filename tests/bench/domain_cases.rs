@@ -60,7 +60,7 @@ impl Wrong {
 pub fn delivered(image: &Volume<f32>, seed: u64) -> Volume<f32> {
     let mut rng = Rng::new(seed, "as delivered");
     let (width, noise) = (rng.within(0.0, 2.5), rng.within(0.0, 0.09) * ImageOptions::draw(seed).scale);
-    noisier(softened(image, width / 2.355), &mut rng, noise)
+    noisier(softened(image.clone(), width / 2.355), &mut rng, noise)
 }
 
 /// What the check says of an image, without any networks; what is refused as no head at all is held, too.

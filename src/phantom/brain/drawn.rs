@@ -291,7 +291,7 @@ impl Drawn {
     /// The hippocampus of a side: always inside the brain.
     pub fn hippocampus(&self, side: Side, q: Vec3) -> f64 {
         let tube = by_side(&self.halves, side).hippocampus.distance(q);
-        if tube > 2.0 { tube } else { tube.max(self.envelope(q).brain() + 0.6).max(1.0 - self.stem(q)) }
+        if tube > 2.0 { tube } else { within(tube, self.envelope(q)) }
     }
 
     /// Box of the hippocampus.
@@ -343,9 +343,10 @@ impl Drawn {
         for side in [Side::Left, Side::Right] {
             let half = by_side(&self.halves, side);
             if q.x * side_sign(side) > 8.0 && q.y < 50.0 {
-                canvas.layer(Tissue::WhiteMatter, half.hippocampus.distance(q).max(e.cerebrum + 0.5) - 1.1);
+                let tube = half.hippocampus.distance(q);
+                canvas.layer(Tissue::WhiteMatter, tube.max(e.cerebrum + 0.5) - 1.1);
                 canvas.layer(Tissue::Csf, half.temporal_horn.distance(q));
-                canvas.layer(Tissue::GreyMatter, self.hippocampus(side, q));
+                canvas.layer(Tissue::GreyMatter, within(tube, e));
             }
         }
     }
@@ -381,4 +382,9 @@ impl Drawn {
         }
         canvas.layer(Tissue::Csf, self.third.distance(q));
     }
+}
+
+/// What of a hippocampus' tube is the hippocampus: what lies in the brain and not in the stem.
+fn within(tube: f64, e: Envelope) -> f64 {
+    tube.max(e.brain() + 0.6).max(1.0 - e.stem)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::parts::{Control, Kit};
 use crate::geometry::Vec3;
+use crate::phantom::scene::Place;
 use crate::phantom::shape::Bounds;
 use crate::phantom::tissue::Tissue;
 
@@ -107,20 +108,21 @@ pub fn furnish(kit: &mut Kit<'_>, s: f64, muscles: &[Muscle<'_>]) {
         let all = Arc::clone(&lines);
         let belly = move |q: Vec3, noise: f64| {
             let own = all[n].distance(q);
-            if own > 8.0 {
-                return own;
+            let alone = (own + noise.abs() * 0.8).max(seam - s * q.x);
+            if alone > 2.0 {
+                return alone;
             }
             let others = all.iter().enumerate().filter(|(m, _)| *m != n).map(|(_, line)| line.distance(q));
             let next = others.fold(f64::INFINITY, f64::min);
-            (own + noise.abs() * 0.8).max(0.5 * (own - next) + seam + sway * noise).max(seam - s * q.x)
+            alone.max(0.5 * (own - next) + seam + sway * noise)
         };
         let bounds = line.bounds.grown(1.0);
         let (streaks, marbling) = (belly.clone(), kit.marbling);
-        kit.scene.add_rough(Tissue::Muscle, bounds, 2.0, move |at| belly(at.q, at.slow).max(at.skin + depth));
+        kit.scene.add_rough(Tissue::Muscle, bounds, 3.0, move |at| belly(at.q, at.slow).max(at.skin + depth));
         if marbling > 0.3 {
-            kit.scene.add_rough(Tissue::Fat, bounds, f64::INFINITY, move |at| {
-                let streak = (at.fine + 0.3 * at.slow).abs() * 2.0 + 0.2 - 0.5 * marbling;
-                if streak > 2.0 { streak } else { streak.max(streaks(at.q, at.slow) + 0.8).max(at.skin + depth) }
+            let cover = move |at: &Place| (streaks(at.q, at.slow) + 0.8).max(at.skin + depth);
+            kit.scene.add_textured(Tissue::Fat, bounds, 3.0, cover, move |at| {
+                (at.fine + 0.3 * at.slow).abs() * 2.0 + 0.2 - 0.5 * marbling
             });
         }
     }

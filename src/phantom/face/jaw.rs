@@ -1,6 +1,7 @@
 //! Mouth and jaws: bones of the face, teeth, tongue, muscles of chewing, glands.
 
 use super::parts::Kit;
+use crate::phantom::scene::Place;
 use crate::phantom::tissue::Tissue;
 
 /// Adds bones of the face and the soft parts about them.
@@ -133,12 +134,13 @@ fn mouth(kit: &mut Kit<'_>) {
     kit.add(&tongue, Tissue::Muscle);
     kit.add(&root, Tissue::Muscle);
     let (body, fan, fat) = (tongue.clone(), kit.rng.within(5.0, 7.5), kit.rng.within(0.2, 0.6));
-    kit.scene.add_rough(Tissue::Gland, tongue.bounds(), f64::INFINITY, move |at| {
+    let cover = move |at: &Place| body.distance(at.q) + 3.5;
+    kit.scene.add_textured(Tissue::Gland, tongue.bounds(), 0.0, cover, move |at| {
         // Streaks radiate from the chin.
         let angle = (at.q.z + 128.0).atan2(at.q.y + 76.0);
         let streak = 1.25 - fat - (angle * fan * 6.0 + at.slow * 1.5).sin() * 0.9;
         let middle = at.q.x.abs() - 0.4;
-        (streak + (1.0 - at.fine.abs()) * 0.5).min(middle).max(body.distance(at.q) + 3.5)
+        (streak + (1.0 - at.fine.abs()) * 0.5).min(middle)
     });
     for s in [1.0, -1.0] {
         let sublingual = kit.lump(s, (17.0, -56.0, -118.0), (4.5, 14.0, 6.0));

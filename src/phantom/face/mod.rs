@@ -259,17 +259,19 @@ impl Face {
         let (inner, outer) = (Arc::clone(brain), Arc::clone(brain));
         let room = rng.near(3.3, 0.5).clamp(2.0, 3.9);
         let wide = move |q: Vec3| room + 1.2 * smooth_step(-76.0, -62.0, q.z);
-        scene.add(Tissue::Dura, canal, move |at| outer.cord(at.q) - wide(at.q) - 0.7);
-        scene.add(Tissue::Csf, canal, move |at| inner.cord(at.q) - wide(at.q));
+        // The medulla ends at a plane.
+        let rough = 10.0;
+        scene.add_rough(Tissue::Dura, canal, rough, move |at| outer.cord(at.q) - wide(at.q) - 0.7);
+        scene.add_rough(Tissue::Csf, canal, rough, move |at| inner.cord(at.q) - wide(at.q));
     }
 
     /// Strands in the fat of face and neck, and the thin muscle of the skin between its two layers.
     fn sheets(&self, rng: &mut Rng, scene: &mut Scene) {
         let face = Bounds { lo: Vec3::new(-90.0, -104.0, -200.0), hi: Vec3::new(90.0, 100.0, -36.0) };
         let (skin, strands) = (self.thickness.skin, rng.within(-0.42, -0.1));
-        scene.add_rough(Tissue::Muscle, face, f64::INFINITY, move |at| {
-            ((at.fine + 0.8 * at.slow).abs() * 1.8 - strands).max(at.skin + skin + 0.8)
-        });
+        let under = move |at: &Place| at.skin + skin + 0.8;
+        let strand = move |at: &Place| (at.fine + 0.8 * at.slow).abs() * 1.8 - strands;
+        scene.add_textured(Tissue::Muscle, face, 0.0, under, strand);
         let fat = 0.55 * self.thickness.fat;
         scene.add_rough(Tissue::Muscle, face, 2.0, move |at| {
             (at.skin + skin + fat + 0.5 * at.slow).abs() - 0.45 + 0.35 * at.fine + (at.q.y - 40.0).max(0.0)
@@ -301,9 +303,9 @@ impl Face {
         let cover = diploe.clone();
         scene.add_rough(Tissue::Marrow, REACH, 1.0, diploe);
         // Red marrow between the yellow.
-        scene.add_rough(Tissue::Muscle, REACH, f64::INFINITY, move |at| {
-            (1.5 * (0.5 * at.slow + at.fine - patchy) + 1.8).max(cover(at) + 0.3)
-        });
+        let within = move |at: &Place| cover(at) + 0.3;
+        scene
+            .add_textured(Tissue::Muscle, REACH, 1.0, within, move |at| 1.5 * (0.5 * at.slow + at.fine - patchy) + 1.8);
     }
 
     /// Brow with the frontal sinus.

@@ -2,7 +2,7 @@
 
 use crate::geometry::Vec3;
 use crate::phantom::random::Rng;
-use crate::phantom::scene::Scene;
+use crate::phantom::scene::{Place, Scene};
 use crate::phantom::shape::{Bounds, Ellipsoid, Tube};
 use crate::phantom::tissue::Tissue;
 use crate::phantom::{jitter_point, jitter_radii};
@@ -106,7 +106,9 @@ impl Kit<'_> {
     pub fn grown(&mut self, shape: &Shape, grow: f64, tissue: Tissue) {
         let (shape, depth, stray) = (shape.clone(), self.depth, self.stray);
         let bounds = shape.bounds().grown(grow.max(0.0) + 1.5 * stray);
-        self.scene.add_rough(tissue, bounds, 1.5 * stray, move |at| {
+        // Beyond 6 mm from its box a tube's distance falls to that from the box.
+        let rough = if grow > 4.0 { f64::INFINITY } else { 1.5 * stray };
+        self.scene.add_rough(tissue, bounds, rough, move |at| {
             (shape.distance(at.q) - grow + stray * (0.7 * at.slow + 0.5 * at.fine)).max(at.skin + depth)
         });
     }
@@ -130,9 +132,9 @@ impl Kit<'_> {
         let (shape, depth, marbling) = (shape.clone(), self.depth, self.marbling);
         if marbling > 0.05 {
             let bounds = shape.bounds();
-            self.scene.add_rough(Tissue::Fat, bounds, f64::INFINITY, move |at| {
-                let streak = (at.fine + 0.3 * at.slow).abs() * 2.0 + 0.2 - 0.5 * marbling;
-                streak.max(shape.distance(at.q) + 0.8).max(at.skin + depth)
+            let cover = move |at: &Place| (shape.distance(at.q) + 0.8).max(at.skin + depth);
+            self.scene.add_textured(Tissue::Fat, bounds, 0.0, cover, move |at| {
+                (at.fine + 0.3 * at.slow).abs() * 2.0 + 0.2 - 0.5 * marbling
             });
         }
     }
@@ -143,8 +145,8 @@ impl Kit<'_> {
         self.add(shape, Tissue::Gland);
         let (shape, depth, fatty) = (shape.clone(), self.depth, self.rng.within(-2.6, -0.9));
         let bounds = shape.bounds();
-        self.scene.add_rough(Tissue::Fat, bounds, f64::INFINITY, move |at| {
-            (2.2 * (at.fine - 0.4) - fatty * 1.5 - 1.2).max(shape.distance(at.q) + 1.0).max(at.skin + depth)
-        });
+        let cover = move |at: &Place| (shape.distance(at.q) + 1.0).max(at.skin + depth);
+        let lobules = move |at: &Place| 2.2 * (at.fine - 0.4) - fatty * 1.5 - 1.2;
+        self.scene.add_textured(Tissue::Fat, bounds, 0.0, cover, lobules);
     }
 }

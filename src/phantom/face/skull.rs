@@ -2,6 +2,7 @@
 
 use super::parts::Kit;
 use crate::geometry::Vec3;
+use crate::phantom::scene::Place;
 use crate::phantom::tissue::Tissue;
 
 /// Adds the bones that hang under the vault; all end at the dura.
@@ -46,16 +47,17 @@ fn petrous(kit: &mut Kit<'_>, s: f64) {
     for shape in [mastoid, tip] {
         let (cover, tissue) = (shape.clone(), if sick { Tissue::Mucosa } else { Tissue::Air });
         let extent = kit.rng.within(0.0, 1.5);
-        kit.scene.add_rough(Tissue::CorticalBone, shape.bounds(), f64::INFINITY, move |at| {
-            (1.5 * (airy - at.slow) - 1.0).max(cover.distance(at.q) + extent)
-        });
-        kit.scene.add_rough(tissue, shape.bounds(), f64::INFINITY, move |at| {
+        let bounds = shape.bounds();
+        let within = move |at: &Place| cover.distance(at.q) + extent;
+        kit.scene.add_textured(Tissue::CorticalBone, bounds, 0.0, within, move |at| 1.5 * (airy - at.slow) - 1.0);
+        let within = move |at: &Place| shape.distance(at.q) + 1.2 + extent;
+        kit.scene.add_textured(tissue, bounds, 0.0, within, move |at| {
             // Cells about 4 mm wide with walls of bone.
             let wall =
                 |x: f64, y: f64, z: f64, shift: f64| (0.75 * at.q.dot(Vec3::new(x, y, z)) + 2.4 * shift).sin().abs();
             let (a, b) = (wall(0.8, 0.5, -0.3, at.fine), wall(-0.4, 0.8, 0.45, at.slow - at.fine));
             let cell = a.min(b).min(wall(0.3, -0.35, 0.9, at.slow + 0.7 * at.fine));
-            (0.3 - 1.2 * cell).max(1.5 * (airy - at.slow) - 0.6).max(shape.distance(at.q) + 1.2 + extent)
+            (0.3 - 1.2 * cell).max(1.5 * (airy - at.slow) - 0.6)
         });
     }
     let drum = kit.lump(s, (50.0, 17.0, -45.0), (2.6, 5.5, 6.5));

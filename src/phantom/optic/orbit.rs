@@ -362,8 +362,9 @@ impl Orbit {
             }
             Filling::Flap(share) => {
                 let orbit = Arc::clone(self);
-                scene.add_rough(Tissue::Muscle, self.socket.bounds(), f64::INFINITY, move |at| {
-                    ((at.slow + 0.5 * at.fine - share) * 3.0).max(orbit.socket.filling(at.q) + 1.5)
+                let cover = move |at: &Place| orbit.socket.filling(at.q) + 1.5;
+                scene.add_textured(Tissue::Muscle, self.socket.bounds(), 0.0, cover, move |at| {
+                    (at.slow + 0.5 * at.fine - share) * 3.0
                 });
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::geometry::Vec3;
 use crate::phantom::random::Rng;
-use crate::phantom::scene::Scene;
+use crate::phantom::scene::{Place, Scene};
 use crate::phantom::shape::{Bounds, smooth_step, soft_union};
 use crate::phantom::tissue::Tissue;
 
@@ -152,9 +152,8 @@ impl Socket {
         let periosteum = self.clone();
         scene.add(Tissue::Fat, bounds, move |at| periosteum.filling(at.q));
         let septa = self.clone();
-        scene.add_rough(Tissue::Skin, bounds, f64::INFINITY, move |at| {
-            (at.fine.abs() * 5.0 + 0.25).max(septa.filling(at.q) + 0.5)
-        });
+        let cover = move |at: &Place| septa.filling(at.q) + 0.5;
+        scene.add_textured(Tissue::Skin, bounds, 0.0, cover, |at| at.fine.abs() * 5.0 + 0.25);
     }
 }
 
