@@ -1,5 +1,6 @@
 //! Delivery: one loop for each destination, so that none waits for another.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,7 +93,11 @@ impl Courier {
             }
         }
         let Some(first) = items.first() else { return attempts };
-        if let Err(trouble) = self.compared(first).await {
+        let compared = tokio::select! {
+            compared = self.compared(first) => compared,
+            () = self.hold() => return attempts,
+        };
+        if let Err(trouble) = compared {
             attempts.extend(items.iter().map(|item| (item.outbox_id, trouble.clone())));
             return attempts;
         }
@@ -114,56 +119,52 @@ impl Courier {
     }
 
     async fn load(&self, item: &DeliveryItem) -> Result<ObjectToSend, Attempt> {
-        let later = |error: StoreError| {
-            let class = match error.class() {
-                ErrorClass::Retry => FailureClass::Retry,
-                ErrorClass::Permanent => FailureClass::Permanent,
-            };
-            self.classify(class, error.to_string(), item.attempts)
-        };
-        let file = self.store.blobs.get(&item.blob_key, &item.sha256).await.map_err(later)?;
+        let file = self.store.blobs.get(&item.blob_key, &item.sha256).await.map_err(|e| self.of_store(&e, item))?;
         ObjectToSend::from_part10(&file)
             .map_err(|error: NetError| self.classify(error.class(), error.to_string(), item.attempts))
     }
 
-    /// Whether the destination knows patient and study as the images say them, as far as it has the study and can be asked.
+    /// Whether the destination knows patient and study as the images say them, as far as it has the study and answers
+    /// queries.
     ///
     /// # Errors
-    /// It contradicts the images: data that were corrected on one side only. Or it cannot be asked for the moment.
+    /// It contradicts the images: data that were corrected on one side only. Or it cannot be reached for the moment.
     async fn compared(&self, item: &DeliveryItem) -> Result<(), Attempt> {
         if !self.destination.compare {
             return Ok(());
         }
         let destination = &self.destination.name;
-        let file = self.store.blobs.get(&item.blob_key, &item.sha256).await;
-        let here = file.map_err(|e| e.to_string()).and_then(|f| PatientStudy::of_file(&f).map_err(|e| e.to_string()));
-        let here = here.map_err(|error| Attempt::Refused { error })?;
-        let answer = match find_study(&self.destination.system, &self.calling, &here.study).await {
-            Ok(Some(answer)) => answer,
-            Ok(None) => return Ok(()),
-            Err(error) if error.class() == FailureClass::Retry => {
-                return Err(self.classify(FailureClass::Retry, error.to_string(), item.attempts));
+        let file = self.store.blobs.get(&item.blob_key, &item.sha256).await.map_err(|e| self.of_store(&e, item))?;
+        let here = PatientStudy::of_file(&file).map_err(|error| Attempt::Refused { error: error.to_string() })?;
+        let answers = match find_study(&self.destination.system, &self.calling, &here.study).await {
+            Ok(answers) => answers,
+            Err(NetError::NotOffered(_)) => return Ok(()),
+            Err(error @ (NetError::Connect { .. } | NetError::TimedOut(_))) => {
+                let why = format!("asked how it knows the study (compare): {error}");
+                return Err(self.classify(error.class(), why, item.attempts));
             }
+            // It is there and does not answer this, perhaps by hanging up on a question that it does not know: that must not
+            // keep contours back for ever. What else is wrong shows when they are sent.
             Err(error) => {
-                tracing::debug!(%error, destination, "it cannot be asked how it knows the study");
+                tracing::warn!(%error, destination, "it does not say how it knows the study (compare); it is sent all the same");
                 return Ok(());
             }
         };
-        let there = match PatientStudy::of_answer(answer.reveal(), here.study.clone()) {
-            Ok(there) => there,
-            Err(error) => {
-                tracing::warn!(%error, destination, "what it says of the study cannot be read");
-                return Ok(());
+        let mut contradictions = BTreeSet::new();
+        for answer in &answers {
+            match PatientStudy::of_answer(answer.reveal(), &here.study) {
+                Ok(Some(there)) => contradictions.extend(here.contradictions(&there)),
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, destination, "what it says of the study cannot be read"),
             }
-        };
-        let contradictions = here.contradictions(&there);
+        }
         if contradictions.is_empty() {
             return Ok(());
         }
         let error = format!(
             "not sent: it has this study with another {}; correct one of both (or have the corrected images sent again), then \
              try again",
-            contradictions.join(", ")
+            contradictions.into_iter().collect::<Vec<_>>().join(", ")
         );
         Err(Attempt::Refused { error })
     }
@@ -175,6 +176,14 @@ impl Courier {
             SendOutcome::StoredWithWarning { message, .. } => Attempt::Accepted { remark: Some(message), ask },
             SendOutcome::Failed { class, message, .. } => self.classify(class, message, item.attempts),
         }
+    }
+
+    fn of_store(&self, error: &StoreError, item: &DeliveryItem) -> Attempt {
+        let class = match error.class() {
+            ErrorClass::Retry => FailureClass::Retry,
+            ErrorClass::Permanent => FailureClass::Permanent,
+        };
+        self.classify(class, error.to_string(), item.attempts)
     }
 
     fn classify(&self, class: FailureClass, error: String, attempt: i32) -> Attempt {

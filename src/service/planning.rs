@@ -17,8 +17,8 @@ use super::work::{Trouble, keep_object, on_a_thread};
 use super::{AFTER_FAULT, POLL, pause, persist};
 use crate::contour::ContourConfig;
 use crate::dicom::data::{
-    PatientStudy, Profile, Refusal, RefusalCode, Refusals, Registration, Series, SlicePlanes, drawn_planes,
-    planning_ct, read_registration, read_rtstruct,
+    ACCESSION_NUMBER, PatientStudy, Profile, Refusal, RefusalCode, Refusals, Registration, Series, SlicePlanes,
+    drawn_planes, planning_ct, read_registration, read_rtstruct,
 };
 use crate::geometry::Rigid;
 use crate::ids::{FrameOfReferenceUid, InstanceUid};
@@ -100,8 +100,11 @@ impl<S: Segmenter> Planner<S> {
                 Ok(Some(work)) => {
                     tokio::select! {
                         () = self.work(&work) => {}
-                        // It is due again when the daemon runs again.
-                        () = self.shutdown.cancelled() => {}
+                        // It is due again when the daemon runs again, and no attempt is used up.
+                        () = self.shutdown.cancelled() => {
+                            let release = || self.store.pg.release_planning(work.case.id, work.ct.id);
+                            let _ = persist("give a planning CT back", &self.shutdown, release).await;
+                        }
                     }
                 }
                 Ok(None) => pause(POLL, &self.shutdown).await,
@@ -325,10 +328,10 @@ impl Material {
     }
 }
 
-/// The same number and study, and no other name: case and empty parts of names differ from scanner to scanner.
+/// The same study and number, and nothing that speaks against it. Parts of one study may have accession numbers of their own.
 fn same_patient(a: &PatientStudy, b: &PatientStudy) -> bool {
-    let plain = |p: &PatientStudy| p.patient_name.reveal().trim_end_matches('^').to_lowercase();
-    a.study == b.study && a.patient_id == b.patient_id && plain(a) == plain(b)
+    let against = a.contradictions(b);
+    a.study == b.study && a.patient_id == b.patient_id && against.iter().all(|what| *what == ACCESSION_NUMBER)
 }
 
 fn words(way: &Way, rois: &[CarriedRoi]) -> String {

@@ -211,6 +211,20 @@ impl PgStore {
         .map_err(failed("list the structure sets of a case"))
     }
 
+    /// Takes an attempt back that was broken off because the daemon ends.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn release_planning(&self, case: Uuid, ct: Uuid) -> Result<(), StoreError> {
+        sqlx::query("update plannings set attempts = greatest(attempts - 1, 0) where case_id = $1 and ct_case = $2")
+            .bind(case)
+            .bind(ct)
+            .execute(&self.pool)
+            .await
+            .map_err(failed(ACTION))?;
+        Ok(())
+    }
+
     /// Has a contoured case tried again on a CT after a while.
     ///
     /// # Errors
@@ -239,8 +253,13 @@ impl PgStore {
     pub async fn record_planning(&self, case: Uuid, ct: &Case, new: &PlanningOutcome) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
         lock_case(&mut tx, case).await?;
-        if newer_revision(&mut tx, case).await? {
-            // Its contours are old: the later revision gets a set of its own.
+        let purged: bool = sqlx::query_scalar("select purged_at is not null from cases where id = $1")
+            .bind(case)
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(failed(ACTION))?;
+        if purged || newer_revision(&mut tx, case).await? {
+            // Its contours are gone, or old: the later revision gets a set of its own.
             return tx.commit().await.map_err(failed(ACTION));
         }
         let next: i32 = sqlx::query_scalar("select coalesce(max(seq), 0) + 1 from results where case_id = $1")
@@ -253,7 +272,10 @@ impl PgStore {
             insert_result(&mut tx, case, seq, made, on.as_ref()).await?;
         }
         sqlx::query(
-            "update plannings set state = $3, outcome = $4, detail = $5, made_with = coalesce($6, made_with)
+            "update plannings set state = $3, detail = $5, made_with = coalesce($6, made_with),
+                                  outcome = $4 || case when $3 <> 'made' and made_with is not null
+                                                       then E'\n(the set that was made before stays where it was sent)'
+                                                       else '' end
              where case_id = $1 and ct_case = $2",
         )
         .bind(case)

@@ -11,6 +11,7 @@ use sqlx::FromRow;
 use time::OffsetDateTime;
 
 use super::audit::audit;
+use super::outbox::NEWER_ON_THE_CT;
 use super::postgres::failed;
 use super::{PgStore, Store, StoreError};
 
@@ -37,8 +38,9 @@ pub struct Purgeable {
 }
 
 /// Series that may go: `$1` null, or the only one that is asked for. Those of a state without time are not among them.
-const PURGEABLE: &str = "
-    with latest as (
+fn purgeable() -> String {
+    format!(
+        "with latest as (
         select distinct on (series_uid) * from cases order by series_uid, revision desc, finished_at desc nulls first)
     select l.series_uid, l.finished_at as ended,
            (select coalesce(sum(byte_count), 0) from instances i where i.series_uid = l.series_uid)::bigint
@@ -54,11 +56,19 @@ const PURGEABLE: &str = "
       and not exists (select from cases c where c.series_uid = l.series_uid
                       and c.state not in ('delivered', 'sent', 'kept', 'refused', 'failed', 'superseded'))
       and not exists (select from outbox o join cases c on c.id = o.case_id
-                      where c.series_uid = l.series_uid and (o.state <> 'accepted' or o.confirmation = 'awaited'))
+                      where c.series_uid = l.series_uid and o.confirmation = 'awaited')
+      and not exists (select from outbox o join cases c on c.id = o.case_id
+                      where c.series_uid = l.series_uid and o.state <> 'accepted'
+                        and not (o.state = 'failed' and {NEWER_ON_THE_CT}))
+      and not exists (select from plannings p join cases c on c.id = p.case_id
+                      where c.series_uid = l.series_uid and p.state = 'under_way'
+                        and p.not_before > clock_timestamp() - interval '1 hour')
       and not exists (select from cases c where c.series_uid = l.series_uid and c.revision = l.revision
                       and exists (select from structures s where s.case_id = c.id)
                       and not exists (select from reviews v where v.case_id = c.id))
-    order by ended";
+    order by ended"
+    )
+}
 
 const ACTION: &str = "delete what need not be kept";
 
@@ -69,7 +79,7 @@ impl PgStore {
     /// [`StoreError::Database`].
     pub async fn purgeable(&self, times: &KeepTimes) -> Result<Vec<Purgeable>, StoreError> {
         let [delivered, refused, failed_for] = [times.delivered, times.refused, times.failed].map(interval);
-        sqlx::query_as(PURGEABLE)
+        sqlx::query_as(sqlx::AssertSqlSafe(purgeable()))
             .bind(None::<String>)
             .bind(delivered)
             .bind(refused)
@@ -103,7 +113,7 @@ impl PgStore {
         let locked = "select from cases where series_uid = $1 order by revision desc, sibling for update";
         sqlx::query(locked).bind(series).execute(&mut *tx).await.map_err(failed(ACTION))?;
         let now = interval(Some(Duration::ZERO));
-        let still: Option<Purgeable> = sqlx::query_as(PURGEABLE)
+        let still: Option<Purgeable> = sqlx::query_as(sqlx::AssertSqlSafe(purgeable()))
             .bind(series)
             .bind(now)
             .bind(now)

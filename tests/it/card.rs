@@ -38,7 +38,7 @@ fn lights_catch_bad_structures_and_leave_good_ones_green() {
     // reached there is less than the 95 % that were asked for (tests/bench/RESULTS.md).
     for (figures, least) in [(quality.fit, 0.88), (quality.other, 0.95)] {
         let share = |n: u32, of: u32| f64::from(n) / f64::from(of);
-        assert!(figures.bad >= 50 && figures.good >= 150, "measured on too few: {figures:?}");
+        assert!(figures.bad >= 45 && figures.good >= 150, "measured on too few: {figures:?}");
         assert!(share(figures.caught, figures.bad) >= least, "bad structures are green: {figures:?}");
         assert!(share(figures.green, figures.good) >= 0.85, "good structures are not green: {figures:?}");
     }

@@ -53,7 +53,7 @@ pub use instance::{Instance, parse_instance, parse_instances};
 pub use mr::{MrSeriesAttributes, write_mr_series};
 pub use notice::{NoticeMeta, PlainWords, write_notice};
 pub use part10::part10_file;
-pub use patient::{MrAcquisition, PatientStudy};
+pub use patient::{ACCESSION_NUMBER, MrAcquisition, PatientStudy};
 pub use planning::{ForPlanning, drawn_planes, for_planning, planning_ct};
 pub use profile::{BUILT_IN, EmptyRois, Planes, Profile, ProfileConfig, RoiIdentity};
 pub use refusal::{DataError, Refusal, RefusalCode, Refusals};

@@ -9,6 +9,9 @@ use super::refusal::Refusal;
 use super::values::{decoded, text, texts};
 use crate::ids::{Phi, StudyUid};
 
+/// What [`PatientStudy::contradictions`] calls (0008,0050).
+pub const ACCESSION_NUMBER: &str = "Accession Number";
+
 /// Patient and study values, decoded to Unicode. Missing values are empty; dates and times are DICOM DA and TM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatientStudy {
@@ -84,13 +87,44 @@ impl PatientStudy {
         Self::read(&opened, header_of(&opened, &object)?.study)
     }
 
-    /// Patient and study as the answer to a query for this study says them (data set in implicit VR little endian; what it
-    /// does not say is empty).
+    /// What the answer to a query says of patient and study, as far as it can be read (data set in implicit VR little endian):
+    /// Patient's Name, ID, Birth Date and Sex, and Accession Number. What it does not say, or says in bytes that have no
+    /// meaning in the character set that it names, is empty, and so is everything else. `None` when it is of another study.
     ///
     /// # Errors
-    /// A refusal for what cannot be read or decoded.
-    pub fn of_answer(dataset: &[u8], study: StudyUid) -> Result<Self, Refusal> {
-        Self::read(&part10::open_implicit(dataset)?, study)
+    /// A refusal for what is no data set.
+    pub fn of_answer(dataset: &[u8], study: &StudyUid) -> Result<Option<Self>, Refusal> {
+        let opened = part10::open_implicit(dataset)?;
+        let declared = opened.raw(tags::SPECIFIC_CHARACTER_SET).is_some_and(|set| !set.trim_ascii().is_empty());
+        let said = |tag| {
+            // Without a character set only ASCII has a meaning.
+            let plain = declared || opened.raw(tag).is_none_or(<[u8]>::is_ascii);
+            let text = plain.then(|| decoded(&opened, tag).ok()).flatten().unwrap_or_default();
+            // A backslash stands before bytes that could not be decoded; in one value it has no other place.
+            if text.contains('\\') { String::new() } else { text }
+        };
+        let of = said(tags::STUDY_INSTANCE_UID);
+        if !of.is_empty() && of != study.as_str() {
+            return Ok(None);
+        }
+        let (none, private) = (|| Phi::new(String::new()), |tag| Phi::new(said(tag)));
+        Ok(Some(Self {
+            study: study.clone(),
+            patient_name: private(tags::PATIENT_NAME),
+            patient_id: private(tags::PATIENT_ID),
+            issuer_of_patient_id: none(),
+            birth_date: private(tags::PATIENT_BIRTH_DATE),
+            sex: said(tags::PATIENT_SEX),
+            age: none(),
+            size: none(),
+            weight: none(),
+            study_date: String::new(),
+            study_time: String::new(),
+            study_id: none(),
+            accession_number: private(tags::ACCESSION_NUMBER),
+            referring_physician: none(),
+            study_description: String::new(),
+        }))
     }
 
     /// The attributes in which two systems contradict each other about whom and what a study is of, in words. What one of
@@ -109,7 +143,7 @@ impl PatientStudy {
             ("Patient's Name", name(self.patient_name.reveal()), name(other.patient_name.reveal())),
             ("Patient's Birth Date", digits(self.birth_date.reveal()), digits(other.birth_date.reveal())),
             ("Patient's Sex", plain(&self.sex), plain(&other.sex)),
-            ("Accession Number", plain(self.accession_number.reveal()), plain(other.accession_number.reveal())),
+            (ACCESSION_NUMBER, plain(self.accession_number.reveal()), plain(other.accession_number.reveal())),
         ];
         let differ = |(_, here, there): &(_, String, String)| !here.is_empty() && !there.is_empty() && here != there;
         compared.iter().filter(|one| differ(one)).map(|(what, ..)| *what).collect()
@@ -169,6 +203,42 @@ impl MrAcquisition {
 mod tests {
     use super::*;
     use crate::dicom::data::tests::support::attributes;
+
+    #[test]
+    fn an_answer_is_read_as_far_as_it_can_be() {
+        let element = |tag: dicom_core::Tag, value: &[u8]| {
+            let length = (value.len() as u32).to_le_bytes();
+            [&tag.group().to_le_bytes()[..], &tag.element().to_le_bytes()[..], &length[..], value].concat()
+        };
+        let study = StudyUid::parse("1.2.840.99.1").unwrap();
+        let answer = |set: &[u8], name: &[u8], of: &[u8]| {
+            let parts = [
+                element(tags::SPECIFIC_CHARACTER_SET, set),
+                element(tags::STUDY_DESCRIPTION, b"\x01\x02"), // nobody asked for it
+                element(tags::PATIENT_NAME, name),
+                element(tags::PATIENT_ID, b"0042"),
+                element(tags::STUDY_INSTANCE_UID, of),
+            ];
+            PatientStudy::of_answer(&parts.concat(), &study).unwrap()
+        };
+        let utf8 = "M\u{fc}ller^J\u{f6}rg ".as_bytes();
+        let read = answer(b"ISO_IR 192", utf8, b"1.2.840.99.1").unwrap();
+        assert_eq!(
+            (read.patient_name.reveal().as_str(), read.patient_id.reveal().as_str()),
+            ("M\u{fc}ller^J\u{f6}rg", "0042")
+        );
+        // Not in the set that is named, no set at all, one that nobody knows: the name says nothing, the number does.
+        for (set, name) in [(&b""[..], utf8), (b"ISO_IR 192", b"M\xfcller^J\xf6rg "), (b"KLINGON ", b"Other^Name")] {
+            let read = answer(set, name, b"1.2.840.99.1").unwrap();
+            assert_eq!(read.patient_name.reveal(), "", "{set:?}");
+            assert_eq!(
+                (read.patient_id.reveal().as_str(), read.sex.as_str()),
+                if set == b"KLINGON " { ("", "") } else { ("0042", "") }
+            );
+        }
+        assert_eq!(answer(b"", b"A^B ", b"1.2.840.99.10"), None, "another study");
+        assert!(PatientStudy::of_answer(b"no data set", &study).is_err());
+    }
 
     #[test]
     fn only_what_both_say_and_say_otherwise_is_a_contradiction() {

@@ -15,6 +15,10 @@ use crate::ids::{FrameOfReferenceUid, InstanceUid};
 /// What numbers rounded to a few digits may move a point, mm, that lies so far from the origin, mm.
 const SAME_SHIFT: f64 = 0.05;
 const AWAY: f64 = 100.0;
+/// A registration of more bytes, items or matrices is none of two images of a head: it is not read.
+const MOST_BYTES: usize = 1 << 20;
+const MOST_ITEMS: usize = 64;
+const MOST_MATRICES: usize = 16;
 
 /// A Spatial Registration object, as far as it moves patients rigidly.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +89,12 @@ impl Registration {
 /// Not DICOM, damaged, another kind of object (a deformable registration says so), or no item that ties two frames of
 /// reference together rigidly: then the reason of the first that does not.
 pub fn read_registration(bytes: &[u8]) -> Result<Registration, Refusal> {
+    if bytes.len() > MOST_BYTES {
+        return Err(refused(
+            &format!("it has {} bytes, {MOST_BYTES} at most are read", bytes.len()),
+            tags::REGISTRATION_SEQUENCE,
+        ));
+    }
     let opened = part10::open(bytes)?;
     let object = opened.parse(None)?;
     let header = header_of(&opened, &object)?;
@@ -102,8 +112,13 @@ pub fn read_registration(bytes: &[u8]) -> Result<Registration, Refusal> {
         let why = "it does not say which frame of reference it registers to";
         named(refused(why, tags::FRAME_OF_REFERENCE_UID))
     })?;
+    let listed = items(&object, tags::REGISTRATION_SEQUENCE);
+    if listed.len() > MOST_ITEMS {
+        let why = format!("it has {} items, {MOST_ITEMS} at most are read", listed.len());
+        return Err(named(refused(&why, tags::REGISTRATION_SEQUENCE)));
+    }
     let mut sources: Vec<(FrameOfReferenceUid, Result<Rigid, Refusal>)> = Vec::new();
-    for item in items(&object, tags::REGISTRATION_SEQUENCE) {
+    for item in listed {
         // What names images only is tied to no frame of reference: nothing can be carried through it.
         let frame = uid(item, tags::FRAME_OF_REFERENCE_UID, FrameOfReferenceUid::parse).map_err(named)?;
         let Some(frame) = frame else { continue };
@@ -133,6 +148,10 @@ fn way(item: &InMemDicomObject, from: &FrameOfReferenceUid, to: &FrameOfReferenc
         }
     };
     let tag = tags::FRAME_OF_REFERENCE_TRANSFORMATION_MATRIX;
+    if matrices.len() > MOST_MATRICES {
+        let why = format!("an item has {} matrices, {MOST_MATRICES} at most are read", matrices.len());
+        return Err(refused(&why, tags::MATRIX_SEQUENCE));
+    }
     let mut read = Vec::with_capacity(matrices.len());
     for matrix in matrices {
         let kind = text(matrix, tags::FRAME_OF_REFERENCE_TRANSFORMATION_MATRIX_TYPE);

@@ -110,6 +110,9 @@ impl Query {
 const OF_STUDY: [Tag; 5] =
     [tags::ACCESSION_NUMBER, tags::PATIENT_NAME, tags::PATIENT_ID, tags::PATIENT_BIRTH_DATE, tags::PATIENT_SEX];
 
+/// Answers about one study that are looked at.
+const MOST_OF_A_STUDY: usize = 16;
+
 /// One answer of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Match(BTreeMap<Key, String>);
@@ -181,8 +184,9 @@ pub async fn find_each(
     Ok(answers)
 }
 
-/// What a peer says of a study: the data set of its answer (implicit VR little endian, in the character set that it names)
-/// with accession number, patient's name, id, birth date and sex; `None` when it does not have the study.
+/// What a peer says of a study: the data sets of its answers (implicit VR little endian, in the character set that each
+/// names) with accession number, patient's name, id, birth date and sex; none when it does not have the study, several when it
+/// has it under several patients. A peer that matches loosely may answer with other studies.
 ///
 /// # Errors
 /// As [`find`].
@@ -190,7 +194,7 @@ pub async fn find_study(
     peer: &Destination,
     calling: &AeTitle,
     study: &StudyUid,
-) -> Result<Option<Phi<Vec<u8>>>, NetError> {
+) -> Result<Vec<Phi<Vec<u8>>>, NetError> {
     let proposal = Proposal::of(FIND_MODEL, IMPLICIT_VR_LITTLE_ENDIAN);
     let mut association = Association::request(peer, calling, vec![proposal]).await?;
     let Some(context) = association.context(proposal) else {
@@ -201,12 +205,12 @@ pub async fn find_study(
         .with_text(tags::QUERY_RETRIEVE_LEVEL, Level::Study.name())
         .with_text(tags::STUDY_INSTANCE_UID, study.as_str());
     let identifier = OF_STUDY.iter().fold(named, |all, tag| all.with_text(*tag, "")).encode();
-    let mut found = None;
+    let mut found = Vec::new();
     let mut keep = |identifier: &[u8]| {
-        found = Some(Phi::new(identifier.to_vec()));
+        found.push(Phi::new(identifier.to_vec()));
         Ok(())
     };
-    match answers_to(&mut association, context, &identifier, 1, &mut keep).await {
+    match answers_to(&mut association, context, &identifier, MOST_OF_A_STUDY, &mut keep).await {
         Ok(_) => {
             association.release().await;
             Ok(found)

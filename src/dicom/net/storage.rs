@@ -4,8 +4,8 @@ use dicom_dictionary_std::uids;
 
 /// Storage classes that are accepted.
 ///
-/// Only MR Image Storage can be segmented. The others are here because a PACS that routes a whole study sends them as
-/// well: an answer and a case with a reason serve the technician better than an association in which half of the
+/// Only MR Image Storage can be segmented; CTs and registrations may be kept for planning. The others are here because a PACS
+/// that routes a whole study sends them as well: an answer and a case with a reason serve the technician better than an association in which half of the
 /// study has no presentation context.
 pub const STORAGE_CLASSES: &[&str] = &[
     uids::MR_IMAGE_STORAGE,

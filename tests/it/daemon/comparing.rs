@@ -3,14 +3,17 @@
 use contourd::dicom::net::{Key, Level, Query, find};
 use dicom_core::VR;
 use dicom_dictionary_std::tags;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::net::query::Archive;
 
-/// An image of a series under another Patient ID.
+/// An image of a series with another Patient ID and Accession Number.
 fn of_patient(image: &EncodedInstance, id: &str) -> ObjectToSend {
     let mut object = dicom_object::from_reader(image.bytes.as_slice()).unwrap();
     object.put_str(tags::PATIENT_ID, VR::LO, id);
+    // The images have none: that is no contradiction.
+    object.put_str(tags::ACCESSION_NUMBER, VR::SH, "A-7");
     let mut bytes = Vec::new();
     object.write_all(&mut bytes).unwrap();
     ObjectToSend::from_part10(&Bytes::from(bytes)).unwrap()
@@ -60,4 +63,43 @@ async fn nothing_is_sent_to_an_archive_that_has_the_study_under_another_patient(
         }
         running.daemon.stop().await;
     }
+}
+
+/// In front of a PACS: hangs up on associations that ask for queries, and passes the others on.
+async fn in_front_of(pacs_port: u16) -> u16 {
+    let (door, port) = listener().await;
+    tokio::spawn(async move {
+        while let Ok((mut caller, _)) = door.accept().await {
+            tokio::spawn(async move {
+                let mut header = [0; 6];
+                caller.read_exact(&mut header).await.unwrap();
+                let mut rest = vec![0; u32::from_be_bytes(header[2..].try_into().unwrap()) as usize];
+                caller.read_exact(&mut rest).await.unwrap();
+                if rest.windows(27).any(|bytes| bytes == b"1.2.840.10008.5.1.4.1.2.2.1") {
+                    return;
+                }
+                let mut pacs = tokio::net::TcpStream::connect(("127.0.0.1", pacs_port)).await.unwrap();
+                pacs.write_all(&[&header[..], &rest].concat()).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut caller, &mut pacs).await;
+            });
+        }
+    });
+    port
+}
+
+/// A planning system may hang up on what it does not know: that keeps no contours back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_hangs_up_on_queries_gets_its_contours() {
+    let t = TestStore::new().await;
+    let (pacs_listener, pacs_port) = listener().await;
+    let pacs = Pacs::accepting();
+    pacs.listen(pacs_listener);
+    let mut config = config(in_front_of(pacs_port).await, "bright");
+    config.destinations[0].confirm = Confirm::None;
+    config.destinations[0].compare = true;
+    let running = launch(&t, config, &Arc::new(Threshold::default()), listener().await.0);
+    send_all(&running.to, &objects(&series("1.2.826.2", false))).await;
+    until(&t, CaseState::Sent).await;
+    assert_eq!(pacs.classes(), [RTSTRUCT]);
+    running.daemon.stop().await;
 }

@@ -97,6 +97,27 @@ async fn a_delivered_case_is_in_delivery_again_and_a_newer_set_follows_the_older
     let work = t.pg.claim_planning(&routes).await.unwrap().unwrap();
     let before = work.predecessors.get("generic").map(String::as_str);
     assert_eq!(before, Some(InstanceUid::derive(&["two", "0"]).as_str()));
+    // A daemon that ends takes no attempt: the next one has the same number.
+    t.pg.release_planning(case, work.ct.id).await.unwrap();
+    let again = t.pg.claim_planning(&routes).await.unwrap().unwrap();
+    assert_eq!((again.attempt, work.attempt), (1, 1));
+    let refused = PlanningOutcome { state: PlanningState::Refused, ..outcome(&t, case, None).await };
+    t.pg.record_planning(case, &work.ct, &refused).await.unwrap();
+    let said = t.pg.plannings_of(case).await.unwrap().remove(0).outcome.unwrap();
+    assert!(said.ends_with("(the set that was made before stays where it was sent)"), "{said}");
+    // What failed and was replaced keeps nobody from forgetting the case.
+    let review = NewReview {
+        case_id: case,
+        structure: "Brainstem".into(),
+        rating: Rating::Accept,
+        reviewer: "Dr. Z".into(),
+        comment: String::new(),
+        seconds_spent: None,
+    };
+    t.pg.add_review(&review).await.unwrap();
+    let now = Some(Duration::ZERO);
+    let may_go = t.pg.purgeable(&KeepTimes { delivered: now, refused: None, failed: None }).await.unwrap();
+    assert_eq!(may_go.iter().map(|series| series.series_uid.as_str()).collect::<Vec<_>>(), ["1.2.1"]);
 }
 
 #[tokio::test]

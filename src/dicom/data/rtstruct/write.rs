@@ -74,7 +74,12 @@ impl Carried {
         let Self { from, drawn_on, remarks, .. } = self;
         let words = format!("{mark}. Drawn on MR series {drawn_on} (structure set {from}), carried to this CT {way}");
         let words = if remarks.is_empty() { words } else { format!("{words}. {remarks}") };
-        words.chars().filter(|c| !c.is_control() && *c != '\\').take(1024).collect()
+        let words: String = words.chars().filter(|c| !c.is_control() && *c != '\\').collect();
+        if words.chars().count() <= 1024 {
+            return words;
+        }
+        const MORE: &str = " ... (all of it: the case's page)";
+        words.chars().take(1024 - MORE.len()).chain(MORE.chars()).collect()
     }
 
     /// ROI Generation Description, in the 64 characters of an LO: a UID alone may fill them.
