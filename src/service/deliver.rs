@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -83,18 +84,20 @@ impl Courier {
         let mut attempts = Vec::new();
         let mut items = Vec::new();
         let mut objects = Vec::new();
+        let mut first = None;
         for item in &delivery.items {
             match self.load(item).await {
-                Ok(object) => {
+                Ok((object, file)) => {
                     items.push(item);
                     objects.push(object);
+                    first.get_or_insert((item, file));
                 }
                 Err(trouble) => attempts.push((item.outbox_id, trouble)),
             }
         }
-        let Some(first) = items.first() else { return attempts };
+        let Some((first, file)) = first else { return attempts };
         let compared = tokio::select! {
-            compared = self.compared(first) => compared,
+            compared = self.compared(&file, first.attempts) => compared,
             () = self.hold() => return attempts,
         };
         if let Err(trouble) = compared {
@@ -118,9 +121,18 @@ impl Courier {
         attempts
     }
 
-    async fn load(&self, item: &DeliveryItem) -> Result<ObjectToSend, Attempt> {
-        let file = self.store.blobs.get(&item.blob_key, &item.sha256).await.map_err(|e| self.of_store(&e, item))?;
+    /// An object, and the file that it is from.
+    async fn load(&self, item: &DeliveryItem) -> Result<(ObjectToSend, Bytes), Attempt> {
+        let later = |error: StoreError| {
+            let class = match error.class() {
+                ErrorClass::Retry => FailureClass::Retry,
+                ErrorClass::Permanent => FailureClass::Permanent,
+            };
+            self.classify(class, error.to_string(), item.attempts)
+        };
+        let file = self.store.blobs.get(&item.blob_key, &item.sha256).await.map_err(later)?;
         ObjectToSend::from_part10(&file)
+            .map(|object| (object, file))
             .map_err(|error: NetError| self.classify(error.class(), error.to_string(), item.attempts))
     }
 
@@ -129,19 +141,18 @@ impl Courier {
     ///
     /// # Errors
     /// It contradicts the images: data that were corrected on one side only. Or it cannot be reached for the moment.
-    async fn compared(&self, item: &DeliveryItem) -> Result<(), Attempt> {
+    async fn compared(&self, file: &[u8], attempt: i32) -> Result<(), Attempt> {
         if !self.destination.compare {
             return Ok(());
         }
         let destination = &self.destination.name;
-        let file = self.store.blobs.get(&item.blob_key, &item.sha256).await.map_err(|e| self.of_store(&e, item))?;
-        let here = PatientStudy::of_file(&file).map_err(|error| Attempt::Refused { error: error.to_string() })?;
+        let here = PatientStudy::of_file(file).map_err(|error| Attempt::Refused { error: error.to_string() })?;
         let answers = match find_study(&self.destination.system, &self.calling, &here.study).await {
             Ok(answers) => answers,
             Err(NetError::NotOffered(_)) => return Ok(()),
             Err(error @ (NetError::Connect { .. } | NetError::TimedOut(_))) => {
                 let why = format!("asked how it knows the study (compare): {error}");
-                return Err(self.classify(error.class(), why, item.attempts));
+                return Err(self.classify(error.class(), why, attempt));
             }
             // It is there and does not answer this, perhaps by hanging up on a question that it does not know: that must not
             // keep contours back for ever. What else is wrong shows when they are sent.
@@ -176,14 +187,6 @@ impl Courier {
             SendOutcome::StoredWithWarning { message, .. } => Attempt::Accepted { remark: Some(message), ask },
             SendOutcome::Failed { class, message, .. } => self.classify(class, message, item.attempts),
         }
-    }
-
-    fn of_store(&self, error: &StoreError, item: &DeliveryItem) -> Attempt {
-        let class = match error.class() {
-            ErrorClass::Retry => FailureClass::Retry,
-            ErrorClass::Permanent => FailureClass::Permanent,
-        };
-        self.classify(class, error.to_string(), item.attempts)
     }
 
     fn classify(&self, class: FailureClass, error: String, attempt: i32) -> Attempt {

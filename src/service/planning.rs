@@ -70,10 +70,10 @@ struct Material {
     /// The images of the MR series.
     mr: Vec<Bytes>,
     registrations: Vec<Bytes>,
-    /// For each structure set of the case: what it is for, its bytes, and its derived series, if it lies on one.
-    sets: Vec<(Profile, Bytes, Option<Vec<Bytes>>)>,
+    /// For each structure set of the case: what it is for, its bytes, its derived series, if it lies on one, and what the set
+    /// on the CT is called.
+    sets: Vec<(Profile, Bytes, Option<Vec<Bytes>>, CarryOrder)>,
     contours: ContourConfig,
-    orders: BTreeMap<String, CarryOrder>,
     /// What the latest set was made with: the same again makes no new one.
     made_with: Option<String>,
 }
@@ -166,7 +166,6 @@ impl<S: Segmenter> Planner<S> {
     async fn material(&self, work: &ClaimedPlanning, drawn: &[DrawnResult]) -> Result<Material, Trouble> {
         let case = &work.case;
         let mut sets = Vec::new();
-        let mut orders = BTreeMap::new();
         for set in drawn.iter().filter(|r| r.kind == ResultKind::StructureSet) {
             let profile = self.profiles.values().find(|profile| profile.name == set.profile);
             let profile = profile.ok_or_else(|| {
@@ -181,7 +180,6 @@ impl<S: Segmenter> Planner<S> {
             for slice in drawn.iter().filter(derived) {
                 slices.push(self.store.blobs.get(&slice.blob_key, &slice.sha256).await?);
             }
-            sets.push((profile.clone(), bytes, Some(slices).filter(|slices| !slices.is_empty())));
             let predecessor = work.predecessors.get(&set.profile).map(|uid| InstanceUid::parse(uid)).transpose();
             let order = CarryOrder {
                 model_name: case.model_name.clone().unwrap_or_default(),
@@ -191,7 +189,7 @@ impl<S: Segmenter> Planner<S> {
                 predecessor: predecessor.map_err(|e| Trouble::Fail(e.to_string()))?,
                 created: local_time(work.asked_at),
             };
-            orders.insert(set.profile.clone(), order);
+            sets.push((profile.clone(), bytes, Some(slices).filter(|slices| !slices.is_empty()), order));
         }
         let mut registrations = Vec::new();
         for registration in &work.registrations {
@@ -203,7 +201,6 @@ impl<S: Segmenter> Planner<S> {
             registrations,
             sets,
             contours: self.segmenter.contours(),
-            orders,
             made_with: work.made_with.clone(),
         })
     }
@@ -308,10 +305,9 @@ impl Material {
 
     fn sets(&self, ct: &Series, acquired: &SlicePlanes, way: &Way) -> Result<Vec<(String, CarriedSet)>, SegmentError> {
         let mut made = Vec::new();
-        for (profile, bytes, derived) in &self.sets {
+        for (profile, bytes, derived, order) in &self.sets {
             let set = read_rtstruct(bytes).map_err(|e| SegmentError::Bug(e.to_string()))?;
             let derived = derived.as_ref().map(|files| drawn_planes(files)).transpose()?;
-            let Some(order) = self.orders.get(&profile.name) else { continue };
             let carriage = Carriage {
                 set: &set,
                 drawn_on: derived.as_ref().unwrap_or(acquired),

@@ -40,8 +40,9 @@ pub enum Retried {
     Nothing,
 }
 
-/// Deliveries `o` that another attempt moves: those of the case that failed and that nothing newer took the place of, and those that wait for their time, also of
-/// earlier revisions, because a newer one is not sent before them. What is being sent just now is left alone.
+/// Deliveries `o` that another attempt moves: those of the case that failed and that nothing newer took the place of, and those
+/// that wait for their time, also of earlier revisions, because a newer one is not sent before them. What is being sent just
+/// now is left alone.
 fn moved() -> String {
     format!(
         "(o.case_id = $1 and o.state = 'failed' and not {NEWER_ON_THE_CT})

@@ -104,7 +104,8 @@ def start_from(trainer: Trainer, folder: Path) -> str:
     trainer.before = base.before
     fresh = [c for c in trainer.classes.names if c not in taken]
     left = [c for c in base.classes if c not in taken]
-    said = [f"starts from {base.source}{f', made {factor} times as wide' if factor > 1 else ''}", f"classes taken: {', '.join(taken) or 'none'}"]
+    wider = f", made {factor} times as wide" if factor > 1 else ""
+    said = [f"starts from {base.source}{wider}", f"classes taken: {', '.join(taken) or 'none'}"]
     said += [f"new: {', '.join(fresh)}"] * bool(fresh) + [f"left behind: {', '.join(left)}"] * bool(left)
     return "; ".join(said)
 

@@ -7,7 +7,7 @@ Reads MODEL_FOLDER/<plane>.onnx (float32, written by contourd_training.export), 
 the training store and writes OUT/<plane>.onnx with int8 weights and uint8 maps: the same input and output, N, H and W
 free. Planes that are not named are copied as they are. Then the new model is measured as contourd_training.evaluate
 measured the float32 one (--evaluation), on the same held-out heads. When a class loses 0.005 or more of the mean Dice of its vote, or
-no head has it, nothing is written and the exit status is 1. Else --record is the evaluation of the new model, for
+no head has it, nothing is written and the exit status is 3 (1: anything else that went wrong). Else --record is the evaluation of the new model, for
 contourd_training.card, with what it was made from and what each class lost (`quantised`).
 """
 
@@ -17,6 +17,7 @@ import argparse
 import json
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Iterator
@@ -33,6 +34,10 @@ from .trainer import classes_of
 
 # A class may lose less than this of its mean Dice.
 ALLOWED = 0.005
+
+
+class TooCostly(SystemExit):
+    """8 bits cost a class too much, or it was not measured."""
 
 
 def calibration_slices(store: Store, plane: Plane, network: Int8UNet, cases: int) -> Iterator[np.ndarray]:
@@ -139,7 +144,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(table(before, after))
         fault = refusal(before, after)
         if fault:
-            raise SystemExit(f"{fault}\nnot written: {given.out}; quantise fewer planes (--planes), or stay with float32")
+            raise TooCostly(f"{fault}\nnot written: {given.out}; quantise fewer planes (--planes), or stay with float32")
         made = {"planes": given.planes, "store_sha256": store.sha256, "networks": evaluate.digests(given.model),
                 "summary": before, "lost": lost(before, after, "vote")}
         record = {"store_sha256": heldout.sha256, "networks": evaluate.digests(part), "flip": False, "summary": after,
@@ -152,4 +157,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except TooCostly as why:
+        print(why, file=sys.stderr)
+        sys.exit(3)

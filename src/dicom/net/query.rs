@@ -19,7 +19,6 @@ use crate::ids::{AeTitle, InstanceUid, Phi, StudyUid};
 
 /// Longest answer to a query that is looked at; ours ask for a few UIDs.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
-const QUERIES: &str = "queries (C-FIND, study root)";
 /// So many answers after the cancellation of a query are waited for.
 const MOST_AFTER_CANCEL: usize = 10_000;
 
@@ -158,30 +157,16 @@ pub async fn find_each(
     queries: &[Query],
     most: usize,
 ) -> Result<Vec<Matches>, NetError> {
-    let proposal = Proposal::of(FIND_MODEL, IMPLICIT_VR_LITTLE_ENDIAN);
-    let mut association = Association::request(peer, calling, vec![proposal]).await?;
-    let Some(context) = association.context(proposal) else {
-        association.release().await;
-        return Err(NetError::NotOffered(QUERIES));
+    let mut found: Vec<Vec<Match>> = queries.iter().map(|_| Vec::new()).collect();
+    let mut keep = |n: usize, identifier: &[u8]| {
+        let answer = Attributes::parse(identifier);
+        let answer = answer.map_err(|why| NetError::Protocol(format!("an answer to a query: {why}")))?;
+        found[n].push(Match::of(&answer));
+        Ok(())
     };
-    let mut answers = Vec::with_capacity(queries.len());
-    for query in queries {
-        let mut found = Vec::new();
-        let mut keep = |identifier: &[u8]| {
-            let answer = Attributes::parse(identifier);
-            found.push(Match::of(&answer.map_err(|why| NetError::Protocol(format!("an answer to a query: {why}")))?));
-            Ok(())
-        };
-        match answers_to(&mut association, context, &query.encode(), most, &mut keep).await {
-            Ok(cut_off) => answers.push(Matches { found, cut_off }),
-            Err(error) => {
-                end_after(association, &error).await;
-                return Err(error);
-            }
-        }
-    }
-    association.release().await;
-    Ok(answers)
+    let identifiers: Vec<Vec<u8>> = queries.iter().map(Query::encode).collect();
+    let cut_off = ask(peer, calling, &identifiers, most, &mut keep).await?;
+    Ok(found.into_iter().zip(cut_off).map(|(found, cut_off)| Matches { found, cut_off }).collect())
 }
 
 /// What a peer says of a study: the data sets of its answers (implicit VR little endian, in the character set that each
@@ -195,31 +180,46 @@ pub async fn find_study(
     calling: &AeTitle,
     study: &StudyUid,
 ) -> Result<Vec<Phi<Vec<u8>>>, NetError> {
-    let proposal = Proposal::of(FIND_MODEL, IMPLICIT_VR_LITTLE_ENDIAN);
-    let mut association = Association::request(peer, calling, vec![proposal]).await?;
-    let Some(context) = association.context(proposal) else {
-        association.release().await;
-        return Err(NetError::NotOffered(QUERIES));
-    };
     let named = Attributes::default()
         .with_text(tags::QUERY_RETRIEVE_LEVEL, Level::Study.name())
         .with_text(tags::STUDY_INSTANCE_UID, study.as_str());
     let identifier = OF_STUDY.iter().fold(named, |all, tag| all.with_text(*tag, "")).encode();
     let mut found = Vec::new();
-    let mut keep = |identifier: &[u8]| {
+    let mut keep = |_: usize, identifier: &[u8]| {
         found.push(Phi::new(identifier.to_vec()));
         Ok(())
     };
-    match answers_to(&mut association, context, &identifier, MOST_OF_A_STUDY, &mut keep).await {
-        Ok(_) => {
-            association.release().await;
-            Ok(found)
-        }
-        Err(error) => {
-            end_after(association, &error).await;
-            Err(error)
+    ask(peer, calling, &[identifier], MOST_OF_A_STUDY, &mut keep).await?;
+    Ok(found)
+}
+
+/// Asks for each of `identifiers` over one association; `keep` is told of every answer, with the number of its question. Of
+/// each whether there were more answers.
+async fn ask(
+    peer: &Destination,
+    calling: &AeTitle,
+    identifiers: &[Vec<u8>],
+    most: usize,
+    keep: &mut (impl FnMut(usize, &[u8]) -> Result<(), NetError> + Send),
+) -> Result<Vec<bool>, NetError> {
+    let proposal = Proposal::of(FIND_MODEL, IMPLICIT_VR_LITTLE_ENDIAN);
+    let mut association = Association::request(peer, calling, vec![proposal]).await?;
+    let Some(context) = association.context(proposal) else {
+        association.release().await;
+        return Err(NetError::NotOffered("queries (C-FIND, study root)"));
+    };
+    let mut cut_off = Vec::with_capacity(identifiers.len());
+    for (n, identifier) in identifiers.iter().enumerate() {
+        match answers_to(&mut association, context, identifier, most, &mut |answer: &[u8]| keep(n, answer)).await {
+            Ok(cut) => cut_off.push(cut),
+            Err(error) => {
+                end_after(association, &error).await;
+                return Err(error);
+            }
         }
     }
+    association.release().await;
+    Ok(cut_off)
 }
 
 /// Asks for `identifier` and hands over at most `most` answers, as data sets. Whether there were more: then the query was

@@ -1,5 +1,6 @@
 //! Contoured cases and planning CTs: what is due, when anew, in which order it is sent, and when it may go.
 
+use super::purge::reviewed;
 use super::*;
 
 /// A complete series of one instance that is kept for planning.
@@ -106,15 +107,7 @@ async fn a_delivered_case_is_in_delivery_again_and_a_newer_set_follows_the_older
     let said = t.pg.plannings_of(case).await.unwrap().remove(0).outcome.unwrap();
     assert!(said.ends_with("(the set that was made before stays where it was sent)"), "{said}");
     // What failed and was replaced keeps nobody from forgetting the case.
-    let review = NewReview {
-        case_id: case,
-        structure: "Brainstem".into(),
-        rating: Rating::Accept,
-        reviewer: "Dr. Z".into(),
-        comment: String::new(),
-        seconds_spent: None,
-    };
-    t.pg.add_review(&review).await.unwrap();
+    reviewed(&t, case).await;
     let now = Some(Duration::ZERO);
     let may_go = t.pg.purgeable(&KeepTimes { delivered: now, refused: None, failed: None }).await.unwrap();
     assert_eq!(may_go.iter().map(|series| series.series_uid.as_str()).collect::<Vec<_>>(), ["1.2.1"]);
@@ -150,15 +143,7 @@ async fn what_is_kept_for_planning_goes_with_the_contours_of_its_study() {
     let holder = Uuid::new_v4();
     accept(&t, case, holder, &due(&t, holder, "pacs").await).await;
     assert_eq!(t.pg.purgeable(&refused).await.unwrap().len(), 0, "nobody has reviewed the contours");
-    let review = NewReview {
-        case_id: case,
-        structure: "Brainstem".into(),
-        rating: Rating::Accept,
-        reviewer: "Dr. Z".into(),
-        comment: String::new(),
-        seconds_spent: None,
-    };
-    t.pg.add_review(&review).await.unwrap();
+    reviewed(&t, case).await;
     assert_eq!(may_go().await, ["1.2.1"]);
     assert!(t.purge("1.2.1").await.unwrap());
     assert_eq!(may_go().await, ["1.2.2"]);

@@ -34,7 +34,7 @@ async fn sent(t: &TestStore, case: Uuid) {
     accept(t, case, holder, &items).await;
 }
 
-async fn reviewed(t: &TestStore, case: Uuid) {
+pub(super) async fn reviewed(t: &TestStore, case: Uuid) {
     let review = NewReview {
         case_id: case,
         structure: "Brainstem".into(),
