@@ -54,6 +54,9 @@ pub struct PhantomArgs {
     /// Number of heads in the training store.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "store")]
     cases: u64,
+    /// Voxels of the training store so many times as long as the working grid's (1 to 4): for quick studies of recipes.
+    #[arg(long, value_name = "TIMES", default_value_t = 1.0, requires = "store")]
+    coarser: f64,
     /// Part of the training cases in which one class is left unknown (0 to 1).
     #[arg(long, value_name = "PART", default_value_t = 0.2, requires = "store")]
     partly_known: f64,
@@ -166,7 +169,10 @@ fn write_store(folder: &Path, args: &PhantomArgs) -> Result<(), Failure> {
             return Err(Failure::Usage(format!("{option} {part} is not between 0 and 1")));
         }
     }
-    let working = WorkingSpec::default();
+    if !(1.0..=4.0).contains(&args.coarser) {
+        return Err(Failure::Usage(format!("--coarser {} is not between 1 and 4", args.coarser)));
+    }
+    let working = WorkingSpec::default().coarser(args.coarser);
     let version = env!("CARGO_PKG_VERSION");
     let generator = format!(
         "contourd {version} phantom {VERSION} {} partly-known {} one-eyed {}",
@@ -239,7 +245,7 @@ mod tests {
     #[test]
     fn a_training_case_is_what_its_seed_says() {
         // A coarse working grid keeps this quick.
-        let working = WorkingSpec { spacing: [2.8, 2.8, 3.6], shape: [80, 92, 50], ..WorkingSpec::default() };
+        let working = WorkingSpec::default().coarser(4.0);
         let mix = Mix { population: Population::Training, partly_known: 1.0, one_eyed: 0.0 };
         let case = training_case("a".into(), 1003, mix, &working).unwrap();
         assert_eq!(case.known.len(), Class::ALL.len() - 1);

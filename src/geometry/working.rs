@@ -47,6 +47,17 @@ impl Default for WorkingSpec {
     }
 }
 
+impl WorkingSpec {
+    /// The same box, of voxels `times` as long along each axis (to the nanometre), for what needs no full resolution.
+    pub fn coarser(&self, times: f64) -> Self {
+        Self {
+            spacing: self.spacing.map(|mm| (mm * times * 1e6).round() / 1e6),
+            shape: self.shape.map(|voxels| (voxels as f64 / times).ceil() as usize),
+            ..self.clone()
+        }
+    }
+}
+
 /// Spacing of the coarse look at the whole field of view, in mm.
 const COARSE: f64 = 3.0;
 /// A slice, a column plane or a row plane belongs to the head from this much tissue on, in cm2.
@@ -232,5 +243,12 @@ mod tests {
         let wide = Grid::axis_aligned(frame(), Shape::new(64, 60, 20), Lps::new(0.0, 0.0, 0.0), spacing).unwrap();
         let refused = working_volume(&Volume::filled(Arc::new(wide), 7.0f32), &WorkingSpec::default()).unwrap_err();
         assert!(refused.to_string().contains("6400 x 6000 x 60 mm"), "{refused}");
+    }
+
+    #[test]
+    fn a_coarser_grid_is_of_the_same_size() {
+        let coarser = WorkingSpec::default().coarser(1.5);
+        assert_eq!((coarser.spacing, coarser.shape), ([1.05, 1.05, 1.35], [214, 244, 134]));
+        assert_eq!(WorkingSpec::default().coarser(1.0), WorkingSpec::default());
     }
 }

@@ -6,7 +6,9 @@ PYTHONPATH=models/training python3 models/training/bench/compare.py --plan model
 A plan lists variants: what each changes in the recipe, and what it does with a part of the labels that is hidden (unknown
 to the training: the loss leaves them out) or whose images are dropped. Every variant is trained with every seed for the same
 time on one thread each, takes the thresholds that are best on training slices, and is measured on every second slice of the
-held-out heads. Started again it goes on where it was. Results go to FOLDER/compare.json and, as a table, to standard output.
+held-out heads. The time is the processor's, so that other work on the machine takes nothing from a variant. Started
+again it goes on where it was, and plans with one --out share what they have in common. Results go to FOLDER/compare.json
+and, as a table, to standard output.
 """
 
 from __future__ import annotations
@@ -137,7 +139,7 @@ def main(arguments: list[str] | None = None) -> None:
             made_of[key] = hashlib.sha256("\n".join(parts).encode()).hexdigest()
             command = [sys.executable, "-m", "contourd_training.train", "--config", str(folder / "recipe.toml"), "--store",
                        str(folder / "train"), "--plane", plane, "--out", str(folder / "run"), "--minutes", str(minutes),
-                       "--threads", "1", "--workers", "0", "--progress", "none"]
+                       "--clock", "processor", "--threads", "1", "--workers", "0", "--progress", "none"]
             jobs[key] = lambda _, command=command: command
     codes = run_all(jobs, ["cpu"] * given.at_once)
     failed = [key for key, code in codes.items() if code]

@@ -20,6 +20,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 import torch
 
@@ -33,6 +34,8 @@ from .records import Progress, Records, write_run
 from .store import PLANES, Store
 from .trainer import Trainer
 
+CLOCKS = {"wall": time.monotonic, "processor": time.process_time}
+
 
 @dataclass
 class Plan:
@@ -45,6 +48,7 @@ class Plan:
     progress: str
     looks: tuple[str, Store] | None
     look_every: int
+    clock: Callable[[], float] = time.monotonic
 
     def used(self, trainer: Trainer) -> float:
         """The part of the budget that is used, by whichever limit comes first."""
@@ -57,7 +61,7 @@ def train(trainer: Trainer, plan: Plan) -> None:
     stop = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.append(True))
-    before, start, saved = trainer.seconds, time.monotonic(), time.monotonic()
+    before, start, saved = trainer.seconds, plan.clock(), time.monotonic()
     records = Records(trainer.out, trainer.classes.names, trainer.iteration)
     line_on_screen = Progress(trainer.plane.name, plan.progress)
     ahead = Ahead(trainer.batches, plan.workers, trainer.device.type == "cuda") if plan.workers else None
@@ -65,7 +69,7 @@ def train(trainer: Trainer, plan: Plan) -> None:
         given = ahead.iterate(trainer.iteration) if ahead else None
         while not stop and (progress := plan.used(trainer)) < 1:
             line = trainer.step(progress, given)
-            trainer.seconds = before + time.monotonic() - start
+            trainer.seconds = before + plan.clock() - start
             line.update(progress=round(progress, 4), seconds=round(trainer.seconds, 1))
             records.iteration(line)
             line_on_screen.update(line, plan.used(trainer))
@@ -105,6 +109,8 @@ def parser() -> argparse.ArgumentParser:
     words.add_argument("--alpha", type=float, help="first learning rate, instead of the recipe's")
     words.add_argument("--minutes", type=float, help="budget in minutes of training")
     words.add_argument("--iterations", type=int, help="budget in updates of the parameters")
+    words.add_argument("--clock", choices=sorted(CLOCKS), default="wall",
+                       help="of --minutes; processor: the time of all threads of this process, which other work does not change")
     words.add_argument("--device", default="cuda:0" if torch.cuda.is_available() else "cpu", help="cpu, cuda:0, cuda:1, ...")
     words.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of the network, on a CPU")
     words.add_argument("--workers", type=int, default=1, help="threads that prepare batches; 0: none of their own")
@@ -151,7 +157,7 @@ def main(arguments: list[str] | None = None) -> None:
     elif given.validate_every:
         looks = ("training", store)
     train(trainer, Plan(given.minutes, given.iterations, given.checkpoint_seconds, given.workers, given.progress, looks,
-                        every))
+                        every, CLOCKS[given.clock]))
 
 
 def held_out(folder: Path, training: Store) -> Store:
