@@ -12,6 +12,7 @@ mod dataset;
 mod demo_series;
 mod doctor;
 mod evaluate;
+mod export;
 mod files;
 mod phantom;
 mod route_test;
@@ -47,6 +48,7 @@ enum Verb {
     Doctor(doctor::DoctorArgs),
     Audit(audit::AuditArgs),
     Backup(backup::BackupArgs),
+    Export(export::ExportArgs),
     Restore(backup::RestoreArgs),
     Phantom(phantom::PhantomArgs),
     DemoSeries(demo_series::DemoSeriesArgs),
@@ -136,6 +138,7 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Doctor(args) => doctor::run(args),
         Verb::Audit(args) => audit::run(args),
         Verb::Backup(args) => backup::run_backup(args),
+        Verb::Export(args) => export::run(args),
         Verb::Restore(args) => backup::run_restore(args),
         Verb::Phantom(args) => phantom::run(args),
         Verb::DemoSeries(args) => demo_series::run(args),

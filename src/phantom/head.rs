@@ -355,7 +355,7 @@ impl Head {
         }
         canvas.shade(0.03 * place.slow + 0.05 * place.fine);
         self.under.paint(&place, canvas);
-        self.brain.paint(q, canvas);
+        self.brain.paint(q, place.hull, canvas);
         self.over.paint(&place, canvas);
     }
 }

@@ -46,7 +46,7 @@ use crate::dicom::data::{DataError, Refusals};
 use crate::geometry::{GeometryError, Vec3};
 
 /// Version of the head: a change that changes any image or mask raises it.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Why a synthetic or demonstration patient cannot be made.
 #[derive(Debug, thiserror::Error)]

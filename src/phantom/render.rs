@@ -115,18 +115,22 @@ pub fn images<const N: usize>(
         let air = signals.map(|signal| signal.of(Tissue::Air));
         let start = head.in_frame(grid.centre(0, row % shape.rows, row / shape.rows));
         let (mut until, mut empty) = (0, false);
+        // The bias is as good as straight along a run and within a voxel.
+        let (mut gain, mut gain_step) = (0.0f32, 0.0f32);
         for (i, values) in values.iter_mut().enumerate() {
             let centre = start + onward * i as f64;
             if i == until {
                 until = (i + RUN).min(shape.cols);
                 let middle = centre + onward * ((until - i - 1) as f64 / 2.0);
                 empty = head.is_air(middle, reach + spacing[0] * RUN as f64 / 2.0);
+                gain = bias.at(centre)[0];
+                gain_step = (bias.at(centre + onward * (until - i) as f64)[0] - gain) / (until - i) as f32;
+            } else {
+                gain += gain_step;
             }
             let mut sums = [0.0f32; N];
             if empty {
-                // The bias is as good as straight within a voxel: its mean is what it is in the middle.
-                let bias = bias.at(centre)[0] * offsets.len() as f32;
-                sums = air.map(|value| value * bias);
+                sums = air.map(|value| value * gain * offsets.len() as f32);
             } else {
                 for offset in &offsets {
                     let h = centre + *offset;
@@ -134,8 +138,7 @@ pub fn images<const N: usize>(
                     if REACH.holds(h) {
                         head.paint(head.in_template(h), &mut blend);
                     }
-                    let bias = bias.at(h)[0];
-                    sums.iter_mut().zip(blend.values).for_each(|(sum, value)| *sum += value * bias);
+                    sums.iter_mut().zip(blend.values).for_each(|(sum, value)| *sum += value * gain);
                 }
             }
             let (a, b) = normal_pair(noise_seed.wrapping_add((row * shape.cols + i) as u64));

@@ -115,7 +115,8 @@ fn private(state_dir: &Path, running: bool) -> Result<Result<PgConnectOptions, S
 }
 
 impl PgStore {
-    async fn see(&self, state_dir: &Path) -> Result<String, StoreError> {
+    /// Whether it is durable, has a schema that is known, and belongs to a state directory; in words.
+    pub(super) async fn see(&self, state_dir: &Path) -> Result<String, StoreError> {
         self.check_durability().await?;
         let Some(missing) = self.missing_migrations().await? else {
             return Ok("it is empty: contourd sets it up when it first runs".into());

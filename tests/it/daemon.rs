@@ -6,6 +6,7 @@ mod comparing;
 pub mod confirming;
 mod delivering;
 mod described;
+mod exporting;
 mod fetching;
 mod models;
 mod notice;

@@ -33,6 +33,8 @@ use sqlx::{Connection, PgConnection};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::support::{logged_of_patients, read_log};
+
 const LEASE: Duration = Duration::from_secs(60);
 
 /// A store in a directory of its own; the server ends with it.
@@ -48,6 +50,7 @@ impl TestStore {
 
     /// In a directory of that name, made on the way.
     async fn below(name: &str) -> Self {
+        read_log();
         let dir = tempfile::tempdir().unwrap();
         // The server of root's runs as another user, who must be able to pass through.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
@@ -99,6 +102,9 @@ impl Drop for TestStore {
     fn drop(&mut self) {
         if let Some(cluster) = self.store.as_ref().and_then(|store| store.cluster()) {
             let _ = cluster.stop();
+        }
+        if !std::thread::panicking() {
+            assert_eq!(logged_of_patients(), Vec::<String>::new(), "a patient is in the log");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, Once, OnceLock};
 
 use contourd::config::Config;
 use contourd::dicom::data::{
@@ -20,6 +20,43 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN;
 use time::macros::datetime;
+
+/// Names and numbers of the tests' patients. None may be in a log.
+pub const PATIENTS: [&str; 5] = ["PHANTOM^", "PHANTOM-", "Doe^Jane", "Doe, Jane", "P-0815"];
+
+/// What was logged in the tests' own process, and names a patient.
+static NAMED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Reads what is logged, as a log file would get it.
+struct Reader;
+
+impl std::io::Write for Reader {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        if PATIENTS.iter().any(|name| text.contains(name)) {
+            NAMED.lock().unwrap().push(text.into_owned());
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Has everything read that is logged in this process from here on, to the finest level that a site may set for contourd.
+pub fn read_log() {
+    static BEGUN: Once = Once::new();
+    BEGUN.call_once(|| {
+        let levels = tracing_subscriber::EnvFilter::new("info,contourd=trace");
+        tracing_subscriber::fmt().with_env_filter(levels).with_ansi(false).with_writer(|| Reader).init();
+    });
+}
+
+/// What was logged so far and names a patient.
+pub fn logged_of_patients() -> Vec<String> {
+    NAMED.lock().unwrap().clone()
+}
 
 /// The program under test, run from the repository's root.
 pub fn contourd() -> Command {

@@ -16,7 +16,7 @@ use serde_json::Value;
 pub use pacs::Pacs;
 pub use postgres::{Postgres, newest_binaries};
 
-use crate::support::{contourd, open_folder, run};
+use crate::support::{PATIENTS, contourd, open_folder, run};
 
 /// How long anything may take on a slow machine before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -65,9 +65,6 @@ pub fn http_status(url: &str) -> Option<(u16, String)> {
     let (body, status) = said.rsplit_once('\n')?;
     out.status.success().then(|| (status.parse().unwrap(), body.to_owned()))
 }
-
-/// Names and numbers of phantoms begin so. None may be in the daemon's log.
-const PATIENTS: [&str; 2] = ["PHANTOM^", "PHANTOM-"];
 
 /// A running contourd with a state folder of its own.
 pub struct Daemon {

@@ -19,7 +19,7 @@ from pathlib import Path
 from . import export
 from .card import card, to_toml
 from .config import Recipe
-from .folds import patients_of, tables, write_part
+from .folds import STAGES, patients_of, tables, write_part
 from .planes import Job, devices, run_all, training
 from .store import PLANES, Store
 from .trainer import read_checkpoint
@@ -79,10 +79,10 @@ def measure(folder: Path, model: Path, contourd: Path) -> list[dict]:
 
 
 def figures(path: Path) -> dict:
-    """What the tables need of one case's file: {"classes": {class: {"axial": {measure: value}, "final": ...}}}."""
+    """What the tables need of one case's file: {"classes": {class: {stage: {measure: value}}}}."""
     kept = json.loads(path.read_text(encoding="utf-8"))
     classes: dict = {}
-    for stage in ("axial", "final"):
+    for stage in STAGES:
         for row in kept["stages"][stage]:
             name = row["structure"].replace(" ", "_")
             # Rows of the thesis repeat the classes, but for nerves with chiasm.

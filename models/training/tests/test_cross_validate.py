@@ -44,12 +44,12 @@ def test_folds_part_patients_and_not_cases(tmp_path):
 
 def test_the_tables_by_hand():
     def case(dice, far):
-        return {"classes": {"eye": {"axial": {"dice": 0.5, "hausdorff_mm": far}, "final": {"dice": dice}}}}
+        return {"classes": {"eye": {"axial": {"dice": 0.5, "hausdorff_mm": far}, "vote": {"dice": 0.6}, "final": {"dice": dice}}}}
 
     text = tables([case(0.8, 3.0), case(0.9, None)])
     eyes = [line for line in text.splitlines() if line.startswith("eye ")]
     # Mean 85, deviation 7.07, 1.96 x 7.07 / sqrt 2 = 9.80.
-    assert eyes[0].split() == ["eye", *"50.00 +- 0.00 (n 2) 88.3 85.00 +- 9.80 (n 2) 89.6".split()]
+    assert eyes[0].split() == ["eye", *"50.00 +- 0.00 (n 2) 88.3 60.00 +- 0.00 (n 2) - 85.00 +- 9.80 (n 2) 89.6".split()]
     assert eyes[2].split() == ["eye", *"3.00 (n 1) 75.9 - 3.0".split()]
     assert "optic_nerves_and_chiasm" in text and "Table 4.5" in text
 
@@ -80,6 +80,6 @@ def test_folds_are_trained_once_exported_and_handed_to_contourd(tmp_path, monkey
     kept = sorted((out / "fold1" / "measures" / "cases").glob("*.json"))
     case = cross_validate.figures(kept[0])
     assert len(kept) == 1 and "optic_nerves_and_chiasm" in case["classes"], case
-    assert 0 <= case["classes"]["brain"]["final"]["dice"] <= 1
+    assert all(0 <= case["classes"]["brain"][stage]["dice"] <= 1 for stage in ("axial", "vote", "final"))
     with pytest.raises(SystemExit, match="another iterations"):
         cross_validate.main([*words, "--iterations", "3"])

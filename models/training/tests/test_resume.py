@@ -145,3 +145,13 @@ def test_three_planes_are_trained_at_once(recipe_file, store_folder, tmp_path, m
     for plane in ("axial", "coronal", "sagittal"):
         state = read_checkpoint(tmp_path / "run" / plane / "checkpoint.pt")
         assert (state["plane"], state["iteration"]) == (plane, 2)
+
+
+def test_a_budget_in_time_is_by_the_clock_that_was_chosen(recipe_file, store_folder, tmp_path, monkeypatch, capsys):
+    # A second passes each time that somebody looks.
+    seconds = iter(range(1000))
+    monkeypatch.setitem(train.CLOCKS, "processor", lambda: float(next(seconds)))
+    timed = [word for word in words(recipe_file, store_folder, tmp_path / "timed", "--progress", "none")
+             if word not in ("--iterations", str(ITERATIONS))]
+    train.main([*timed, "--minutes", "0.1", "--clock", "processor"])
+    assert "6 iterations in 0.1 minutes" in capsys.readouterr().out

@@ -1,9 +1,7 @@
 //! What every import shares: the store with its salt, cases made several at a time, the report.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 
 use super::super::Failure;
-use super::super::files::write_file;
+use super::super::files::{salted, write_file};
 use super::super::say::say;
 use crate::anatomy::{Class, Description, describe};
 use crate::dicom::data::{Pseudonyms, without_uids};
@@ -332,28 +330,11 @@ pub(super) fn is_within(path: &Path, folder: &Path) -> bool {
 
 /// Pseudonyms by the salt of a file, which is made when it is missing and the store does not need an older one.
 fn pseudonyms(file: &Path, store: &Path) -> Result<Pseudonyms, Failure> {
-    let unusable = |why: String| Failure::Usage(format!("the salt {} {why}", file.display()));
-    match fs::read_to_string(file) {
-        Ok(text) => Pseudonyms::with_salt(&text)
-            .ok_or_else(|| unusable("is none: at least 32 hexadecimal digits are needed".into())),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            if store.join("store.json").exists() {
-                return Err(unusable("is not there, and the store was made with one: give it by --salt".into()));
-            }
-            let text = format!("{}{}\n", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
-            let pseudonyms = Pseudonyms::with_salt(&text).ok_or_else(|| unusable("could not be drawn".into()))?;
-            private_file(file, text.as_bytes()).map_err(|e| unusable(format!("cannot be made: {e}")))?;
-            Ok(pseudonyms)
-        }
-        Err(e) => Err(unusable(format!("cannot be read: {e}"))),
+    if !file.exists() && store.join("store.json").exists() {
+        let why = "is not there, and the store was made with one: give it by --salt";
+        return Err(Failure::Usage(format!("the salt {} {why}", file.display())));
     }
-}
-
-/// Writes a file that nobody else may read.
-pub(super) fn private_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    salted(file)
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ mod values;
 
 pub use archive::{Archive, ArchivedSeries, ArchivedSet, read_archive};
 pub use attributes::{Attributes, IMAGE_TAGS};
-pub use deidentify::{Kind, Pseudonyms, without_patient, without_uids};
+pub use deidentify::{Deidentified, Kind, Pseudonyms, Retain, deidentify, without_patient, without_uids};
 pub use derived::{DerivedSeriesMeta, derived_axial_series};
 pub use folder::{read_folder, read_planes};
 pub use header::{

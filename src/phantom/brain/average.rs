@@ -5,7 +5,7 @@
 //! brain and is scaled to it.
 
 use super::atlas::Atlas;
-use super::{FAR, STEM_END};
+use super::{FAR, OUTSIDE_HULL, STEM_END};
 use crate::anatomy::Side;
 use crate::geometry::Vec3;
 use crate::phantom::field::{Field, Waves};
@@ -189,11 +189,11 @@ impl Average {
 
     /// Paints everything from the surface of the brain inward.
     #[inline]
-    pub fn paint(&self, q: Vec3, canvas: &mut impl Canvas) {
+    pub fn paint(&self, q: Vec3, hull: f64, canvas: &mut impl Canvas) {
         if q.z < STEM_END + 8.0 {
             canvas.layer(Tissue::WhiteMatter, self.cord.distance(q));
         }
-        if BOX.distance(q) >= FURTHEST {
+        if BOX.distance(q) >= FURTHEST || hull > OUTSIDE_HULL && stem_is_far(q) {
             return;
         }
         let a = self.place(q);

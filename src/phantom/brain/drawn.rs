@@ -3,7 +3,7 @@
 //! Template space: LPS mm, origin at the anterior commissure, sizes of an average adult (brain about 138 x 172 x 134 mm).
 //! The brain as radiotherapy contours it is the whole inside of its outer surface: sulci and ventricles belong to it.
 
-use super::{FAR, STEM_END};
+use super::{FAR, OUTSIDE_HULL, STEM_END};
 use crate::anatomy::Side;
 use crate::geometry::Vec3;
 use crate::phantom::field::{Field, Waves};
@@ -142,6 +142,8 @@ pub struct Drawn {
     pons: Ellipsoid,
     medulla: Tube,
     cord: Tube,
+    /// Where the stem can show.
+    by_stem: Bounds,
     fourth: Ellipsoid,
     third: Ellipsoid,
     callosum: (Vec3, Vec3, f64),
@@ -218,6 +220,7 @@ impl Drawn {
             vermis,
             midbrain,
             pons,
+            by_stem: midbrain.bounds().union(pons.bounds()).union(medulla.bounds()).grown(6.0),
             medulla,
             cord,
             fourth,
@@ -313,8 +316,12 @@ impl Drawn {
     }
 
     /// Paints everything from the cerebrum's surface inward.
-    pub fn paint(&self, q: Vec3, canvas: &mut impl Canvas) {
+    pub fn paint(&self, q: Vec3, hull: f64, canvas: &mut impl Canvas) {
         canvas.layer(Tissue::WhiteMatter, self.cord.distance(q));
+        // Most of a head is no brain, and the envelope is dear.
+        if hull > OUTSIDE_HULL && !self.by_stem.holds(q) {
+            return;
+        }
         let e = self.envelope(q);
         if e.brain() > 2.0 {
             return;

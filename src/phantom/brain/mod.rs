@@ -18,6 +18,8 @@ use crate::geometry::Vec3;
 const STEM_END: f64 = -62.0;
 /// Stands for the distance to a part that is out of reach.
 const FAR: f64 = 1000.0;
+/// Further than this outside the hull, as it is tabulated, there is nothing of cerebrum and cerebellum, mm.
+const OUTSIDE_HULL: f64 = 5.0;
 
 /// A brain. Distances are signed, in mm, negative inside, exact to first order near the surface.
 #[derive(Debug)]
@@ -110,12 +112,12 @@ impl Brain {
         self.surface(q) < -1.9 * radius
     }
 
-    /// Paints everything from the surface of the brain inward.
+    /// Paints everything from the surface of the brain inward; `hull` is the distance to its hull, give or take a millimetre.
     #[inline]
-    pub fn paint(&self, q: Vec3, canvas: &mut impl Canvas) {
+    pub fn paint(&self, q: Vec3, hull: f64, canvas: &mut impl Canvas) {
         match self {
-            Self::Drawn(brain) => brain.paint(q, canvas),
-            Self::Average(brain) => brain.paint(q, canvas),
+            Self::Drawn(brain) => brain.paint(q, hull, canvas),
+            Self::Average(brain) => brain.paint(q, hull, canvas),
         }
     }
 }

@@ -33,6 +33,7 @@ type Code = (&'static str, &'static str);
 const APPLICATION_ACTIVITY: Code = ("110100", "Application Activity");
 const INSTANCES_ACCESSED: Code = ("110103", "DICOM Instances Accessed");
 const INSTANCES_TRANSFERRED: Code = ("110104", "DICOM Instances Transferred");
+const EXPORT: Code = ("110106", "Export");
 const STUDY_DELETED: Code = ("110105", "DICOM Study Deleted");
 const SECURITY_ALERT: Code = ("110113", "Security Alert");
 const SOURCE: Code = ("110153", "Source Role ID");
@@ -76,6 +77,7 @@ fn event(line: &AuditLine) -> Event {
         }
         "result_recorded" => (INSTANCES_ACCESSED, 'C', 0, Other::None),
         "review_recorded" | "case_released" => (INSTANCES_ACCESSED, 'U', 0, person()),
+        "case_exported" => (EXPORT, 'R', 0, text("user").map_or(Other::None, Other::Person)),
         "case_purged" => (STUDY_DELETED, 'D', 0, Other::None),
         _ => (APPLICATION_ACTIVITY, 'E', 0, Other::None),
     };

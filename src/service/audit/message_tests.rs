@@ -61,6 +61,9 @@ fn who_began_it_and_how_it_ended_are_told() {
     assert!(refused.contains(r#"EventOutcomeIndicator="8""#), "{refused}");
     let review = told("review_recorded", json!({"review": 3}));
     assert!(review.contains(r#"<ActiveParticipant UserID="Dr. Z" UserIsRequestor="true"/>"#), "{review}");
+    let exported = told("case_exported", json!({"user": "uid 1000 (mueller)", "objects": 181}));
+    assert!(exported.contains(r#"<EventID csd-code="110106""#), "{exported}");
+    assert!(exported.contains(r#"UserID="uid 1000 (mueller)" UserIsRequestor="true"/>"#), "{exported}");
     let started = told("daemon_started", json!({}));
     assert!(started.contains(r#"EventTypeCode csd-code="110120" codeSystemName="DCM""#), "{started}");
     assert!(started.contains(r#"EventTypeCode csd-code="daemon_started" codeSystemName="99CONTOURD""#), "{started}");

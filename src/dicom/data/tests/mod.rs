@@ -1,3 +1,4 @@
+mod deidentify;
 mod derived;
 mod files;
 mod folder;

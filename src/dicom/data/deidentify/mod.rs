@@ -2,14 +2,18 @@
 //!
 //! A pseudonym is a keyed digest (SHA-256 over a secret salt and the name): the same patient is always the same key, so
 //! that folds of a cross-validation can be drawn by patient, and without the salt nobody can try names until one fits. What
-//! leaves this module holds digests only; whoever needs the way back keeps the salt. The de-identification of whole objects
-//! (PS3.15 Annex E: a profile of what is kept, cleaned, replaced) has its place here, on the same digests, so that an
-//! object and a training case of one patient stay together.
+//! leaves this module holds digests only; whoever needs the way back keeps the salt. Whole objects lose their identity by
+//! [`deidentify`], on the same digests, so that an object and a training case of one patient stay together.
+
+pub(super) mod fate;
+mod object;
 
 use std::fmt;
 
+pub use object::{Deidentified, Retain, deidentify};
+
 use super::InstanceHeader;
-use crate::ids::{Phi, sha256_hex};
+use crate::ids::{InstanceUid, Phi, sha256_hex};
 
 /// What a pseudonym stands for; a name of one kind is never that of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +82,11 @@ impl Pseudonyms {
         }
     }
 
+    /// The UID in the place of another, the same for the same one.
+    pub fn uid(&self, uid: &str) -> String {
+        InstanceUid::derive(&[self.salt.reveal(), uid]).into()
+    }
+
     fn digest(&self, kind: &str, names: &[&str]) -> String {
         let mut bytes = Vec::new();
         for part in [self.salt.reveal(), kind].into_iter().chain(names.iter().copied()) {
@@ -131,7 +140,7 @@ pub fn without_uids(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{InstanceUid, SeriesUid, StudyUid};
+    use crate::ids::{SeriesUid, StudyUid};
 
     fn header(id: &str, name: &str) -> InstanceHeader {
         InstanceHeader {
