@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Failure;
-use super::files::{fresh_folder, private_file, salted, write_file};
+use super::files::{fresh_folder, is_within, private_file, salted};
 use super::say::say;
 use crate::config::Config;
 use crate::dicom::data::{InstanceHeader, Pseudonyms, Retain, deidentify, read_header, without_patient, without_uids};
@@ -62,12 +63,16 @@ pub fn run(args: ExportArgs) -> Result<(), Failure> {
     let config = Config::read(args.config.as_deref())?;
     fresh_folder(&args.output)?;
     let state_dir = config.store.state_dir.clone();
-    let names = salted(&args.salt.clone().unwrap_or_else(|| state_dir.join("export.salt")))?;
+    let salt = args.salt.clone().unwrap_or_else(|| state_dir.join("export.salt"));
+    if is_within(&salt, &args.output) || is_within(&args.output, &state_dir) {
+        let why = "would hold the way back to the patient; name a folder apart from the salt and the state directory";
+        return Err(Failure::Usage(format!("--output {} {why}", args.output.display())));
+    }
     let retain = Retain { characteristics: args.keep_characteristics };
     let tokio = tokio::runtime::Runtime::new().context("starting the runtime")?;
     let done = tokio.block_on(async {
         let store = Beside::open(&config.store).await.map_err(anyhow::Error::from)?;
-        let done = export(&store, args.case, &names, retain, &args.output, &state_dir).await;
+        let done = export(&store, args.case, &salt, retain, &args.output, &state_dir).await;
         // Also after a failure: a private server must not outlive this.
         store.close().await.map_err(anyhow::Error::from)?;
         done
@@ -80,7 +85,7 @@ pub fn run(args: ExportArgs) -> Result<(), Failure> {
 async fn export(
     store: &Beside,
     id: Uuid,
-    names: &Pseudonyms,
+    salt: &Path,
     retain: Retain,
     output: &Path,
     state_dir: &Path,
@@ -90,25 +95,36 @@ async fn export(
     if case.purged_at.is_some() {
         return Err(Failure::Refused(format!("the files of case {id} were deleted")));
     }
-    let exported = made_of(store, &case, names, retain).await?;
+    // Only now: a salt is not made for a case that is not there.
+    let exported = made_of(store, &case, &salted(salt)?, retain).await?;
+    private_folder(output)?;
     // The way back first: an export that nobody could trace is of no use in a study.
     let maps = state_dir.join("exports");
-    fs::create_dir_all(&maps).with_context(|| format!("cannot make {}", maps.display()))?;
+    private_folder(&maps)?;
     let map = maps.join(format!("{}-{id}.json", exported.patient));
     let way_back = json!({ "case": id, "patient": exported.patient, "uids": exported.uids });
     let text = serde_json::to_vec_pretty(&way_back).context("encoding the map of UIDs")?;
-    private_file(&map, &text).with_context(|| format!("cannot write {}", map.display()))?;
+    // Beside, then renamed: an earlier one is never lost to a full disk.
+    let part = map.with_extension("part");
+    let written = private_file(&part, &text).and_then(|()| fs::rename(&part, &map));
+    written.with_context(|| format!("cannot write {}", map.display()))?;
     let detail =
         json!({ "user": user(), "objects": exported.files.len() - 1, "characteristics": retain.characteristics });
     store.pg.audit("case_exported", Some(id), &detail).await.map_err(anyhow::Error::from)?;
     for (name, bytes) in &exported.files {
         let path = output.join(name);
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+            private_folder(folder)?;
         }
-        write_file(&path, bytes)?;
+        private_file(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok((exported.files.len(), map))
+}
+
+/// Makes a folder that nobody else may look into.
+fn private_folder(folder: &Path) -> Result<(), Failure> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    Ok(made.with_context(|| format!("cannot make {}", folder.display()))?)
 }
 
 /// Who does it: the user of the operating system.
@@ -155,14 +171,19 @@ async fn made_of(store: &Beside, case: &Case, names: &Pseudonyms, retain: Retain
     if !refused.is_empty() {
         return Err(Failure::Refused(format!("nothing was exported:\n{}", refused.join("\n"))));
     }
-    let told = told_of(store, case, &header).await.map_err(gone)?;
+    let told = told_of(store, case, &header, names).await.map_err(gone)?;
     let text = serde_json::to_vec_pretty(&told).context("encoding what is known of the case")?;
     exported.files.insert("case.json".into(), text);
     Ok(exported)
 }
 
 /// What is known of a case, without what people wrote.
-async fn told_of(store: &Beside, case: &Case, header: &InstanceHeader) -> Result<Value, StoreError> {
+async fn told_of(
+    store: &Beside,
+    case: &Case,
+    header: &InstanceHeader,
+    names: &Pseudonyms,
+) -> Result<Value, StoreError> {
     let structures: Vec<Value> = store
         .pg
         .structures_of(case.id)
@@ -171,7 +192,7 @@ async fn told_of(store: &Beside, case: &Case, header: &InstanceHeader) -> Result
         .map(|row| {
             json!({
                 "structure": row.structure, "found": row.found, "volume_cc": row.volume_cc, "agreement": row.agreement,
-                "report": row.report, "contours": row.contours,
+                "report": cleaned(row.report, header), "contours": row.contours,
             })
         })
         .collect();
@@ -186,12 +207,25 @@ async fn told_of(store: &Beside, case: &Case, header: &InstanceHeader) -> Result
             json!({ "structure": r.structure, "rating": r.rating, "reviewer": reviewer, "seconds": r.seconds_spent })
         })
         .collect();
-    let told = json!({
-        "contourd": env!("CARGO_PKG_VERSION"), "state": case.state.name(), "reason": case.reason, "refusals": case.refusals,
+    // Not the case's reason: it may repeat what another system answered.
+    let refusals: Vec<Value> = case
+        .refusals
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|refusal| {
+            let mut told = cleaned(refusal.clone(), header);
+            if let Some(instance) = refusal.get("instance").and_then(Value::as_str) {
+                told["instance"] = names.uid(instance).into();
+            }
+            told
+        })
+        .collect();
+    Ok(json!({
+        "contourd": env!("CARGO_PKG_VERSION"), "state": case.state.name(), "refusals": refusals,
         "revision": case.revision, "model": case.model_name, "model_sha256": case.model_digest,
         "configuration_sha256": case.config_digest, "structures": structures, "reviews": reviews,
-    });
-    Ok(cleaned(told, header))
+    }))
 }
 
 /// The same values, without UIDs and without texts that name the patient.

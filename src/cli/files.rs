@@ -42,6 +42,19 @@ pub(super) fn write_series(folder: &Path, images: &[EncodedInstance]) -> Result<
     Ok(())
 }
 
+/// Whether a path lies in a folder, as far as it can be told before either is made.
+pub(super) fn is_within(path: &Path, folder: &Path) -> bool {
+    let absolute = |path: &Path| {
+        let there = path.ancestors().find_map(|a| Some((a, a.canonicalize().ok()?)));
+        match there {
+            Some((known, real)) => real.join(path.strip_prefix(known).unwrap_or(Path::new(""))),
+            None => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+        }
+    };
+    let absolute = |path: &Path| absolute(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+    absolute(path).starts_with(absolute(folder))
+}
+
 /// Writes a file that nobody else may read.
 pub(super) fn private_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
@@ -58,8 +71,16 @@ pub(super) fn salted(file: &Path) -> Result<Pseudonyms, Failure> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let text = format!("{}{}\n", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
             let pseudonyms = Pseudonyms::with_salt(&text).ok_or_else(|| unusable("could not be drawn".into()))?;
-            private_file(file, text.as_bytes()).map_err(|e| unusable(format!("cannot be made: {e}")))?;
-            Ok(pseudonyms)
+            let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).and_then(|mut new| {
+                new.write_all(text.as_bytes())?;
+                new.sync_all()
+            });
+            match made {
+                Ok(()) => Ok(pseudonyms),
+                // Another one made it meanwhile: its salt counts.
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => salted(file),
+                Err(e) => Err(unusable(format!("cannot be made: {e}"))),
+            }
         }
         Err(e) => Err(unusable(format!("cannot be read: {e}"))),
     }

@@ -7,8 +7,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::super::Failure;
-use super::super::files::private_file;
-use super::keep::{Job, Keep, KeepArgs, Made, is_within};
+use super::super::files::{is_within, private_file};
+use super::keep::{Job, Keep, KeepArgs, Made};
 use crate::dicom::data::{ArchivedSeries, ArchivedSet, Kind, read_archive, without_uids};
 use crate::training::{Aside, CaseReport, ImportReport, ReadNames, SetRule, choose, drawn_case};
 

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 
 use super::super::Failure;
-use super::super::files::{salted, write_file};
+use super::super::files::{is_within, salted, write_file};
 use super::super::say::say;
 use crate::anatomy::{Class, Description, describe};
 use crate::dicom::data::{Pseudonyms, without_uids};
@@ -313,19 +313,6 @@ fn beside(store: &Path) -> PathBuf {
     let mut name = store.components().as_path().as_os_str().to_owned();
     name.push(".salt");
     name.into()
-}
-
-/// Whether a path lies in a folder, as far as it can be told before either is made.
-pub(super) fn is_within(path: &Path, folder: &Path) -> bool {
-    let absolute = |path: &Path| {
-        let there = path.ancestors().find_map(|a| Some((a, a.canonicalize().ok()?)));
-        match there {
-            Some((known, real)) => real.join(path.strip_prefix(known).unwrap_or(Path::new(""))),
-            None => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
-        }
-    };
-    let absolute = |path: &Path| absolute(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
-    absolute(path).starts_with(absolute(folder))
 }
 
 /// Pseudonyms by the salt of a file, which is made when it is missing and the store does not need an older one.

@@ -6,6 +6,8 @@
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
+use super::super::RESEARCH_MARK;
+
 /// What becomes of an attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::dicom::data) enum Fate {
@@ -50,8 +52,11 @@ pub(in crate::dicom::data) fn fate(tag: Tag, asked: Asked) -> Fate {
         tags::STUDY_DATE | tags::CONTENT_DATE => Fate::Dummy("19000101"),
         tags::STUDY_TIME | tags::CONTENT_TIME => Fate::Dummy("000000"),
         tags::STUDY_ID => Fate::Dummy("0"),
-        tags::STRUCTURE_SET_LABEL => Fate::Dummy("CONTOURS"),
-        tags::CONTENT_LABEL => Fate::Dummy("CONTOURS"),
+        tags::STRUCTURE_SET_LABEL => Fate::Dummy("AI RESEARCH"),
+        tags::CONTENT_LABEL => Fate::Dummy("AI_RESEARCH"),
+        // Whoever imports contours again must see what they are.
+        _ if asked.own && MARKED.contains(&tag) => Fate::Dummy(RESEARCH_MARK),
+        tags::CONTENT_DESCRIPTION => Fate::Empty,
         tags::DEVICE_SERIAL_NUMBER if asked.own => Fate::Dummy("0"),
         _ if EMPTY.contains(&tag) => Fate::Empty,
         _ if UIDS.contains(&tag) => Fate::Uid,
@@ -60,6 +65,16 @@ pub(in crate::dicom::data) fn fate(tag: Tag, asked: Asked) -> Fate {
         _ => Fate::Drop,
     }
 }
+
+/// Where objects made here say that they are for research and not reviewed.
+const MARKED: [Tag; 6] = [
+    tags::SERIES_DESCRIPTION,
+    tags::STRUCTURE_SET_NAME,
+    tags::STRUCTURE_SET_DESCRIPTION,
+    tags::ROI_DESCRIPTION,
+    tags::SEGMENT_DESCRIPTION,
+    tags::CONTENT_DESCRIPTION,
+];
 
 /// Attributes that have to be there, with or without a value.
 const EMPTY: [Tag; 8] = [

@@ -129,7 +129,8 @@ pub fn without_uids(text: &str) -> String {
         let (digits, after) = from.split_at(end);
         let uid = digits.trim_end_matches('.');
         out.push_str(before);
-        out.push_str(if uid.matches('.').count() > 2 { "[UID]" } else { uid });
+        // Those below 2.25 have two points only.
+        out.push_str(if uid.matches('.').count() > 2 || uid.starts_with("2.25.") { "[UID]" } else { uid });
         out.push_str(&digits[uid.len()..]);
         rest = after;
     }
@@ -183,6 +184,7 @@ mod tests {
     fn uids_are_taken_out_of_words() {
         let text = "slices 1.25 mm apart: 1.2.840.77.1, and 2.25.4711.3. Nothing of 3 more";
         assert_eq!(without_uids(text), "slices 1.25 mm apart: [UID], and [UID]. Nothing of 3 more");
+        assert_eq!(without_uids(&format!("at {}: 2.25 mm", InstanceUid::derive(&["a"]))), "at [UID]: 2.25 mm");
     }
 
     #[test]

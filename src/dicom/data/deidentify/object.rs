@@ -8,7 +8,7 @@ use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 
-use super::super::build::{Builder, code_item};
+use super::super::build::{Builder, code_item, legal};
 use super::super::header::{header_of, is_own_object};
 use super::super::part10;
 use super::super::refusal::{Refusal, RefusalCode};
@@ -117,6 +117,16 @@ fn check(object: &InMemDicomObject, header: &InstanceHeader, own: bool) -> Resul
         let why = "text is burned into its pixels, and may name the patient; take it out before the image is passed on";
         return Err(Refusal::new(RefusalCode::PixelData, why).with_tag(tag_name(tags::BURNED_IN_ANNOTATION)));
     }
+    // Overlay Bit Position: the overlay lies in bits of the pixels that the image does not use.
+    for element in object.iter() {
+        let tag = element.tag();
+        let embedded = (0x6000..=0x60FF).contains(&tag.group()) && tag.element() == 0x0102;
+        if embedded && !matches!(text(object, tag).as_str(), "" | "0") {
+            let why = "an overlay lies in unused bits of its pixels, and may name the patient; take it out before the image is \
+                       passed on";
+            return Err(Refusal::new(RefusalCode::PixelData, why).with_tag(tag_name(tag)));
+        }
+    }
     Ok(())
 }
 
@@ -136,7 +146,10 @@ impl Work<'_> {
             let (tag, vr) = (element.tag(), element.vr());
             let value: ValueOf = match fate(tag, self.asked) {
                 Fate::Drop => continue,
-                Fate::Keep => self.kept(tag, vr, element.into_value())?,
+                Fate::Keep => match self.kept(tag, vr, element.into_value()) {
+                    Some(value) => value,
+                    None => continue,
+                },
                 Fate::Empty => PrimitiveValue::Empty.into(),
                 Fate::Uid => self.replaced(&element.into_value()),
                 Fate::Items => match element.into_value() {
@@ -164,20 +177,49 @@ impl Work<'_> {
         self.names.patient(&self.header.patient_id, self.header.study.as_str())
     }
 
-    /// A value that stays, unless people wrote it and it names the patient.
-    fn kept(&self, tag: Tag, vr: VR, value: ValueOf) -> Result<ValueOf, Refusal> {
-        if !matches!(vr, VR::LO | VR::SH | VR::ST | VR::LT | VR::UT | VR::UC | VR::PN) {
-            return Ok(value);
+    /// A value that stays; without it where it names the patient or cannot be told not to. Nothing where it is of another kind than
+    /// what stands on the list: items, or bytes of which nobody knows what they are.
+    fn kept(&self, tag: Tag, vr: VR, value: ValueOf) -> Option<ValueOf> {
+        let foreign = match &value {
+            Value::Sequence(_) => true,
+            Value::PixelSequence(_) => tag != tags::PIXEL_DATA,
+            Value::Primitive(_) => vr == VR::UN,
+        };
+        if foreign {
+            return None;
         }
-        let told = value.to_multi_str().map_err(|e| {
-            Refusal::new(RefusalCode::InvalidValue, format!("{} cannot be read: {e}", tag_name(tag)))
-                .with_tag(tag_name(tag))
-        })?;
-        Ok(if told.iter().any(|v| without_patient(v, self.header) != *v) {
-            PrimitiveValue::Empty.into()
-        } else {
-            value
-        })
+        // What was made here holds names of organs and models, and a patient may be called as an organ is.
+        if self.asked.own {
+            return Some(value);
+        }
+        let written = matches!(vr, VR::LO | VR::SH | VR::ST | VR::LT | VR::UT | VR::UC | VR::PN | VR::UR | VR::AE);
+        if !written && !matches!(vr, VR::CS | VR::DS | VR::IS | VR::AS) {
+            return Some(value);
+        }
+        let told = value.to_multi_str().map(|all| all.to_vec()).unwrap_or_default();
+        let unfit = |text: &String| {
+            let text = text.trim_matches(['\0', ' ']);
+            // Other letters are not compared as the name's are; control characters are no text: items, say, under a tag that
+            // has none.
+            let plain = text.bytes().all(|b| (b' '..=b'~').contains(&b));
+            !plain
+                || match vr {
+                    // Whole words only: PRIMARY is no Mary.
+                    VR::CS => {
+                        text.len() > 16
+                            || text.split(|c: char| !c.is_alphanumeric()).any(|word| self.is_part_of_name(word))
+                    }
+                    VR::DS | VR::IS | VR::AS => !text.is_empty() && !legal(vr, text),
+                    _ => without_patient(text, self.header) != text,
+                }
+        };
+        Some(if told.iter().any(unfit) { PrimitiveValue::Empty.into() } else { value })
+    }
+
+    fn is_part_of_name(&self, word: &str) -> bool {
+        let name = self.header.patient_name.reveal().to_lowercase();
+        let mut parts = name.split(|c: char| !c.is_alphanumeric()).filter(|part| part.chars().count() > 2);
+        parts.any(|part| part == word.to_lowercase())
     }
 
     /// The UIDs of a value, each with the one in its place.

@@ -10,7 +10,7 @@ use dicom_object::InMemDicomObject;
 use super::support::{defects, edited, encoded, meta, oblique_grid, oblique_series, read_back, rois, with, written};
 use crate::dicom::data::deidentify::fate::{Asked, Fate, fate};
 use crate::dicom::data::{
-    Deidentified, Pseudonyms, RefusalCode, Retain, deidentify, part10, read_header, read_rtstruct,
+    Deidentified, Pseudonyms, RESEARCH_MARK, RefusalCode, Retain, deidentify, part10, read_header, read_rtstruct,
 };
 
 fn names() -> Pseudonyms {
@@ -47,6 +47,9 @@ fn loaded(bytes: &[u8]) -> Vec<u8> {
         put(o, tags::CONTRAST_BOLUS_AGENT, VR::LO, "10 ml for Secret");
         put(o, tags::MANUFACTURER_MODEL_NAME, VR::LO, "Scanner of Müller");
         put(o, tags::ACQUISITION_DATE, VR::DA, "20250103");
+        let mut hidden = InMemDicomObject::new_empty();
+        put(&mut hidden, tags::PATIENT_NAME, VR::PN, "Secret^Kept");
+        o.put(DataElement::new(tags::SCAN_OPTIONS, VR::SQ, DataSetSequence::from(vec![hidden])));
         put(o, Tag(0x0029, 0x0010), VR::LO, "SECRET VENDOR");
         put(o, Tag(0x0029, 0x1010), VR::LO, "Secret private");
         put(o, Tag(0x6000, 0x3000), VR::OB, "Secret overlay");
@@ -127,6 +130,15 @@ fn a_structure_set_goes_with_its_images() {
         set.rois.iter().map(|roi| (roi.name.clone(), roi.contours.len())).collect()
     };
     assert_eq!(drawn(&old), drawn(&new));
+    let o = parsed(&cleaned.object.bytes);
+    let told = |tag| o.get(tag).unwrap().value().to_str().unwrap().into_owned();
+    assert_eq!(
+        (told(tags::STRUCTURE_SET_LABEL).as_str(), told(tags::SERIES_DESCRIPTION).as_str()),
+        ("AI RESEARCH", RESEARCH_MARK)
+    );
+    // A patient who is called as an organ is.
+    let called = clean(&with(&set.bytes, tags::PATIENT_NAME, VR::PN, "Eye^Brain")).object.bytes;
+    assert_eq!(drawn(&read_rtstruct(&called).unwrap()), drawn(&new));
 }
 
 #[test]
@@ -139,6 +151,10 @@ fn what_may_hold_anything_is_refused() {
     let foreign = with(&set, tags::MANUFACTURER, VR::LO, "Planning Systems");
     assert_eq!(refused(&foreign).code, RefusalCode::NotMr);
     assert_eq!(refused(&foreign).instance.unwrap(), read_header(&foreign).unwrap().instance);
+    let overlay = edited(image, |o| {
+        o.put(DataElement::new(Tag(0x6002, 0x0102), VR::US, PrimitiveValue::from(12u16)));
+    });
+    assert!(refused(&overlay).tag.unwrap().starts_with("(6002,0102)"));
     assert_eq!(refused(b"no object").code, RefusalCode::NotDicom);
 }
 
@@ -157,6 +173,8 @@ fn the_standards_table_is_kept() {
             let fits = match found {
                 Fate::Drop => true,
                 Fate::Uid => action.contains('U'),
+                // The mark that contourd writes itself (Clean Descriptors Option).
+                Fate::Dummy(RESEARCH_MARK) => own,
                 Fate::Empty | Fate::PatientId | Fate::PatientName | Fate::Dummy(_) => action.contains(['Z', 'D']),
                 // Names of organs, which contourd wrote itself (Clean Descriptors Option).
                 Fate::Keep => own && tag == tags::ROI_NAME,
