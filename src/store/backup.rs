@@ -13,7 +13,7 @@ use sqlx::FromRow;
 
 use super::blobs::make_durable_directory;
 use super::cluster::Cluster;
-use super::look::is_in_use;
+use super::look::is_running;
 use super::postgres::{self, DATABASE, failed};
 use super::{Blobs, ChainReport, PgStore, Store, StoreConfig, StoreError, absolute, binding, blocking, owner, prepare};
 
@@ -52,16 +52,7 @@ const MOST_TOLD: usize = 100;
 pub async fn backup(config: &StoreConfig, folder: &Path) -> Result<BackupReport, StoreError> {
     let state_dir = absolute(&config.state_dir)?;
     refuse_configured(config, &state_dir)?;
-    let dir = state_dir.clone();
-    let (running, known) = blocking(&state_dir, move || {
-        owner::check_user(&dir, true)?;
-        Ok((is_in_use(&dir), binding::known_identity(&dir)?.is_some()))
-    })
-    .await?;
-    if !known {
-        let message = "there is nothing to back up: contourd has not run with this state directory".to_owned();
-        return Err(StoreError::Cluster { dir: state_dir, message });
-    }
+    let running = is_running(&state_dir, true, "nothing to back up").await?;
     // Nobody runs: the server is started for the backup, and nobody can start meanwhile.
     let opened = if running { None } else { Some(Store::open(config).await?) };
     let made = copy_all(&state_dir, folder).await;

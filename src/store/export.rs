@@ -1,15 +1,11 @@
 //! A case for people outside: what is read of it, beside a running daemon or without one.
 
-use std::time::Duration;
-
 use sqlx::FromRow;
-use sqlx::postgres::PgPoolOptions;
 use uuid::Uuid;
 
-use super::cluster::Cluster;
-use super::look::is_in_use;
-use super::postgres::{DATABASE, failed, named_by};
-use super::{Blobs, PgStore, ResultKind, Store, StoreConfig, StoreError, absolute, binding, blocking, owner};
+use super::look::{connect, is_running};
+use super::postgres::failed;
+use super::{Blobs, PgStore, ResultKind, Store, StoreConfig, StoreError, absolute};
 
 /// Database and files, opened for a short time.
 #[derive(Debug)]
@@ -43,29 +39,15 @@ impl Beside {
     /// [`StoreError`], also for a daemon of another version.
     pub async fn open(config: &StoreConfig) -> Result<Self, StoreError> {
         let state_dir = absolute(&config.state_dir)?;
-        let (dir, private) = (state_dir.clone(), config.url.is_none());
-        let (running, known) = blocking(&state_dir, move || {
-            owner::check_user(&dir, private)?;
-            Ok((is_in_use(&dir), binding::known_identity(&dir)?.is_some()))
-        })
-        .await?;
-        if !known {
-            let message = "there is no case: contourd has not run with this state directory".to_owned();
-            return Err(StoreError::Cluster { dir: state_dir, message });
-        }
-        if !running {
+        if !is_running(&state_dir, config.url.is_none(), "no case").await? {
             let store = Store::open(config).await?;
             return Ok(Self { pg: store.pg.clone(), blobs: store.blobs.clone(), opened: Some(store) });
         }
-        let options = match &config.url {
-            Some(url) => named_by(url)?,
-            None => Cluster::find(&state_dir)?.options(DATABASE),
+        let pg = match connect(config, "contourd export", &[]).await? {
+            Ok((pg, _)) => pg,
+            Err(message) => return Err(StoreError::Cluster { dir: state_dir, message }),
         };
-        let options = options.application_name("contourd export").options([("synchronous_commit", "on")]);
-        let pool =
-            PgPoolOptions::new().max_connections(2).acquire_timeout(Duration::from_secs(5)).connect_with(options);
-        let pool = pool.await.map_err(failed("be reached"))?;
-        let beside = Self { pg: PgStore { pool }, blobs: Blobs::open(&state_dir.join("blobs"))?, opened: None };
+        let beside = Self { pg, blobs: Blobs::open(&state_dir.join("blobs"))?, opened: None };
         // Also that database and directory belong together.
         let fits = match beside.pg.see(&state_dir).await {
             Ok(_) => beside.pg.missing_migrations().await.map(|missing| missing == Some(0)),

@@ -59,6 +59,15 @@ pub async fn look_at_audit(
 
 /// A connection that cannot write, and to what; or why there is none now.
 async fn reader(config: &StoreConfig) -> Result<Result<(PgStore, String), String>, StoreError> {
+    connect(config, "contourd doctor", &[("default_transaction_read_only", "on")]).await
+}
+
+/// A connection under this name with these settings, beside a running daemon or not, and to what; or why there is none now.
+pub(super) async fn connect(
+    config: &StoreConfig,
+    name: &str,
+    settings: &[(&str, &str)],
+) -> Result<Result<(PgStore, String), String>, StoreError> {
     let state_dir = absolute(&config.state_dir)?;
     let dir = state_dir.clone();
     let running = blocking(&state_dir, move || Ok(is_in_use(&dir))).await?;
@@ -72,8 +81,8 @@ async fn reader(config: &StoreConfig) -> Result<Result<(PgStore, String), String
             }
         }
     };
-    let options = options.application_name("contourd doctor");
-    let options = options.options([("default_transaction_read_only", "on"), ("synchronous_commit", "on")]);
+    let options = options.application_name(name).options(settings.iter().copied());
+    let options = options.options([("synchronous_commit", "on")]);
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(5)).connect_with(options);
     let pool = pool.await.map_err(|source| StoreError::Database { action: "be reached", source })?;
     let daemon = if running { " of a running contourd" } else { "" };
@@ -88,6 +97,21 @@ pub fn look_at_disk(config: &StoreConfig) -> Result<u64, StoreError> {
     let state_dir = absolute(&config.state_dir)?;
     let there = state_dir.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"));
     free_bytes(there)
+}
+
+/// Whether a daemon holds a state directory that contourd has run with; `nothing` says what there is not in any other.
+pub(super) async fn is_running(state_dir: &Path, private: bool, nothing: &str) -> Result<bool, StoreError> {
+    let dir = state_dir.to_owned();
+    let (running, known) = blocking(state_dir, move || {
+        owner::check_user(&dir, private)?;
+        Ok((is_in_use(&dir), binding::known_identity(&dir)?.is_some()))
+    })
+    .await?;
+    if known {
+        return Ok(running);
+    }
+    let message = format!("there is {nothing}: contourd has not run with this state directory");
+    Err(StoreError::Cluster { dir: state_dir.to_owned(), message })
 }
 
 /// Whether a daemon holds the state directory.

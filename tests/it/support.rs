@@ -115,6 +115,18 @@ pub fn files_in(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// Every file below a folder, in the order of their paths; none where the folder is not there.
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let (mut found, mut open) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = open.pop() {
+        for path in std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() { open.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
+}
+
 /// A synthetic patient's series in a folder; its files in the order of their names. The true structure set that comes
 /// with it lies elsewhere.
 pub fn phantom_series(seed: u64, more: &[&str], folder: &Path) -> Vec<PathBuf> {

@@ -1,7 +1,8 @@
 """Compares ways to train one plane at equal budget: optimisers, terms of the loss, what is done with missing labels.
 
-PYTHONPATH=models/training python3 models/training/bench/compare.py --plan models/training/bench/optimisers.toml
-    --config RECIPE --store TRAIN --heldout HELDOUT --out FOLDER [--at-once 2] [--minutes 30]
+PYTHONPATH=models/training:target/onnxruntime/python python3 models/training/bench/compare.py
+    --plan models/training/bench/optimisers.toml --config RECIPE --store TRAIN --heldout HELDOUT --out FOLDER
+    [--at-once 2] [--minutes 30]
 
 A plan lists variants: what each changes in the recipe, and what it does with a part of the labels that is hidden (unknown
 to the training: the loss leaves them out) or whose images are dropped. Every variant is trained with every seed for the same

@@ -102,11 +102,7 @@ impl Opened<'_> {
         let cut = until.and_then(|tag| self.layout.elements.iter().find(|e| e.tag >= tag)).map(|e| e.start);
         let end = cut.or_else(|| self.layout.elements.last().map(|e| e.value.end)).unwrap_or(0);
         let bytes = self.dataset.get(..end).unwrap_or(&self.dataset);
-        // What was deflated is explicit little endian by now.
-        let uid = match self.transfer_syntax.as_str() {
-            uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN => uids::EXPLICIT_VR_LITTLE_ENDIAN,
-            other => other,
-        };
+        let uid = self.inflated_syntax();
         let unreadable = |reason: String| {
             Refusal::new(
                 RefusalCode::NotDicom,
@@ -115,6 +111,14 @@ impl Opened<'_> {
         };
         let ts = TransferSyntaxRegistry.get(uid).ok_or_else(|| unreadable(format!("no transfer syntax {uid}")))?;
         InMemDicomObject::read_dataset_with_ts(bytes, ts).map_err(|e| unreadable(error_chain(&e)))
+    }
+
+    /// The transfer syntax of `dataset`: what was deflated is explicit little endian by now.
+    pub fn inflated_syntax(&self) -> &str {
+        match self.transfer_syntax.as_str() {
+            uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN => uids::EXPLICIT_VR_LITTLE_ENDIAN,
+            other => other,
+        }
     }
 
     /// The value bytes of a top-level element.

@@ -121,3 +121,52 @@ impl Brain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::phantom::tissue::Tissue;
+
+    /// What shows at a point: layers that reach within a millimetre, and washes.
+    #[derive(Default, PartialEq, Debug)]
+    struct Shown(Vec<(Tissue, f64)>);
+
+    impl Canvas for Shown {
+        fn layer(&mut self, tissue: Tissue, distance: f64) {
+            if distance < 1.0 {
+                self.0.push((tissue, distance));
+            }
+        }
+
+        fn wash(&mut self, tissue: Tissue, part: f64) {
+            if part > 0.0 {
+                self.0.push((tissue, part));
+            }
+        }
+
+        fn shade(&mut self, _relative: f64) {}
+    }
+
+    #[test]
+    fn nothing_is_painted_where_the_hull_says_that_there_is_no_brain() {
+        for (seed, average) in [(1, false), (2, false), (3, true), (4, true)] {
+            let brain = Brain::new(seed, average);
+            let b = brain.bounds().grown(16.0);
+            let n = (b.hi - b.lo).to_array().map(|v| (v / 3.0) as usize + 1);
+            let (mut left_out, mut asked) = (0, 0);
+            for i in 0..n[0] * n[1] * n[2] {
+                let at = [i % n[0], i / n[0] % n[1], i / (n[0] * n[1])].map(|v| v as f64 * 3.0);
+                let q = b.lo + Vec3::new(at[0], at[1], at[2]);
+                let (mut quick, mut whole) = (Shown::default(), Shown::default());
+                // As tabulated, and a millimetre more.
+                let hull = brain.hull(q) + 1.0;
+                brain.paint(q, hull, &mut quick);
+                brain.paint(q, -FAR, &mut whole);
+                assert_eq!(quick, whole, "head {seed} at {q:?}, {hull} mm outside the hull");
+                left_out += usize::from(hull > OUTSIDE_HULL);
+                asked += 1;
+            }
+            assert!(left_out * 5 > asked && left_out < asked, "{left_out} of {asked}");
+        }
+    }
+}

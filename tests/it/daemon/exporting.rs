@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::conformance::judges::dciodvfy;
-use crate::support::{contourd, files_in};
+use crate::support::{contourd, files_below, files_in};
 
 /// Exports a case; the exit status and what was said.
 async fn export(case: &str, config: &Path, output: &Path, more: &[&str]) -> (Option<i32>, String) {
@@ -19,18 +19,10 @@ async fn export(case: &str, config: &Path, output: &Path, more: &[&str]) -> (Opt
     (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr))
 }
 
-/// Every file below a folder, by its name in it.
+/// Every file below a folder, by its path in it.
 fn all_below(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    for path in files_in(folder) {
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        if path.is_dir() {
-            found.extend(all_below(&path).into_iter().map(|(below, bytes)| (format!("{name}/{below}"), bytes)));
-        } else {
-            found.insert(name, std::fs::read(path).unwrap());
-        }
-    }
-    found
+    let named = |path: &Path| path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+    files_below(folder).into_iter().map(|path| (named(&path), std::fs::read(path).unwrap())).collect()
 }
 
 fn holds(bytes: &[u8], what: &str) -> bool {

@@ -3,6 +3,7 @@
 use contourd::routing::When;
 
 use super::*;
+use crate::support::files_below;
 
 /// A route of MR1 with this rule.
 fn ruled(name: &str, rule: &str) -> RouteConfig {
@@ -51,22 +52,10 @@ async fn of_a_whole_study_the_wanted_series_is_taken_and_the_rest_is_answered_co
     let why = t.pg.routing_of_case(&case).await.unwrap();
     assert_eq!(why.last().unwrap(), "route head: it takes the series");
     // No file of what was not kept.
-    let kept: Vec<_> = walk(&t.blobs_dir()).into_iter().filter(|path| path.contains("1.2.826.6")).collect();
-    assert_eq!(kept, Vec::<String>::new());
+    let kept: Vec<String> = files_below(&t.blobs_dir()).iter().map(|path| path.display().to_string()).collect();
+    assert!(!kept.is_empty());
+    assert_eq!(kept.into_iter().filter(|path| path.contains("1.2.826.6")).collect::<Vec<_>>(), Vec::<String>::new());
     running.daemon.stop().await;
-}
-
-fn walk(folder: &std::path::Path) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut open = vec![folder.to_owned()];
-    while let Some(folder) = open.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() { open.push(path) } else { found.push(path.display().to_string()) }
-        }
-    }
-    assert!(!found.is_empty());
-    found
 }
 
 #[tokio::test(flavor = "multi_thread")]

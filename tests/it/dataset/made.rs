@@ -1,6 +1,6 @@
 //! Archives of digital heads, as hospitals have them: names of their own, structure sets of other makers.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -13,7 +13,7 @@ use contourd::dicom::data::{
 use contourd::phantom::{Acquisition, HeadOptions, PatientRecipe, synthetic_patient};
 use time::macros::datetime;
 
-use crate::support::{meta, run};
+use crate::support::{files_below, meta, run};
 
 /// The name and the ID of everybody in an archive: whoever is named in what is made of it, is named by these.
 pub const NAME: &str = "Musterfrau^Erika";
@@ -135,22 +135,9 @@ impl Patient {
     }
 }
 
-/// Every DICOM file below a folder.
-fn dicom_below(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            dicom_below(&path, found);
-        } else if path.extension().is_some_and(|e| e == "dcm") {
-            found.push(path);
-        }
-    }
-}
-
 /// Gives every object of an archive the same patient's name, with an ID of the series' own or, `one_id`, the same.
 pub fn anonymous(archive: &Path, one_id: bool) {
-    let mut files = Vec::new();
-    dicom_below(archive, &mut files);
+    let files = files_below(archive).into_iter().filter(|path| path.extension().is_some_and(|e| e == "dcm"));
     let name = format!("0010,0010={NAME}");
     for file in files {
         let bytes = std::fs::read(&file).unwrap();

@@ -101,19 +101,19 @@ impl Pseudonyms {
 /// Shortest part of a name that is looked for in a text; shorter ones stand in many words.
 const LEAST_PART: usize = 3;
 
+/// The parts of the patient's name that are looked for, in lower case.
+fn parts_of_name(header: &InstanceHeader) -> Vec<String> {
+    let name = header.patient_name.reveal().to_lowercase();
+    let parts = name.split(|c: char| !c.is_alphanumeric()).filter(|part| part.chars().count() >= LEAST_PART);
+    parts.map(str::to_owned).collect()
+}
+
 /// A text that people wrote (the name of a region, say), or a mark in its place where it holds a part of the patient's name
 /// or the Patient ID.
 pub fn without_patient(text: &str, header: &InstanceHeader) -> String {
     let lower = text.to_lowercase();
-    let parts = |of: &Phi<String>| -> Vec<String> {
-        let of = of.reveal().to_lowercase();
-        of.split(|c: char| !c.is_alphanumeric())
-            .filter(|p| p.chars().count() >= LEAST_PART)
-            .map(str::to_owned)
-            .collect()
-    };
     let id = header.patient_id.reveal().trim().to_lowercase();
-    let held = parts(&header.patient_name).iter().any(|part| lower.contains(part.as_str()))
+    let held = parts_of_name(header).iter().any(|part| lower.contains(part.as_str()))
         || (id.chars().count() >= LEAST_PART && lower.contains(&id));
     if held { "[names the patient]".to_owned() } else { text.to_owned() }
 }

@@ -15,7 +15,7 @@ use super::super::refusal::{Refusal, RefusalCode};
 use super::super::values::{tag_name, text};
 use super::super::{EncodedInstance, InstanceHeader};
 use super::fate::{Asked, Fate, fate};
-use super::{Pseudonyms, without_patient};
+use super::{Pseudonyms, parts_of_name, without_patient};
 use crate::anatomy::Code;
 use crate::ids::{InstanceUid, SeriesUid};
 
@@ -74,24 +74,19 @@ pub fn deidentify(bytes: &[u8], names: &Pseudonyms, retain: Retain) -> Result<De
         asked: Asked { characteristics: retain.characteristics, own },
         uids: BTreeMap::new(),
     };
-    let mut new = work.cleaned(object, 0).map_err(named)?;
+    let mut new = Builder::from(work.cleaned(object, 0).map_err(named)?);
     let mut options = vec![BASIC_PROFILE];
     options.extend(own.then_some(CLEAN_DESCRIPTORS));
     options.extend(retain.characteristics.then_some(RETAIN_CHARACTERISTICS));
-    let mut b = Builder::from(new);
-    b.text(tags::PATIENT_IDENTITY_REMOVED, VR::CS, "YES")
+    new.text(tags::PATIENT_IDENTITY_REMOVED, VR::CS, "YES")
         .text(tags::DEIDENTIFICATION_METHOD, VR::LO, METHOD)
         .sequence(tags::DEIDENTIFICATION_METHOD_CODE_SEQUENCE, options.into_iter().map(code_item).collect())
         .text(tags::LONGITUDINAL_TEMPORAL_INFORMATION_MODIFIED, VR::CS, "REMOVED");
-    new = b.finish();
     let instance = InstanceUid::parse(&names.uid(header.instance.as_str())).map_err(unusable).map_err(named)?;
     let series = SeriesUid::parse(&names.uid(header.series.as_str())).map_err(unusable).map_err(named)?;
     // What was deflated is written plainly: the file is for people and programs of every kind.
-    let syntax = match opened.transfer_syntax.as_str() {
-        uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN => uids::EXPLICIT_VR_LITTLE_ENDIAN,
-        other => other,
-    };
-    let object = part10::encode(&new, &header.sop_class, instance, series, syntax).map_err(unusable).map_err(named)?;
+    let encoded = part10::encode(&new.finish(), &header.sop_class, instance, series, opened.inflated_syntax());
+    let object = encoded.map_err(unusable).map_err(named)?;
     Ok(Deidentified { object, uids: work.uids })
 }
 
@@ -197,6 +192,7 @@ impl Work<'_> {
             return Some(value);
         }
         let told = value.to_multi_str().map(|all| all.to_vec()).unwrap_or_default();
+        let name = parts_of_name(self.header);
         let unfit = |text: &String| {
             let text = text.trim_matches(['\0', ' ']);
             // Other letters are not compared as the name's are; control characters are no text: items, say, under a tag that
@@ -207,19 +203,15 @@ impl Work<'_> {
                     // Whole words only: PRIMARY is no Mary.
                     VR::CS => {
                         text.len() > 16
-                            || text.split(|c: char| !c.is_alphanumeric()).any(|word| self.is_part_of_name(word))
+                            || text
+                                .split(|c: char| !c.is_alphanumeric())
+                                .any(|word| name.contains(&word.to_lowercase()))
                     }
                     VR::DS | VR::IS | VR::AS => !text.is_empty() && !legal(vr, text),
                     _ => without_patient(text, self.header) != text,
                 }
         };
         Some(if told.iter().any(unfit) { PrimitiveValue::Empty.into() } else { value })
-    }
-
-    fn is_part_of_name(&self, word: &str) -> bool {
-        let name = self.header.patient_name.reveal().to_lowercase();
-        let mut parts = name.split(|c: char| !c.is_alphanumeric()).filter(|part| part.chars().count() > 2);
-        parts.any(|part| part == word.to_lowercase())
     }
 
     /// The UIDs of a value, each with the one in its place.
