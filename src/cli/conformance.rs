@@ -14,6 +14,7 @@ use crate::dicom::data::{
     EncodedInstance, NoticeMeta, PatientStudy, Profile, Refusal, RefusalCode, RoiContours, Segment, StructureSetMeta,
     assemble, attributes_of, parse_instances, write_notice, write_rtstruct, write_segmentation,
 };
+use crate::dicom::dicomweb;
 use crate::dicom::net::statement::{self, Meaning, NamedUid};
 use crate::dicom::net::{Destination, ScpConfig};
 use crate::dicom::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
@@ -45,6 +46,7 @@ fn statement() -> Result<String, Failure> {
         ("store_answers", answers(&statement::store_answers())),
         ("commitment_answers", answers(&statement::commitment_answers())),
         ("store_outcomes", outcomes(&statement::store_outcomes())),
+        ("http", http(&dicomweb::meanings())),
         ("objects", objects.iter().map(attributes).collect::<Result<Vec<_>, Failure>>()?.join("\n")),
         ("title", scp.ae_title.to_string()),
         ("listen", scp.listen.to_string()),
@@ -144,9 +146,18 @@ fn answers(rows: &[(u16, String)]) -> String {
 }
 
 fn outcomes(rows: &[Meaning]) -> String {
-    let line = |Meaning { first, last, meaning, consequence }: &Meaning| {
-        let codes = if first == last { format!("{first:04X}") } else { format!("{first:04X} to {last:04X}") };
-        format!("| {codes} | {meaning} | {consequence} |\n")
+    meanings(rows, |code| format!("{code:04X}"))
+}
+
+fn http(rows: &[Meaning]) -> String {
+    meanings(rows, |code| code.to_string())
+}
+
+fn meanings(rows: &[Meaning], name: impl Fn(u16) -> String) -> String {
+    let line = |row: &Meaning| {
+        let (first, last) = (name(row.first), name(row.last));
+        let codes = if first == last { first } else { format!("{first} to {last}") };
+        format!("| {codes} | {} | {} |\n", row.meaning, row.consequence)
     };
     rows.iter().map(line).collect()
 }

@@ -11,13 +11,14 @@ use super::Failure;
 use super::say::say;
 use crate::anatomy::{Class, rules};
 use crate::config::Config;
+use crate::dicom::dicomweb::look;
 use crate::dicom::net::{COMMITMENT, Destination, QUERIES, RETRIEVAL, STRUCTURE_SETS, echo, offers};
 use crate::evaluation::{Row, Table, compare, dice};
 use crate::geometry::{Mask, working_volume};
 use crate::ids::{AeTitle, FrameOfReferenceUid};
 use crate::inference::{Model, Runtime};
 use crate::phantom::{Acquisition, Head, HeadOptions, ImageOptions, image, truth};
-use crate::service::{Confirm, Recipe};
+use crate::service::{Confirm, Recipe, System};
 use crate::store::{Sight, look_at_database, look_at_disk};
 
 /// Check library, provider, models, database, disk, certificates, destinations, and segment a golden case.
@@ -85,7 +86,17 @@ pub fn run(args: DoctorArgs) -> Result<(), Failure> {
 ///
 /// # Errors
 /// It does not answer, or does not offer what it is configured for.
-async fn system(of: &Destination, us: &AeTitle, needed: &[&str]) -> Result<String, String> {
+async fn system(of: &System, us: &AeTitle, needed: &[&str]) -> Result<String, String> {
+    match of {
+        System::Dimse(entity) => application_entity(entity, us, needed).await,
+        System::Dicomweb(service) => match look(service).await {
+            Ok(()) => Ok("answers queries (QIDO-RS); whether it stores shows with the first delivery".to_owned()),
+            Err(error) => Err(error.to_string()),
+        },
+    }
+}
+
+async fn application_entity(of: &Destination, us: &AeTitle, needed: &[&str]) -> Result<String, String> {
     const USED: [(&str, &str); 4] = [
         (STRUCTURE_SETS, "structure sets"),
         (COMMITMENT, "storage commitment"),

@@ -46,7 +46,7 @@ impl Config {
         let sources = (1..).zip(self.service.sources.iter().map(|s| &s.system));
         let systems = destinations.map(|at| ("destination", at)).chain(sources.map(|at| ("source", at)));
         let theirs = systems.filter_map(|(section, (n, system)): (_, (usize, _))| {
-            Some((format!("{section}[{n}].tls"), Certificates::Destination(system.tls.as_ref()?)))
+            Some((format!("{section}[{n}].tls"), Certificates::Destination(system.tls()?)))
         });
         ours.chain(theirs).collect()
     }

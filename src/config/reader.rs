@@ -47,16 +47,20 @@ impl Reader {
     }
 
     /// Takes an array of sections, some of whose keys are required. `stand_in` makes a section without fault for the
-    /// item of a number (from 1). Its values take the place of faulty and missing ones, which are reported: every item
+    /// item of a number (from 1), of its kind. Its values take the place of faulty and missing ones, which are reported: every item
     /// keeps its number, and what others say of it can be judged.
-    pub fn list<T: DeserializeOwned>(&mut self, name: &str, stand_in: impl Fn(usize) -> Table) -> Vec<T> {
+    pub fn list<T: DeserializeOwned>(&mut self, name: &str, stand_in: impl Fn(usize, &Value) -> Table) -> Vec<T> {
         let Some(value) = self.table.remove(name) else { return Vec::new() };
         let Value::Array(items) = value else {
             self.faults.push(fault(name, format!("must be written as [[{name}]] sections")));
             return Vec::new();
         };
         let items = (1..).zip(items);
-        items.filter_map(|(n, item)| self.table(&format!("{name}[{n}]"), item, &stand_in(n))).collect()
+        let read = items.filter_map(|(n, item)| {
+            let instead = stand_in(n, &item);
+            self.table(&format!("{name}[{n}]"), item, &instead)
+        });
+        read.collect()
     }
 
     /// One section. Each key is tried alone in the stand-in, so that one fault does not hide another.
@@ -248,7 +252,7 @@ mod tests {
         let text =
             "d = [{ name = \"a\", port = 1 }, { name = \"b\", port = \"x\", note = 5, typo = 1 }, 3, { note = \"c\" }]";
         let mut r = reader(text);
-        let stand_in = |n: usize| {
+        let stand_in = |n: usize, _: &Value| {
             Table::from_iter([("name".into(), format!("#{n}").into()), ("port".into(), Value::Integer(n as i64))])
         };
         let items: Vec<Item> = r.list("d", stand_in);

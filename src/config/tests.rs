@@ -42,12 +42,12 @@ fn the_examples_in_the_sample_are_good() {
         .collect();
     let config = Config::parse(&examples).unwrap();
     assert_eq!(config.service.routes[0].destinations, ["pacs"]);
-    assert_eq!(config.service.destinations[0].system.port, 104);
-    assert_eq!(config.service.sources[0].system.ae_title.as_str(), "ARCHIVE");
+    assert_eq!(config.service.destinations[0].system.dimse().unwrap().port, 104);
+    assert_eq!(config.service.sources[0].system.dimse().unwrap().ae_title.as_str(), "ARCHIVE");
     assert_eq!(config.service.profiles[0].aliases["Eye_L"], "Eye Left");
     assert_eq!(config.derived[0].name, "OpticNrv_PRV03_L");
     assert_eq!(config.scp.peers[0].tls_subject.as_deref(), Some("pacs.example"));
-    assert_eq!(config.scp.tls.unwrap().client_ca, config.service.destinations[0].system.tls.as_ref().unwrap().ca);
+    assert_eq!(config.scp.tls.unwrap().client_ca, config.service.destinations[0].system.tls().unwrap().ca);
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! DICOM: `data` turns bytes into checked series and contours into objects, `net` speaks with other systems.
+//! DICOM: `data` turns bytes into checked series and contours into objects; `net` and `dicomweb` speak with other systems.
 
 pub mod data;
+pub mod dicomweb;
 pub mod net;
 
 /// Implementation Class UID of everything that this program writes, in files and in associations (PS3.7 D.3.3.2).

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::destinations::{DestinationConfig, SourceConfig};
+use super::destinations::{Confirm, DestinationConfig, SourceConfig};
 use crate::dicom::data::{BUILT_IN, Profile};
 use crate::ids::AeTitle;
 use crate::routing::{Priority, When};
@@ -278,6 +278,10 @@ impl ServiceConfig {
         section("audit".into(), self.audit.faults());
         for (n, destination) in (1..).zip(&self.destinations) {
             section(format!("destination[{n}]"), destination.system.faults());
+            if destination.confirm == Confirm::Commitment && destination.system.dimse().is_none() {
+                let why = "confirm is \"commitment\", which DICOMweb does not have: use \"query\"".to_owned();
+                section(format!("destination[{n}]"), vec![why]);
+            }
             if self.profile(&destination.profile).is_none() {
                 let why = format!(
                     "profile is {:?}: use one of {} or the name of a [[profile]]",

@@ -1,5 +1,6 @@
 //! Faults of every section, and what a route takes.
 
+use super::super::System;
 use super::*;
 
 fn service(text: &str) -> ServiceConfig {
@@ -19,7 +20,7 @@ fn the_defaults_have_no_fault() {
     assert_eq!(ServiceConfig::default().faults(), Vec::<String>::new());
     let one = service(&format!("[[route]]\nname = 'all'\ndestinations = ['PACS']\n{DESTINATION}"));
     assert_eq!(one.faults(), Vec::<String>::new());
-    assert_eq!(one.destinations[0].system.ae_title.as_str(), "PACS");
+    assert_eq!(one.destinations[0].system.dimse().unwrap().ae_title.as_str(), "PACS");
 }
 
 #[test]
@@ -31,7 +32,8 @@ fn every_fault_is_told_at_once_with_its_place() {
     bad.receive.quiet_seconds = 0;
     bad.jobs.workers = 0;
     bad.sending.longest_retry_seconds = 1;
-    bad.destinations[1].system.port = 0;
+    let System::Dimse(second) = &mut bad.destinations[1].system else { panic!("no application entity") };
+    second.port = 0;
     let faults = bad.faults();
     for place in [
         "receive.quiet_seconds ",

@@ -12,7 +12,7 @@ use super::receive::Receiver;
 use super::{AFTER_FAULT, POLL, pause, persist};
 use crate::dicom::net::{
     CommitmentReport, CommitmentRequest, CommitmentVerdict, FailureClass, FailureReason, Key, Level, NetError, Query,
-    SopReference, find_each, request_commitment,
+    SopReference,
 };
 use crate::ids::{AeTitle, IdError, InstanceUid, TransactionUid};
 use crate::store::{Asked, Confirmation, Store, StoreError, Unconfirmed, UnconfirmedItem};
@@ -93,7 +93,7 @@ impl Confirmer {
         if persist("record a storage commitment", &self.shutdown, begin).await.is_err() {
             return;
         }
-        match request_commitment(&self.destination.system, &self.calling, &request, self.inbox.as_ref()).await {
+        match self.destination.system.request_commitment(&self.calling, &request, self.inbox.as_ref()).await {
             Ok(()) => {
                 tracing::info!(%case, destination, %transaction, objects = asked.items.len(), "storage commitment asked for");
                 let why = match often {
@@ -129,7 +129,7 @@ impl Confirmer {
             }
         };
         let queries: Vec<Query> = series.iter().map(query).collect();
-        match find_each(&self.destination.system, &self.calling, &queries, MOST_MATCHES).await {
+        match self.destination.system.find_each(&self.calling, &queries, MOST_MATCHES).await {
             Ok(answers) => {
                 let matches = answers.iter().flat_map(|answer| &answer.found);
                 let there: BTreeSet<&str> = matches.filter_map(|found| found.get(Key::Instance)).collect();

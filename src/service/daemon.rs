@@ -19,6 +19,7 @@ use super::planning::Planner;
 use super::presence::Presence;
 use super::receive::Receiver;
 use super::segmenter::Segmenter;
+use super::system::System;
 use super::work::Worker;
 use crate::dicom::net::{Doors, ScpConfig, serve};
 use crate::store::Store;
@@ -97,6 +98,7 @@ impl Daemon {
             config: config.sending.clone(),
             known: (config.destinations.iter().map(|d| &d.system))
                 .chain(config.sources.iter().map(|s| &s.system))
+                .filter_map(System::dimse)
                 .cloned()
                 .collect(),
             calling: calling.clone(),
@@ -105,7 +107,14 @@ impl Daemon {
         parts.spawn("the answers to storage commitments".into(), teller.run());
         if !config.sources.is_empty() {
             let (store, shutdown) = (Arc::clone(&store), shutdown.clone());
-            let fetcher = Fetcher { store, sources: config.sources, calling: calling.clone(), shutdown };
+            let fetcher = Fetcher {
+                store,
+                sources: config.sources,
+                calling: calling.clone(),
+                inbox: Arc::clone(&inbox),
+                max_object_bytes: most,
+                shutdown,
+            };
             parts.spawn("the fetching of missing images".into(), fetcher.run());
         }
         for destination in config.destinations {

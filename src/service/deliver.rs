@@ -12,7 +12,7 @@ use super::config::SendingConfig;
 use super::destinations::{Confirm, DestinationConfig};
 use super::{AFTER_FAULT, POLL, pause, persist};
 use crate::dicom::data::PatientStudy;
-use crate::dicom::net::{FailureClass, NetError, ObjectToSend, SendOutcome, find_study, send};
+use crate::dicom::net::{FailureClass, NetError, ObjectToSend, SendOutcome};
 use crate::ids::AeTitle;
 use crate::store::{Attempt, Delivery, DeliveryItem, ErrorClass, Store, StoreError};
 
@@ -105,7 +105,7 @@ impl Courier {
             return attempts;
         }
         let sent = tokio::select! {
-            sent = send(&self.destination.system, &self.calling, &objects) => sent,
+            sent = self.destination.system.send(&self.calling, &objects) => sent,
             () = self.hold() => return attempts,
         };
         match sent {
@@ -147,7 +147,7 @@ impl Courier {
         }
         let destination = &self.destination.name;
         let here = PatientStudy::of_file(file).map_err(|error| Attempt::Refused { error: error.to_string() })?;
-        let answers = match find_study(&self.destination.system, &self.calling, &here.study).await {
+        let answers = match self.destination.system.find_study(&self.calling, &here.study).await {
             Ok(answers) => answers,
             Err(NetError::NotOffered(_)) => return Ok(()),
             Err(error @ (NetError::Connect { .. } | NetError::TimedOut(_))) => {

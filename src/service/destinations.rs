@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::dicom::net::Destination;
+use super::system::System;
 
 /// How it is found out whether a destination keeps what it accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -20,14 +20,15 @@ pub enum Confirm {
     None,
 }
 
-/// One `[[destination]]` section: a name, a profile, how deliveries are confirmed, and the keys of [`Destination`].
+/// One `[[destination]]` section: a name, a profile, how deliveries are confirmed, and the keys of a
+/// [`System`].
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "toml::Table")]
 pub struct DestinationConfig {
     /// Its name in routes, in the database and on the page.
     pub name: String,
     /// The system itself.
-    pub system: Destination,
+    pub system: System,
     /// How it wants results: a built-in profile or that of a `[[profile]]` section.
     pub profile: String,
     /// How its deliveries are confirmed.
@@ -49,19 +50,19 @@ impl TryFrom<toml::Table> for DestinationConfig {
         let message = |e: toml::de::Error| e.message().to_owned();
         let confirm = table.remove("confirm").map_or(Ok(Confirm::default()), toml::Value::try_into).map_err(message)?;
         let compare = table.remove("compare").map_or(Ok(true), toml::Value::try_into).map_err(message)?;
-        let system = table.try_into().map_err(message)?;
+        let system = System::of_keys(table).map_err(message)?;
         Ok(Self { name, system, profile, confirm, compare })
     }
 }
 
-/// One `[[source]]` section: a name, and the keys of [`Destination`]. Images that a series lacks are asked for there.
+/// One `[[source]]` section: a name, and the keys of a [`System`]. Images that a series lacks are asked for there.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "toml::Table")]
 pub struct SourceConfig {
     /// Its name in the log and on the page.
     pub name: String,
     /// The system itself.
-    pub system: Destination,
+    pub system: System,
 }
 
 impl TryFrom<toml::Table> for SourceConfig {
@@ -69,7 +70,7 @@ impl TryFrom<toml::Table> for SourceConfig {
 
     fn try_from(mut table: toml::Table) -> Result<Self, String> {
         let name = name_of(&mut table)?;
-        let system = table.try_into().map_err(|e: toml::de::Error| e.message().to_owned())?;
+        let system = System::of_keys(table).map_err(|e| e.message().to_owned())?;
         Ok(Self { name, system })
     }
 }
@@ -97,7 +98,10 @@ mod tests {
         assert!(with("").unwrap().compare && !with("compare=false").unwrap().compare);
         assert!(with("confirm='often'").unwrap_err().to_string().contains("often"));
         let source = |text: &str| toml::from_str::<SourceConfig>(text);
-        assert_eq!(source("name='n'\nhost='h'\nport=1\nae_title='A'").unwrap().system.port, 1);
+        assert_eq!(source("name='n'\nhost='h'\nport=1\nae_title='A'").unwrap().system.dimse().unwrap().port, 1);
+        let web = source("name='n'\nurl='http://localhost/dicom-web'").unwrap().system;
+        assert_eq!((web.dimse(), web.faults()), (None, Vec::new()));
+        assert!(source("name='n'\nurl='http://localhost'\nport=1").unwrap_err().to_string().contains("port"));
         assert!(source("name='n'\nhost='h'\nport=1\nae_title='A'\nconfirm='none'").is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! Missing images: a series that was refused for a gap is asked for at the configured sources, once. What they send comes in
-//! as everything does, and opens the next revision of the series.
+//! as everything does, and opens the next revision of the series. A DICOMweb service sends nothing: what it has is retrieved,
+//! and goes the same way in.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,8 +8,11 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::destinations::SourceConfig;
+use super::receive::Receiver;
+use super::system::System;
 use super::{AFTER_FAULT, POLL, pause, persist};
-use crate::dicom::net::{Key, Level, NetError, Query, find, move_to};
+use crate::dicom::dicomweb::{self, DicomwebService};
+use crate::dicom::net::{Destination, Inbox, Key, Level, NetError, Query, Received, StoreVerdict, move_to};
 use crate::ids::AeTitle;
 use crate::store::{Case, Store};
 
@@ -23,6 +27,10 @@ pub(super) struct Fetcher {
     pub sources: Vec<SourceConfig>,
     /// Our own title: where the images are to be sent.
     pub calling: AeTitle,
+    /// Where retrieved images go.
+    pub inbox: Arc<Receiver>,
+    /// Longest file that is retrieved.
+    pub max_object_bytes: usize,
     pub shutdown: CancellationToken,
 }
 
@@ -72,25 +80,82 @@ impl Fetcher {
 
     async fn ask(&self, case: &Case, source: &SourceConfig) -> Result<Moved, Trouble> {
         let series = || Query::new(Level::Image).with(Key::Study, &case.study_uid).with(Key::Series, &case.series_uid);
-        let there = find(&source.system, &self.calling, &series().asking(Key::Instance), MOST_IMAGES).await?;
-        let there: BTreeSet<&str> = there.found.iter().filter_map(|found| found.get(Key::Instance)).collect();
+        let images = [series().asking(Key::Instance)];
+        let there = source.system.find_each(&self.calling, &images, MOST_IMAGES).await?;
+        let there = there.iter().flat_map(|matches| &matches.found);
+        let there: BTreeSet<&str> = there.filter_map(|found| found.get(Key::Instance)).collect();
         let rows = self.store.pg.instances_of(&case.series_uid, case.revision).await?;
         let here: BTreeSet<&str> = rows.iter().map(|row| row.sop_instance_uid.as_str()).collect();
         let lacking: Vec<&str> = there.difference(&here).copied().collect();
-        let mut sum = Moved { lacking: lacking.len(), completed: 0, failed: 0 };
+        let (completed, failed) = match &source.system {
+            System::Dimse(entity) => self.have_sent(case, entity, &lacking, &series).await?,
+            System::Dicomweb(service) => self.retrieve(case, service, &lacking).await?,
+        };
+        Ok(Moved { lacking: lacking.len(), completed, failed })
+    }
+
+    /// Has images of a series sent to us. How many were sent, and how many were not.
+    async fn have_sent(
+        &self,
+        case: &Case,
+        source: &Destination,
+        lacking: &[&str],
+        series: &(impl Fn() -> Query + Sync),
+    ) -> Result<(usize, usize), NetError> {
+        let (mut completed, mut failed) = (0, 0);
         for some in lacking.chunks(BATCH) {
             let query = series().with(Key::Instance, &some.join("\\"));
             let progress = |so_far: &crate::dicom::net::Moved| {
-                tracing::debug!(source = source.name, completed = so_far.completed, "missing images arrive");
+                tracing::debug!(source = %source.ae_title, completed = so_far.completed, "missing images arrive");
             };
-            let moved = move_to(&source.system, &self.calling, &self.calling, &query, progress).await?;
+            let moved = move_to(source, &self.calling, &self.calling, &query, progress).await?;
             for instance in &moved.failed_instances {
-                tracing::warn!(case = %case.id, source = source.name, %instance, "a missing image did not arrive");
+                tracing::warn!(case = %case.id, source = %source.ae_title, %instance, "a missing image did not arrive");
             }
-            sum.completed += usize::from(moved.completed);
-            sum.failed += usize::from(moved.failed);
+            completed += usize::from(moved.completed);
+            failed += usize::from(moved.failed);
         }
-        Ok(sum)
+        Ok((completed, failed))
+    }
+
+    /// Retrieves images of a series, and takes them as if they had been sent.
+    async fn retrieve(
+        &self,
+        case: &Case,
+        service: &DicomwebService,
+        lacking: &[&str],
+    ) -> Result<(usize, usize), NetError> {
+        let peer = dicomweb::address(service).await?;
+        let mut series = dicomweb::retrieve(service, &case.study_uid, &case.series_uid, self.max_object_bytes)?;
+        let (mut completed, mut failed) = (0, 0);
+        for instance in lacking {
+            let object = match series.instance(instance).await {
+                Ok(object) => object,
+                Err(error @ NetError::Http { .. }) => {
+                    tracing::warn!(case = %case.id, instance, %error, "a missing image was not handed out");
+                    failed += 1;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let received = Received {
+                calling: service.ae_title.clone(),
+                called: self.calling.clone(),
+                peer,
+                sop_class: object.sop_class,
+                instance: object.instance,
+                transfer_syntax: object.transfer_syntax,
+                dataset: object.bytes,
+            };
+            match self.inbox.store(received).await {
+                StoreVerdict::Stored | StoreVerdict::AlreadyStored => completed += 1,
+                verdict => {
+                    tracing::warn!(case = %case.id, instance, ?verdict, "a missing image was not taken");
+                    failed += 1;
+                }
+            }
+        }
+        Ok((completed, failed))
     }
 }
 

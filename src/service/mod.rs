@@ -12,6 +12,7 @@
 //! - `notice`: the report about a refusal.
 //! - `keep`: what need not be kept any more is deleted.
 //! - `audit`: who did what to which study, as messages of PS3.15 to a file and to syslog.
+//! - [`System`] (`system`): another system, over associations or over HTTP.
 //! - `config`, `destinations`: what can be configured about them.
 
 mod admit;
@@ -36,6 +37,7 @@ mod recipe;
 mod route;
 mod segment;
 mod segmenter;
+mod system;
 mod watermark;
 mod work;
 
@@ -56,6 +58,7 @@ pub use segment::{
     Progress, Report, SegmentError, Segmentation, Stage, StructureReport, deliver_findings, segment_series,
 };
 pub use segmenter::{Recipes, Segmenter};
+pub use system::System;
 
 use crate::store::{ErrorClass, StoreError};
 

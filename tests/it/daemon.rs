@@ -6,6 +6,7 @@ mod comparing;
 pub mod confirming;
 mod delivering;
 mod described;
+mod dicomweb;
 mod exporting;
 mod fetching;
 mod models;
@@ -299,7 +300,7 @@ fn config(pacs_port: u16, model: &str) -> ServiceConfig {
             profile: "generic".into(),
             confirm: Confirm::Commitment,
             compare: false,
-            system: Destination::new("127.0.0.1", pacs_port, "PACS").unwrap(),
+            system: Destination::new("127.0.0.1", pacs_port, "PACS").unwrap().into(),
         }],
         ..ServiceConfig::default()
     };

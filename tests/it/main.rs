@@ -23,6 +23,7 @@ mod domain;
 mod durability;
 mod evaluate;
 mod faults;
+mod fuzz;
 mod house;
 mod http;
 mod nerve;

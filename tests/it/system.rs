@@ -9,11 +9,12 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-pub use pacs::Pacs;
+pub use pacs::{DICOMWEB, Pacs};
 pub use postgres::{Postgres, newest_binaries};
 
 use crate::support::{PATIENTS, contourd, open_folder, run};
@@ -24,9 +25,20 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Name of the model on a coarse grid.
 const COARSE: &str = "coarse";
 
-/// A port that was free a moment ago.
+/// A port for a server that is yet to start, or that goes away and comes back. It lies below those that the system gives
+/// to outgoing connections (from 32768 on, Linux), so that none of these takes it in between.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const FIRST: u32 = 12_000;
+    const COUNT: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..COUNT {
+        let turn = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id().wrapping_mul(97));
+        let port = u16::try_from(FIRST + turn % COUNT).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port of {FIRST} to {} is free", FIRST + COUNT);
 }
 
 /// Asks until the answer is there.

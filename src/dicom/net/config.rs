@@ -190,11 +190,11 @@ impl Destination {
     }
 }
 
-fn default_connect_timeout() -> u64 {
+pub(crate) fn default_connect_timeout() -> u64 {
     10
 }
 
-fn default_response_timeout() -> u64 {
+pub(crate) fn default_response_timeout() -> u64 {
     60
 }
 
@@ -208,7 +208,7 @@ fn pdu_fault(bytes: u32, faults: &mut Vec<String>) {
     }
 }
 
-fn timeout_fault(key: &str, seconds: u64, faults: &mut Vec<String>) {
+pub(crate) fn timeout_fault(key: &str, seconds: u64, faults: &mut Vec<String>) {
     if !(1..=3600).contains(&seconds) {
         faults.push(format!("{key} is {seconds}: set 1 to 3600"));
     }

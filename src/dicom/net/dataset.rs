@@ -30,7 +30,7 @@ enum Value {
 
 /// The attributes of a small data set, or of one item in it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Attributes(BTreeMap<Tag, Value>);
+pub(crate) struct Attributes(BTreeMap<Tag, Value>);
 
 impl Attributes {
     /// Reads a data set in implicit VR little endian.

@@ -76,6 +76,19 @@ pub enum NetError {
         /// What it means, and what the peer says about it.
         message: String,
     },
+    /// A DICOMweb service answered with an HTTP status that is no success.
+    #[error("the remote system answered {status}: {message}")]
+    Http {
+        /// HTTP status.
+        status: u16,
+        /// Whether another attempt makes sense.
+        class: FailureClass,
+        /// What it means, and what the service says about it.
+        message: String,
+    },
+    /// What it takes to ask is not there.
+    #[error("the remote system cannot be asked: {0}")]
+    Unready(String),
     /// The request cannot be expressed.
     #[error("cannot be sent: {0}")]
     Unsendable(String),
@@ -86,9 +99,25 @@ impl NetError {
     pub fn class(&self) -> FailureClass {
         match self {
             Self::Connect { .. } | Self::Closed | Self::Io(_) | Self::TimedOut(_) => FailureClass::Retry,
-            Self::Rejected { class, .. } | Self::Aborted { class, .. } | Self::Status { class, .. } => *class,
-            Self::Protocol(_) | Self::Refused(_) | Self::NotOffered(_) | Self::Tls(_) => FailureClass::Setting,
+            Self::Rejected { class, .. }
+            | Self::Aborted { class, .. }
+            | Self::Status { class, .. }
+            | Self::Http { class, .. } => *class,
+            Self::Protocol(_) | Self::Refused(_) | Self::NotOffered(_) | Self::Tls(_) | Self::Unready(_) => {
+                FailureClass::Setting
+            }
             Self::Unsendable(_) => FailureClass::Permanent,
+        }
+    }
+
+    /// What broke a connection that something else reads from and writes to.
+    pub(crate) fn of_line(error: &std::io::Error) -> Self {
+        if is_tls(error) {
+            Self::Tls(of_connection(error))
+        } else if error.kind() == std::io::ErrorKind::UnexpectedEof {
+            Self::Closed
+        } else {
+            Self::Io(std::io::Error::new(error.kind(), error.to_string()))
         }
     }
 

@@ -57,12 +57,16 @@ pub use commitment::{
     CommitmentReport, CommitmentRequest, CommitmentVerdict, FailureReason, PeersRequest, SopReference,
 };
 pub use config::{Destination, ScpConfig};
+pub(crate) use config::{default_connect_timeout, default_response_timeout, timeout_fault};
+pub(crate) use dataset::Attributes;
 pub use error::{FailureClass, NetError};
 pub use peer::{Network, Peer, Right};
 pub use push::{report_commitment, request_commitment};
 pub use query::{Key, Level, Match, Matches, Moved, Query, find, find_each, find_study, move_to};
+pub(crate) use query::{MOST_OF_A_STUDY, OF_STUDY};
 pub use scp::serve;
 pub use scu::{echo, line_to, offers, send};
+pub(crate) use status::{outcome, printable};
 pub use storage::{COMMITMENT, QUERIES, RETRIEVAL, STORAGE_CLASSES, STRUCTURE_SETS, TRANSFER_SYNTAXES};
 pub use tls::{DestinationTls, Doors, ScpTls};
 pub use wire::Line;

@@ -23,7 +23,7 @@ const MAX_ANSWER_BYTES: usize = 64 << 10;
 const MOST_AFTER_CANCEL: usize = 10_000;
 
 /// What the answers of a query are about (0008,0052).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Studies.
     Study,
@@ -59,9 +59,11 @@ pub enum Key {
 }
 
 impl Key {
-    const ALL: [Self; 5] = [Self::SopClass, Self::Instance, Self::Modality, Self::Study, Self::Series];
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] = [Self::SopClass, Self::Instance, Self::Modality, Self::Study, Self::Series];
 
-    fn tag(self) -> Tag {
+    /// Its tag.
+    pub(crate) fn tag(self) -> Tag {
         match self {
             Self::SopClass => tags::SOP_CLASS_UID,
             Self::Instance => tags::SOP_INSTANCE_UID,
@@ -99,6 +101,16 @@ impl Query {
         self
     }
 
+    /// What the answers are to be about.
+    pub(crate) fn level(&self) -> Level {
+        self.level
+    }
+
+    /// The value that an attribute has to have; `None` for any.
+    pub(crate) fn value(&self, key: Key) -> Option<&str> {
+        self.keys.get(&key).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
     fn encode(&self) -> Vec<u8> {
         let level = Attributes::default().with_text(tags::QUERY_RETRIEVE_LEVEL, self.level.name());
         self.keys.iter().fold(level, |all, (key, value)| all.with_text(key.tag(), value)).encode()
@@ -106,14 +118,14 @@ impl Query {
 }
 
 /// What is asked of a study to see whether it is known there as it is here: what may be corrected after it was acquired.
-const OF_STUDY: [Tag; 5] =
+pub(crate) const OF_STUDY: [Tag; 5] =
     [tags::ACCESSION_NUMBER, tags::PATIENT_NAME, tags::PATIENT_ID, tags::PATIENT_BIRTH_DATE, tags::PATIENT_SEX];
 
 /// Answers about one study that are looked at.
-const MOST_OF_A_STUDY: usize = 16;
+pub(crate) const MOST_OF_A_STUDY: usize = 16;
 
 /// One answer of a query.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Match(BTreeMap<Key, String>);
 
 impl Match {
@@ -122,7 +134,8 @@ impl Match {
         self.0.get(&key).map(String::as_str)
     }
 
-    fn of(answer: &Attributes) -> Self {
+    /// What an answer says of the attributes that are read here.
+    pub(crate) fn of(answer: &Attributes) -> Self {
         let said = |key: Key| Some((key, answer.text(key.tag())?.to_owned()));
         Self(Key::ALL.into_iter().filter_map(said).collect())
     }

@@ -118,22 +118,30 @@ fn told(answers: &[Answer]) -> Vec<(u16, String)> {
 
 /// What is made of every status that a C-STORE of ours can be answered with.
 pub fn store_outcomes() -> Vec<Meaning> {
-    let mut rows: Vec<Meaning> = Vec::new();
-    for status in 0..=u16::MAX {
+    runs((0..=u16::MAX).map(|status| {
         let (meaning, consequence) = match outcome(status, None) {
             SendOutcome::Stored => ("stored".to_owned(), "accepted"),
             SendOutcome::AlreadyThere => ("the remote system has this instance already".to_owned(), "accepted"),
             SendOutcome::StoredWithWarning { message, .. } => (message, "accepted, with a remark on the case"),
-            SendOutcome::Failed { class, message, .. } => {
-                let consequence = match class {
-                    FailureClass::Retry => "sent again, with growing pauses",
-                    FailureClass::Setting => "sent again, with the longest pause",
-                    FailureClass::Permanent => "set aside until a person has it tried again",
-                };
-                (message, consequence)
-            }
+            SendOutcome::Failed { class, message, .. } => (message, consequence(class)),
         };
-        let meaning = meaning.split_once(": ").map_or(meaning.as_str(), |(_, words)| words).to_owned();
+        (status, meaning.split_once(": ").map_or(meaning.as_str(), |(_, words)| words).to_owned(), consequence)
+    }))
+}
+
+/// What follows from a failure.
+pub(crate) fn consequence(class: FailureClass) -> &'static str {
+    match class {
+        FailureClass::Retry => "sent again, with growing pauses",
+        FailureClass::Setting => "sent again, with the longest pause",
+        FailureClass::Permanent => "set aside until a person has it tried again",
+    }
+}
+
+/// Neighbours that mean the same in one row.
+pub(crate) fn runs(all: impl Iterator<Item = (u16, String, &'static str)>) -> Vec<Meaning> {
+    let mut rows: Vec<Meaning> = Vec::new();
+    for (status, meaning, consequence) in all {
         match rows.last_mut() {
             Some(row) if row.meaning == meaning && row.consequence == consequence => row.last = status,
             _ => rows.push(Meaning { first: status, last: status, meaning, consequence }),

@@ -83,7 +83,7 @@ impl Answer {
 }
 
 /// What a status says about an instance that was sent.
-pub(super) fn outcome(status: u16, comment: Option<&str>) -> SendOutcome {
+pub(crate) fn outcome(status: u16, comment: Option<&str>) -> SendOutcome {
     let said = comment.map(|text| format!(" ({})", printable(text))).unwrap_or_default();
     let failed = |class, meaning: &str| SendOutcome::Failed {
         class,
@@ -182,7 +182,7 @@ fn with_comment(meaning: &str, comment: Option<&str>) -> String {
 }
 
 /// Printable ASCII, no backslash (it separates values), at most 64 characters: fit for Error Comment and for a log.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let fit = |c: char| if (' '..='~').contains(&c) && c != '\\' { c } else { '?' };
     text.chars().take(COMMENT_CHARACTERS).map(fit).collect()
 }

@@ -9,7 +9,7 @@ use super::*;
 use crate::net::query::Archive;
 
 /// An image of a series with another Patient ID and Accession Number.
-fn of_patient(image: &EncodedInstance, id: &str) -> ObjectToSend {
+pub fn of_patient(image: &EncodedInstance, id: &str) -> ObjectToSend {
     let mut object = dicom_object::from_reader(image.bytes.as_slice()).unwrap();
     object.put_str(tags::PATIENT_ID, VR::LO, id);
     // The images have none: that is no contradiction.

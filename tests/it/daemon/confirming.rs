@@ -69,7 +69,7 @@ async fn tell(running: &Running, report: &CommitmentReport) {
     report_commitment(&running.to, &title("PACS"), report).await.unwrap();
 }
 
-async fn confirmations(t: &TestStore) -> Vec<(Confirmation, i32)> {
+pub async fn confirmations(t: &TestStore) -> Vec<(Confirmation, i32)> {
     let case = cases(t).await.remove(0).id;
     t.pg.deliveries_of(case).await.unwrap().iter().map(|row| (row.confirmation, row.resends)).collect()
 }

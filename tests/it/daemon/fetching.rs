@@ -16,7 +16,7 @@ async fn beside_an_archive(t: &TestStore, there: &[ObjectToSend]) -> (Running, A
     let outcomes = send(&system, &title("CONTOURD"), there).await.unwrap();
     assert!(outcomes.iter().all(|o| *o == SendOutcome::Stored), "{outcomes:?}");
     let mut config = config(pacs_port, "bright");
-    config.sources = vec![SourceConfig { name: "the archive".into(), system }];
+    config.sources = vec![SourceConfig { name: "the archive".into(), system: system.into() }];
     let from_archive =
         RouteConfig { name: "fetched".into(), calling_ae: Some(title("PACS")), ..config.routes[0].clone() };
     config.routes.push(from_archive);

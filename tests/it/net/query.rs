@@ -22,6 +22,7 @@ use super::commitment::accepted;
 use super::raw::{self, Raw};
 use super::sending::{StoreScp, destination, object, us};
 use super::support::{SAMPLES, Scp, Shelf, tool};
+use crate::system::free_port;
 
 const STUDY: &str = "1.2.826.0.1.3680043.10.543.1";
 const SERIES: &str = "1.2.826.0.1.3680043.10.543.1.2";
@@ -40,7 +41,7 @@ fn uid(n: usize) -> String {
 impl Archive {
     pub async fn empty(our_port: u16) -> Self {
         let folder = TempDir::new().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let storage = folder.path().join("PACS");
         std::fs::create_dir(&storage).unwrap();
         let config = format!(
@@ -52,7 +53,7 @@ impl Archive {
         );
         let file = folder.path().join("dcmqrscp.cfg");
         std::fs::write(&file, config).unwrap();
-        let child = Command::new("dcmqrscp")
+        let mut child = Command::new("dcmqrscp")
             .args(["-c", file.to_str().unwrap(), &port.to_string()])
             .env("TCP_NODELAY", "1")
             .stdout(Stdio::null())
@@ -61,6 +62,7 @@ impl Archive {
             .spawn()
             .unwrap_or_else(|e| panic!("dcmqrscp cannot be run ({e}); ops/setup --tests installs it"));
         while TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).await.is_err() {
+            assert_eq!(child.try_wait().unwrap(), None, "dcmqrscp ended");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Self { port, _folder: folder, _child: child }

@@ -23,6 +23,7 @@ use tokio::process::{Child, Command};
 
 use super::raw::{self, Raw};
 use super::support::{SAMPLE_INSTANCE, SAMPLES, Scp, Shelf, dump};
+use crate::system::free_port;
 
 pub fn us() -> AeTitle {
     AeTitle::parse("CONTOURD").unwrap()
@@ -47,9 +48,8 @@ pub struct StoreScp {
 impl StoreScp {
     pub async fn start(args: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
-        // The port is free a moment before storescp takes it; another process would have to be quick to steal it.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new("storescp")
+        let port = free_port();
+        let mut child = Command::new("storescp")
             .args(args)
             .args(["-od", folder.path().to_str().unwrap(), "-aet", "PACS", &port.to_string()])
             .env("TCP_NODELAY", "1")
@@ -59,6 +59,7 @@ impl StoreScp {
             .spawn()
             .unwrap_or_else(|e| panic!("storescp cannot be run ({e}); ops/setup --tests installs it"));
         while TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).await.is_err() {
+            assert_eq!(child.try_wait().unwrap(), None, "storescp ended");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         Self { port, folder, _child: child }
@@ -111,7 +112,7 @@ async fn an_unwilling_pacs_is_understood() {
         assert!(matches!(outcome, SendOutcome::Failed { class: FailureClass::Retry, status: None, .. }), "{outcome:?}");
     }
 
-    let absent = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let absent = free_port();
     let error = echo(&destination(absent), &us()).await.unwrap_err();
     assert!(matches!(error, NetError::Connect { .. }) && error.class() == FailureClass::Retry, "{error}");
 }

@@ -18,6 +18,9 @@ pub struct Pacs {
     pub web: u16,
 }
 
+/// Debian's orthanc-dicomweb.
+pub const DICOMWEB: &str = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so";
+
 impl Pacs {
     /// `route` is the DICOM port of a contourd that gets everything that is stored here.
     pub fn start(dicom: u16, route: Option<u16>) -> Self {
@@ -27,21 +30,38 @@ impl Pacs {
 
     /// It knows a contourd on a DICOM port, and does what a Lua script says.
     pub fn start_with(dicom: u16, contourd: u16, script: &str) -> Self {
+        let modalities = json!({"contourd": ["CONTOURD", "127.0.0.1", contourd]});
+        let pacs = Self::launch(dicom, script, &json!({"DicomModalities": modalities, "Plugins": []}));
+        wait_for("Orthanc", || pacs.rest("system", None));
+        pacs
+    }
+
+    /// With its DICOMweb plugin.
+    pub fn with_dicomweb() -> Self {
+        let pacs = Self::launch(free_port(), "", &json!({"Plugins": [DICOMWEB]}));
+        wait_for("Orthanc", || pacs.rest("dicom-web/studies", None));
+        pacs
+    }
+
+    /// Does not wait until it is there. `more` are settings beside the usual ones, or in their place.
+    pub fn launch(dicom: u16, script: &str, more: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let web = free_port();
         let lua = folder.path().join("route.lua");
         std::fs::write(&lua, script).unwrap();
-        let config = json!({
+        let mut config = json!({
             "StorageDirectory": folder.path(), "IndexDirectory": folder.path(), "DicomAet": "PACS", "DicomPort": dicom,
-            "HttpPort": web, "RemoteAccessAllowed": false, "AuthenticationEnabled": false, "Plugins": [],
+            "HttpPort": web, "RemoteAccessAllowed": false, "AuthenticationEnabled": false,
             "OverwriteInstances": false, "LuaScripts": [lua],
-            "DicomModalities": {"contourd": ["CONTOURD", "127.0.0.1", contourd]},
         });
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         std::fs::write(folder.path().join("orthanc.json"), config.to_string()).unwrap();
-        let child = Self::spawn(folder.path());
-        let pacs = Self { child, folder, dicom, web };
-        wait_for("Orthanc", || pacs.rest("system", None));
-        pacs
+        Self { child: Self::spawn(folder.path()), folder, dicom, web }
+    }
+
+    /// Where its DICOMweb begins.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/dicom-web/", self.web)
     }
 
     fn spawn(folder: &Path) -> Child {

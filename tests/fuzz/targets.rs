@@ -1,0 +1,233 @@
+//! What strangers may hand to contourd, and where it goes: for libFuzzer (`ops/fuzz`), and for the bounded run among the
+//! tests (`tests/it/fuzz.rs`). A target takes any bytes; what must never happen is a panic, here, in what it calls, or in a
+//! task that serves it: then the process ends.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock, Mutex, Once};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
+use bytes::Bytes;
+use contourd::dicom::data::{
+    assemble, parse_instances, planning_ct, read_received, read_registration, read_rtstruct, read_segmentation,
+};
+use contourd::dicom::net::{
+    CommitmentReport, CommitmentVerdict, Doors, Inbox, PeersRequest, Received, STORAGE_CLASSES, ScpConfig,
+    StoreVerdict, serve,
+};
+use contourd::geometry::{Grid, Lps, Shape, Vec3, Volume};
+use contourd::inference::Card;
+use contourd::phantom::{Acquisition, DemoIdentity, demo_series};
+use contourd::routing::Tag;
+use contourd::store::{Store, StoreConfig};
+use contourd::web::{ServiceFacts, WebConfig, WebState, router};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// A target with its name.
+pub struct Target {
+    pub name: &'static str,
+    pub run: fn(&[u8]),
+}
+
+impl Target {
+    /// One execution.
+    pub fn try_on(&self, bytes: &[u8]) {
+        static WATCH: Once = Once::new();
+        WATCH.call_once(watch);
+        bytes.clone_into(&mut INPUT.lock().unwrap());
+        (self.run)(bytes);
+    }
+}
+
+/// What is being tried.
+static INPUT: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+/// Decoders of compressed pixels, whose panics are caught where they are called (`dicom::data`).
+const CAUGHT: [&str; 4] = ["/jpeg-decoder-", "/openjp2-", "/jpeg2k-", "/dicom-transfer-syntax-registry-"];
+
+/// Every other panic keeps the input and ends the process.
+fn watch() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.location().is_some_and(|at| CAUGHT.iter().any(|name| at.file().contains(name))) {
+            return;
+        }
+        usual(panic);
+        let kept = std::env::temp_dir().join(format!("contourd-fuzz-crash-{}", std::process::id()));
+        let input = INPUT.try_lock().map(|input| input.clone()).unwrap_or_default();
+        eprintln!("its input is in {}: {:?}", kept.display(), std::fs::write(&kept, input));
+        std::process::abort();
+    }));
+}
+
+pub const TARGETS: [Target; 6] = [
+    Target { name: "pdus", run: pdus },
+    Target { name: "dataset", run: dataset },
+    Target { name: "series", run: series },
+    Target { name: "rtstruct", run: rtstruct },
+    Target { name: "web", run: web },
+    Target { name: "card", run: card },
+];
+
+/// As a daemon's, but smaller.
+const MOST_BYTES: usize = 16 << 20;
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+
+/// A fresh folder for the life of this process.
+fn folder() -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("contourd-fuzz-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// Takes only what may be taken.
+struct Strict;
+
+impl Inbox for Strict {
+    async fn store(&self, object: Received) -> StoreVerdict {
+        assert!(STORAGE_CLASSES.contains(&object.sop_class.as_str()), "{} was not negotiated", object.sop_class);
+        assert!(object.dataset.len() <= MOST_BYTES, "{} bytes", object.dataset.len());
+        StoreVerdict::Stored
+    }
+
+    async fn commitment_requested(&self, _: PeersRequest) -> CommitmentVerdict {
+        CommitmentVerdict::Taken
+    }
+
+    async fn commitment_reported(&self, _: CommitmentReport) -> CommitmentVerdict {
+        CommitmentVerdict::Taken
+    }
+}
+
+/// An SCP with short patience.
+static SCP: LazyLock<SocketAddr> = LazyLock::new(|| {
+    RUNTIME.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let config = ScpConfig {
+            max_object_mebibytes: 16,
+            max_memory_mebibytes: 64,
+            request_timeout_seconds: 5,
+            idle_timeout_seconds: 5,
+            pdu_timeout_seconds: 5,
+            ..ScpConfig::default()
+        };
+        tokio::spawn(serve(Doors::plain(listener), config, Arc::new(Strict), CancellationToken::new()));
+        address
+    })
+});
+
+/// What one peer sends, from connecting to hanging up. It is read to the end of the answer.
+pub fn pdus(bytes: &[u8]) {
+    let address = *SCP;
+    RUNTIME.block_on(async {
+        let mut line = TcpStream::connect(address).await.unwrap();
+        line.set_nodelay(true).unwrap();
+        // The SCP may hang up before it has heard all.
+        let _ = line.write_all(bytes).await;
+        let _ = line.shutdown().await;
+        let _ = line.read_to_end(&mut Vec::new()).await;
+    });
+}
+
+/// A DICOM file as it is read on receipt, and as everything that a file may be.
+pub fn dataset(bytes: &[u8]) {
+    let tags = [Tag(0x0008, 0x0008), Tag(0x0018, 0x0010)];
+    let _ = read_received(bytes, MOST_BYTES, &tags);
+    let _ = read_registration(bytes);
+    let _ = parse_instances(&[bytes]);
+}
+
+/// The instances that `series` damages: a small head of numbers, lopsided, off-centre.
+pub static SERIES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let identity = DemoIdentity {
+        patient_name: "NAME^OF".into(),
+        patient_id: "ID".into(),
+        image_sha256: "0".repeat(64),
+        uid_salt: String::new(),
+    };
+    let axes = [Vec3::new(1.0, 0.0, 0.0), Vec3::new(0.0, 1.0, 0.0), Vec3::new(0.0, 0.0, 1.0)];
+    let origin = Lps::new(-70.0, -50.0, 20.0);
+    let grid = Grid::new(identity.frame(), Shape::new(12, 14, 16), origin, axes, [11.0, 10.0, 9.0]).unwrap();
+    let values = (0..grid.shape().voxels()).map(|n| (n % 997) as f32).collect();
+    let head = Volume::new(Arc::new(grid), values).unwrap();
+    let images = demo_series(&head, &identity, Acquisition::Axial, None).unwrap();
+    images.into_iter().map(|image| image.bytes).collect()
+});
+
+/// A small series with some of its bytes replaced: the input is a list of (instance, place, length, new bytes).
+pub fn series(bytes: &[u8]) {
+    let mut files = SERIES.clone();
+    let mut rest = bytes;
+    while let [instance, high, low, count, more @ ..] = rest {
+        let (new, more) = more.split_at(usize::from(count % 16).min(more.len()));
+        let count = files.len();
+        let file = &mut files[usize::from(*instance) % count];
+        let place = usize::from(u16::from_be_bytes([*high, *low])) % file.len().max(1);
+        for (old, new) in file.iter_mut().skip(place).zip(new) {
+            *old = *new;
+        }
+        rest = more;
+    }
+    if let Ok(instances) = parse_instances(&files) {
+        let _ = assemble(instances);
+    }
+    let _ = planning_ct(&files);
+}
+
+/// A structure set, or a segmentation, of another system.
+pub fn rtstruct(bytes: &[u8]) {
+    let _ = read_rtstruct(bytes);
+    let _ = read_segmentation(bytes);
+}
+
+/// The page over an empty store.
+static PAGE: LazyLock<Router> = LazyLock::new(|| {
+    RUNTIME.block_on(async {
+        let config = StoreConfig { state_dir: folder().join("state"), ..StoreConfig::default() };
+        let store = Box::leak(Box::new(Store::open(&config).await.unwrap()));
+        let facts = ServiceFacts {
+            version: "0".into(),
+            provider: "none".into(),
+            models: Vec::new(),
+            database: "private".into(),
+        };
+        router(WebState::new(store.pg.clone(), store.blobs.clone(), facts, WebConfig::default()))
+    })
+});
+
+/// A request: method and path in the first line, then headers, an empty line, the body.
+pub fn web(bytes: &[u8]) {
+    let end = bytes.windows(2).position(|two| two == b"\n\n").unwrap_or(bytes.len());
+    let Ok(head) = std::str::from_utf8(&bytes[..end]) else { return };
+    let mut lines = head.lines();
+    let Some((method, path)) = lines.next().and_then(|line| line.split_once(' ')) else { return };
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+        request = request.header(name, value);
+    }
+    let body = bytes.get(end + 2..).unwrap_or_default();
+    let Ok(request) = request.body(Body::from(Bytes::copy_from_slice(body))) else { return };
+    let page = PAGE.clone();
+    RUNTIME.block_on(async {
+        let response = page.oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = to_bytes(response.into_body(), MOST_BYTES).await.unwrap();
+        assert!(!status.is_server_error(), "{status}: {}", String::from_utf8_lossy(&body));
+    });
+}
+
+/// A model's card.
+pub fn card(bytes: &[u8]) {
+    let folder = folder().join("model");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("card.toml"), bytes).unwrap();
+    let _ = Card::read(&folder);
+}
