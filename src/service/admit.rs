@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::config::{Otherwise, RouteConfig};
+use super::complete::Otherwise;
+use super::config::RouteConfig;
 use super::route::{Choice, Way, asked_by, choose, is_for};
 use crate::dicom::data::{Attributes, ForPlanning, InstanceHeader, for_planning};
 use crate::dicom::net::Received;

@@ -11,51 +11,8 @@ use crate::ids::AeTitle;
 use crate::routing::{Priority, When};
 
 use super::audit::AuditConfig;
+use super::complete::ReceiveConfig;
 use super::keep::KeepConfig;
-
-/// The `[receive]` section.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ReceiveConfig {
-    /// A series is complete when nothing came for this long.
-    pub quiet_seconds: u64,
-    /// With less room than this on the disk nothing is taken: the sender is told to come back later.
-    pub min_free_mebibytes: u64,
-    /// What becomes of a series that no route wants although there is one for its titles.
-    pub otherwise: Otherwise,
-}
-
-/// What becomes of a series that no route wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Otherwise {
-    /// Its objects are answered with success and not kept; the series is counted and listed. For senders that route
-    /// whole studies, to which a refusal is a failure to be tried again or told to somebody.
-    Ignore,
-    /// Its objects are refused. For senders that choose what they send.
-    Refuse,
-}
-
-impl Default for ReceiveConfig {
-    fn default() -> Self {
-        Self { quiet_seconds: 30, min_free_mebibytes: 1024, otherwise: Otherwise::Ignore }
-    }
-}
-
-impl ReceiveConfig {
-    /// Every fault of this section, each beginning with the key that it is about; empty when there is none.
-    pub fn faults(&self) -> Vec<String> {
-        out_of_range("quiet_seconds", self.quiet_seconds, 1..=3600).into_iter().collect()
-    }
-
-    pub(super) fn quiet(&self) -> Duration {
-        Duration::from_secs(self.quiet_seconds)
-    }
-
-    pub(super) fn min_free_bytes(&self) -> u64 {
-        self.min_free_mebibytes.saturating_mul(1024 * 1024)
-    }
-}
 
 /// The `[jobs]` section: segmentation.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -354,7 +311,7 @@ fn repeated_names<'a>(section: &str, names: impl Iterator<Item = &'a String>) ->
         .collect()
 }
 
-fn out_of_range(key: &str, value: u64, range: std::ops::RangeInclusive<u64>) -> Option<String> {
+pub(super) fn out_of_range(key: &str, value: u64, range: std::ops::RangeInclusive<u64>) -> Option<String> {
     (!range.contains(&value)).then(|| format!("{key} is {value}: set {} to {}", range.start(), range.end()))
 }
 

@@ -11,8 +11,8 @@ use super::destinations::{Confirm, DestinationConfig};
 use super::receive::Receiver;
 use super::{AFTER_FAULT, POLL, pause, persist};
 use crate::dicom::net::{
-    CommitmentReport, CommitmentRequest, CommitmentVerdict, FailureClass, FailureReason, Key, Level, NetError, Query,
-    SopReference,
+    CommitmentReport, CommitmentRequest, CommitmentVerdict, FailureClass, FailureReason, Key, Level, Matches, NetError,
+    Query, SopReference,
 };
 use crate::ids::{AeTitle, IdError, InstanceUid, TransactionUid};
 use crate::store::{Asked, Confirmation, Store, StoreError, Unconfirmed, UnconfirmedItem};
@@ -64,7 +64,8 @@ impl Confirmer {
                     self.record(asked, |_| untold("nobody asks this destination (confirm = \"none\")")).await
                 }
                 Confirm::Query => self.query(asked).await,
-                Confirm::Auto if by_query => self.query(asked).await,
+                // There is no commitment over HTTP.
+                Confirm::Auto if by_query || self.destination.system.dimse().is_none() => self.query(asked).await,
                 Confirm::Auto | Confirm::Commitment => self.commit(asked).await,
             }
         };
@@ -129,11 +130,26 @@ impl Confirmer {
             }
         };
         let queries: Vec<Query> = series.iter().map(query).collect();
-        match self.destination.system.find_each(&self.calling, &queries, MOST_MATCHES).await {
-            Ok(answers) => {
-                let matches = answers.iter().flat_map(|answer| &answer.found);
-                let there: BTreeSet<&str> = matches.filter_map(|found| found.get(Key::Instance)).collect();
-                self.record(asked, |item| self.looked_for(item, there.contains(item.sop_instance_uid.as_str()))).await;
+        let found = async {
+            let answers = self.destination.system.find_each(&self.calling, &queries, MOST_MATCHES).await?;
+            let mut there = instances(&answers);
+            if answers.iter().any(|answer| answer.cut_off) {
+                // What a list that was cut off lacks is asked for by itself.
+                let lacks = asked.items.iter().filter(|item| !there.contains(&item.sop_instance_uid));
+                let one = |item: &UnconfirmedItem| {
+                    Query::new(Level::Image)
+                        .with(Key::Study, &item.study_uid)
+                        .with(Key::Series, &item.series_uid)
+                        .with(Key::Instance, &item.sop_instance_uid)
+                };
+                let queries: Vec<Query> = lacks.map(one).collect();
+                there.extend(instances(&self.destination.system.find_each(&self.calling, &queries, 1).await?));
+            }
+            Ok::<_, NetError>(there)
+        };
+        match found.await {
+            Ok(there) => {
+                self.record(asked, |item| self.looked_for(item, there.contains(&item.sop_instance_uid))).await;
             }
             Err(error) => {
                 tracing::warn!(case = %asked.case, destination = self.destination.name, %error, "it cannot be queried");
@@ -187,6 +203,12 @@ impl Confirmer {
         // A failure is in the log already; it is asked again soon.
         let _ = persist("record what a destination keeps", &self.shutdown, record).await;
     }
+}
+
+/// The instances that answers name.
+fn instances(answers: &[Matches]) -> BTreeSet<String> {
+    let matches = answers.iter().flat_map(|answer| &answer.found);
+    matches.filter_map(|found| found.get(Key::Instance)).map(str::to_owned).collect()
 }
 
 /// In which way asking failed.

@@ -150,7 +150,11 @@ impl Courier {
         let answers = match self.destination.system.find_study(&self.calling, &here.study).await {
             Ok(answers) => answers,
             Err(NetError::NotOffered(_)) => return Ok(()),
-            Err(error @ (NetError::Connect { .. } | NetError::TimedOut(_))) => {
+            // Not there now, or not for us now: it is asked before anything is sent. 403, 404, 405, 501: it has no queries for us.
+            Err(error)
+                if matches!(error, NetError::Connect { .. } | NetError::TimedOut(_))
+                    || matches!(error, NetError::Http { status, .. } if !matches!(status, 403..=405 | 501)) =>
+            {
                 let why = format!("asked how it knows the study (compare): {error}");
                 return Err(self.classify(error.class(), why, attempt));
             }

@@ -82,6 +82,9 @@ impl Fetcher {
         let series = || Query::new(Level::Image).with(Key::Study, &case.study_uid).with(Key::Series, &case.series_uid);
         let images = [series().asking(Key::Instance)];
         let there = source.system.find_each(&self.calling, &images, MOST_IMAGES).await?;
+        if there.iter().any(|matches| matches.cut_off) {
+            tracing::warn!(case = %case.id, source = source.name, "it does not say all that it has; some may stay missing");
+        }
         let there = there.iter().flat_map(|matches| &matches.found);
         let there: BTreeSet<&str> = there.filter_map(|found| found.get(Key::Instance)).collect();
         let rows = self.store.pg.instances_of(&case.series_uid, case.revision).await?;
@@ -131,17 +134,22 @@ impl Fetcher {
         for instance in lacking {
             let object = match series.instance(instance).await {
                 Ok(object) => object,
-                Err(error @ NetError::Http { .. }) => {
+                Err(error @ (NetError::Http { .. } | NetError::Protocol(_))) => {
                     tracing::warn!(case = %case.id, instance, %error, "a missing image was not handed out");
                     failed += 1;
                     continue;
                 }
-                Err(error) => return Err(error),
+                Err(error) if completed + failed == 0 => return Err(error),
+                Err(error) => {
+                    tracing::warn!(case = %case.id, instance, %error, "the rest of the missing images was not retrieved");
+                    return Ok((completed, lacking.len() - completed));
+                }
             };
             let received = Received {
                 calling: service.ae_title.clone(),
                 called: self.calling.clone(),
                 peer,
+                association: None,
                 sop_class: object.sop_class,
                 instance: object.instance,
                 transfer_syntax: object.transfer_syntax,

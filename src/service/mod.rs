@@ -4,7 +4,7 @@
 //! - [`segment_series`] (`segment`): one series to its results by a `recipe`, pure; `package`: the files for one kind of
 //!   destination.
 //! - [`Daemon`] (`daemon`): starts and stops the parts below.
-//! - `receive`: the inbox, `admit`: which route each instance goes; `complete`: when a series is complete; `work`: jobs;
+//! - `receive`: the inbox, `admit`: which route each instance goes; `complete` and `evidence`: when a series is complete; `work`: jobs;
 //!   `deliver`: the outbox; `confirm`: whether destinations keep what they accepted; `commit`: what peers want to be sure of;
 //!   `fetch`: missing images from elsewhere.
 //! - `planning`: structure sets on the planning CTs of a study; `carry`: one of them, pure.
@@ -26,6 +26,7 @@ mod confirm;
 mod daemon;
 mod deliver;
 mod destinations;
+mod evidence;
 mod fetch;
 mod keep;
 mod notice;
@@ -47,7 +48,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use audit::{AuditConfig, SyslogConfig};
 pub use clock::local_time;
-pub use config::{JobsConfig, Otherwise, ReceiveConfig, RouteConfig, SendingConfig, ServiceConfig};
+pub use complete::{Otherwise, ReceiveConfig};
+pub use config::{JobsConfig, RouteConfig, SendingConfig, ServiceConfig};
 pub use daemon::Daemon;
 pub use destinations::{Confirm, DestinationConfig, SourceConfig};
 pub use keep::KeepConfig;

@@ -10,7 +10,8 @@ use tokio::task::JoinError;
 
 use super::admit::{Admission, Doorkeeper};
 use super::commit;
-use super::config::{ReceiveConfig, RouteConfig};
+use super::complete::ReceiveConfig;
+use super::config::RouteConfig;
 use super::confirm::Answers;
 use super::presence::Presence;
 use super::watermark::Watermark;
@@ -78,7 +79,7 @@ impl Receiver {
             let why = "SOP class or instance UID differ from the command's";
             return self.refuse(object, "mismatch", why, StoreVerdict::DataSetMismatch).await;
         }
-        let _under_way = self.presence.take_up(header.series.clone());
+        let _under_way = self.presence.take_up(header.series.clone(), object.association);
         if is_own_object(&header) || self.store.pg.is_own_result(&header.instance).await? {
             tracing::info!(instance = %header.instance, from = %object.calling, "an object of our own came back; it is not processed");
             self.store.pg.audit("own_object_ignored", None, &who(object)).await?;
@@ -106,6 +107,8 @@ impl Receiver {
         {
             return self.judge_other_bytes(object, route, known, file).await;
         }
+        let plane = header.plane.as_ref().map(|plane| (plane.place, plane.normal.map(|n| n.to_string()).join(" ")));
+        let (announced, acquisition) = (header.announced, header.acquisition);
         let arrival = arrival(object, header, route, priority, role);
         if let Some(damage) = damage {
             // Not taken, so that it can come again whole; but its case must not look as if it had never come.
@@ -125,6 +128,9 @@ impl Receiver {
             blob_key: key.as_str().to_owned(),
             sha256,
             byte_count: file.len() as u64,
+            plane,
+            announced,
+            acquisition,
         };
         if let Some(known) = known {
             self.tell_another_way(object, route, &known).await?;
@@ -253,6 +259,10 @@ impl Inbox for Receiver {
         verdict
     }
 
+    fn association_ended(&self, association: u64) {
+        self.presence.association_ended(association);
+    }
+
     async fn association_refused(&self, peer: SocketAddr, why: String, untold: u64) {
         let detail = json!({ "peer": peer.to_string(), "why": why, "untold": untold });
         if let Err(error) = self.store.pg.audit("association_refused", None, &detail).await {
@@ -333,7 +343,7 @@ mod tests {
         let presence = Presence::new();
         let series = SeriesUid::parse("1.2.826.9").unwrap();
         let one = std::slice::from_ref(&series);
-        let (first, second) = (presence.take_up(series.clone()), presence.take_up(series.clone()));
+        let (first, second) = (presence.take_up(series.clone(), Some(7)), presence.take_up(series.clone(), None));
         assert_eq!(presence.take_broken(), one);
         drop(first);
         assert_eq!(presence.take_broken(), one, "the second is still under way");

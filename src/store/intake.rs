@@ -1,7 +1,5 @@
 //! Acknowledged instances, the cases they open, and the moment when a series counts as complete.
 
-use std::time::Duration;
-
 use serde_json::json;
 use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
@@ -66,6 +64,12 @@ pub struct NewInstance {
     pub sha256: String,
     /// Its size.
     pub byte_count: u64,
+    /// Where it lies along the normal of its plane (mm), and that normal: the same text for all images of one stack.
+    pub plane: Option<(f64, String)>,
+    /// How many images its acquisition has, where its header says so.
+    pub announced: Option<i32>,
+    /// The number of its acquisition, where its header says one.
+    pub acquisition: Option<i32>,
 }
 
 /// What became of an instance.
@@ -181,8 +185,8 @@ impl PgStore {
         let inserted = sqlx::query(
             "insert into instances
                  (sop_instance_uid, sop_class_uid, series_uid, revision, transfer_syntax, content_sha256,
-                  blob_key, sha256, byte_count)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (sop_instance_uid) do nothing",
+                  blob_key, sha256, byte_count, place, normal, announced, acquisition)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) on conflict (sop_instance_uid) do nothing",
         )
         .bind(new.instance.as_str())
         .bind(&new.sop_class)
@@ -193,6 +197,10 @@ impl PgStore {
         .bind(&new.blob_key)
         .bind(&new.sha256)
         .bind(i64::try_from(new.byte_count).unwrap_or(i64::MAX))
+        .bind(new.plane.as_ref().map(|(place, _)| *place))
+        .bind(new.plane.as_ref().map(|(_, normal)| normal))
+        .bind(new.announced)
+        .bind(new.acquisition)
         .execute(&mut *tx)
         .await
         .map_err(failed(ACTION))?;
@@ -219,43 +227,6 @@ impl PgStore {
         let mut connection = self.pool.acquire().await.map_err(failed("wait for a series"))?;
         let series: Vec<&str> = series.iter().map(SeriesUid::as_str).collect();
         restart_silence(&mut connection, &series).await
-    }
-
-    /// Queues every series that has been silent for `quiet`, once for each of its models; answers the cases.
-    ///
-    /// The caller sees to it that the silence was not its own: see `service::complete`.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn queue_silent_series(&self, quiet: Duration) -> Result<Vec<Uuid>, StoreError> {
-        const ACTION: &str = "queue complete series";
-        let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
-        let cases: Vec<Uuid> = sqlx::query_scalar(
-            "with silent as (
-                 select id from cases
-                 where state = 'receiving' and last_instance_at <= clock_timestamp() - make_interval(secs => $1)
-                 for update skip locked)
-             update cases c set state = 'queued' from silent where c.id = silent.id returning c.id",
-        )
-        .bind(quiet.as_secs_f64())
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(failed(ACTION))?;
-        let mut queued = Vec::new();
-        for case in cases {
-            let siblings = open_siblings(&mut tx, case).await?;
-            for case in std::iter::once(case).chain(siblings) {
-                sqlx::query("insert into jobs (case_id) values ($1)")
-                    .bind(case)
-                    .execute(&mut *tx)
-                    .await
-                    .map_err(failed(ACTION))?;
-                audit(&mut tx, "series_complete", Some(case), &json!({})).await?;
-                queued.push(case);
-            }
-        }
-        tx.commit().await.map_err(failed(ACTION))?;
-        Ok(queued)
     }
 
     /// The instances of a revision: those of its series that came with it or before it, by SOP Instance UID.
@@ -289,7 +260,7 @@ pub(super) async fn restart_silence(tx: &mut PgConnection, series: &[&str]) -> R
 }
 
 /// Opens the cases of a series for its models after the first; answers them.
-async fn open_siblings(tx: &mut PgConnection, case: Uuid) -> Result<Vec<Uuid>, StoreError> {
+pub(super) async fn open_siblings(tx: &mut PgConnection, case: Uuid) -> Result<Vec<Uuid>, StoreError> {
     sqlx::query_scalar(
         "insert into cases (id, study_uid, series_uid, frame_uid, revision, state, route, calling_ae, called_ae,
                             patient_id, patient_name, series_description, modality, received_at, last_instance_at,

@@ -115,6 +115,9 @@ mod tests {
             patient_name: Phi::new("Muster^Erika".into()),
             manufacturer: "TPS".into(),
             model_name: String::new(),
+            plane: None,
+            announced: None,
+            acquisition: None,
         }
     }
 

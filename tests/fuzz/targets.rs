@@ -13,11 +13,13 @@ use bytes::Bytes;
 use contourd::dicom::data::{
     assemble, parse_instances, planning_ct, read_received, read_registration, read_rtstruct, read_segmentation,
 };
+use contourd::dicom::dicomweb::{DicomwebService, find_each, find_study, retrieve, store};
 use contourd::dicom::net::{
-    CommitmentReport, CommitmentVerdict, Doors, Inbox, PeersRequest, Received, STORAGE_CLASSES, ScpConfig,
-    StoreVerdict, serve,
+    CommitmentReport, CommitmentVerdict, Doors, Inbox, Key, Level, ObjectToSend, PeersRequest, Query, Received,
+    STORAGE_CLASSES, ScpConfig, StoreVerdict, serve,
 };
 use contourd::geometry::{Grid, Lps, Shape, Vec3, Volume};
+use contourd::ids::{InstanceUid, StudyUid};
 use contourd::inference::Card;
 use contourd::phantom::{Acquisition, DemoIdentity, demo_series};
 use contourd::routing::Tag;
@@ -66,13 +68,14 @@ fn watch() {
     }));
 }
 
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     Target { name: "pdus", run: pdus },
     Target { name: "dataset", run: dataset },
     Target { name: "series", run: series },
     Target { name: "rtstruct", run: rtstruct },
     Target { name: "web", run: web },
     Target { name: "card", run: card },
+    Target { name: "answers", run: answers },
 ];
 
 /// As a daemon's, but smaller.
@@ -188,11 +191,23 @@ pub fn rtstruct(bytes: &[u8]) {
     let _ = read_segmentation(bytes);
 }
 
-/// The page over an empty store.
+/// An empty store with a private database.
+static STORE: LazyLock<Store> = LazyLock::new(|| {
+    let config = StoreConfig { state_dir: folder().join("state"), ..StoreConfig::default() };
+    RUNTIME.block_on(Store::open(&config)).unwrap()
+});
+
+/// Stops what was started, and removes what was written. Nothing can be tried after it.
+#[allow(dead_code)] // libFuzzer ends its process itself
+pub fn clean_up() {
+    RUNTIME.block_on(STORE.close()).unwrap();
+    std::fs::remove_dir_all(folder()).unwrap();
+}
+
+/// The page over the store.
 static PAGE: LazyLock<Router> = LazyLock::new(|| {
+    let store = &*STORE;
     RUNTIME.block_on(async {
-        let config = StoreConfig { state_dir: folder().join("state"), ..StoreConfig::default() };
-        let store = Box::leak(Box::new(Store::open(&config).await.unwrap()));
         let facts = ServiceFacts {
             version: "0".into(),
             provider: "none".into(),
@@ -221,6 +236,62 @@ pub fn web(bytes: &[u8]) {
         let status = response.status();
         let body = to_bytes(response.into_body(), MOST_BYTES).await.unwrap();
         assert!(!status.is_server_error(), "{status}: {}", String::from_utf8_lossy(&body));
+    });
+}
+
+/// What the DICOMweb service answers next: type and body.
+static ANSWER: Mutex<(&str, Vec<u8>)> = Mutex::new(("", Vec::new()));
+
+/// A DICOMweb service that gives every question that answer.
+static SERVICE: LazyLock<DicomwebService> = LazyLock::new(|| {
+    RUNTIME.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut line, _)) = listener.accept().await {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    match line.read_u8().await {
+                        Ok(byte) => head.push(byte),
+                        Err(_) => break,
+                    }
+                }
+                let (kind, body) = ANSWER.lock().unwrap().clone();
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                    body.len()
+                );
+                let _ = line.write_all(&[head.as_bytes(), &body].concat()).await;
+            }
+        });
+        DicomwebService::new(&url)
+    })
+});
+
+/// The answer of a DICOMweb service: to a search, to a store or to a retrieval, by the first byte.
+pub fn answers(bytes: &[u8]) {
+    let Some((to, body)) = bytes.split_first() else { return };
+    let kind = if to % 4 == 3 { "multipart/related; boundary=x" } else { "application/dicom+json" };
+    *ANSWER.lock().unwrap() = (kind, body.to_vec());
+    RUNTIME.block_on(async {
+        let study = StudyUid::parse("1.2").unwrap();
+        match to % 4 {
+            0 => drop(find_study(&SERVICE, &study).await),
+            1 => {
+                let images = Query::new(Level::Image).with(Key::Study, "1.2").with(Key::Instance, "1.2.3");
+                drop(find_each(&SERVICE, &[images], 10).await);
+            }
+            2 => {
+                let object = ObjectToSend {
+                    sop_class: STORAGE_CLASSES[0].to_owned(),
+                    instance: InstanceUid::parse("1.2.3").unwrap(),
+                    transfer_syntax: "1.2.840.10008.1.2".to_owned(),
+                    bytes: Bytes::new(),
+                };
+                drop(store(&SERVICE, &[object]).await);
+            }
+            _ => drop(retrieve(&SERVICE, "1.2", "1.3", MOST_BYTES).unwrap().instance("1.2.3").await),
+        }
     });
 }
 

@@ -305,6 +305,7 @@ fn config(pacs_port: u16, model: &str) -> ServiceConfig {
         ..ServiceConfig::default()
     };
     config.receive.quiet_seconds = 3;
+    config.receive.missing_seconds = 3;
     config.receive.min_free_mebibytes = 1;
     config.jobs.retry_seconds = 1;
     config.jobs.max_attempts = 2;

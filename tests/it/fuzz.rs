@@ -147,6 +147,18 @@ fn requests() -> Vec<Vec<u8>> {
     .into()
 }
 
+/// Of a DICOMweb service; the first byte says to what.
+fn service_answers() -> Vec<Vec<u8>> {
+    let study = r#"[{"0020000D":{"vr":"UI","Value":["1.2"]},"00100010":{"vr":"PN","Value":[{"Alphabetic":"A^B"}]}}]"#;
+    let image = r#"[{"00080018":{"vr":"UI","Value":["1.2.3"]},"00080060":{"vr":"CS","Value":["MR"]}}]"#;
+    let failed = r#"{"00081198":{"vr":"SQ","Value":[{"00081155":{"vr":"UI","Value":["1.2.3"]},
+        "00081197":{"vr":"US","Value":[43264]}}]}}"#;
+    let part = [b"--x\r\nContent-Type: application/dicom\r\n\r\n".as_slice(), &SERIES[0], b"\r\n--x--\r\n"].concat();
+    let texts = [study, image, failed].map(|text| text.as_bytes().to_vec());
+    let bodies = texts.into_iter().chain([part]);
+    (0u8..).zip(bodies).map(|(to, body)| [vec![to], body].concat()).collect()
+}
+
 async fn seeds(target: &str) -> Vec<Vec<u8>> {
     match target {
         "pdus" => conversations().await,
@@ -162,6 +174,7 @@ async fn seeds(target: &str) -> Vec<Vec<u8>> {
             .iter()
             .filter_map(|path| std::fs::read(path).ok())
             .collect(),
+        "answers" => service_answers(),
         _ => panic!("{target} has no seeds"),
     }
 }
@@ -246,4 +259,5 @@ fn nothing_that_strangers_send_brings_it_down_within_bounded_memory() {
         println!("{}: {count} in {SECONDS} s", target.name);
         assert!(count > 100, "{}: only {count}", target.name);
     }
+    targets::clean_up();
 }

@@ -10,6 +10,7 @@ mod outbox;
 mod planning;
 mod purge;
 mod release;
+mod releases;
 mod retry;
 mod server;
 
@@ -25,8 +26,9 @@ use contourd::anatomy::Structure;
 use contourd::ids::{AeTitle, InstanceUid, Phi, SeriesUid, StudyUid, sha256_hex};
 use contourd::store::{
     Arrival, Asked, Attempt, BlobKey, CaseResult, CaseRole, CaseState, ChainHead, ClaimedJob, Confirmation, ErrorClass,
-    Finished, Intake, KeepTimes, NewInstance, NewResult, NewReview, NewStructure, OutboxState, PatientText, PgStore,
-    PlanningOutcome, PlanningState, Rating, ResultKind, Store, StoreConfig, StoreError, backup, restore,
+    Finished, Incoming, Intake, Judgement, KeepTimes, NewInstance, NewResult, NewReview, NewStructure, OutboxState,
+    PatientText, PgStore, PlanningOutcome, PlanningState, Rating, ResultKind, Store, StoreConfig, StoreError, backup,
+    restore,
 };
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
@@ -148,6 +150,9 @@ fn instance(series: &str, n: u32, content: &str) -> NewInstance {
         content_sha256: sha256.clone(),
         sha256,
         byte_count: content.len() as u64,
+        plane: None,
+        announced: None,
+        acquisition: None,
     }
 }
 
@@ -158,13 +163,22 @@ async fn take(store: &Store, series: &str, n: u32) -> (Uuid, i32) {
     }
 }
 
+/// Queues every series that has been silent for `quiet`, whatever its images say; answers the cases.
+pub async fn queue_silent(pg: &PgStore, quiet: Duration) -> Vec<Uuid> {
+    let judge = |series: &Incoming| match series.silent >= quiet {
+        true => Judgement::Complete("silence".into()),
+        false => Judgement::Waits(None),
+    };
+    pg.queue_complete(Duration::ZERO, judge).await.unwrap().into_iter().map(|(case, _)| case).collect()
+}
+
 /// A series of three instances, complete and claimed.
 async fn claimed(store: &Store, series: &str, holder: Uuid) -> ClaimedJob {
     let base = series.len() as u32 * 100;
     for n in 0..3 {
         take(store, series, base + n).await;
     }
-    assert_eq!(store.pg.queue_silent_series(Duration::ZERO).await.unwrap().len(), 1);
+    assert_eq!(queue_silent(&store.pg, Duration::ZERO).await.len(), 1);
     store.pg.claim_job(holder, LEASE).await.unwrap().unwrap()
 }
 

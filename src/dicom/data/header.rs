@@ -16,7 +16,7 @@ pub const MANUFACTURER: &str = "contourd";
 pub const MODEL_NAME: &str = "contourd auto-contouring";
 
 /// What is known of an object before its pixels are looked at. Missing texts are empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct InstanceHeader {
     /// Study Instance UID.
     pub study: StudyUid,
@@ -42,6 +42,34 @@ pub struct InstanceHeader {
     pub manufacturer: String,
     /// Manufacturer's Model Name.
     pub model_name: String,
+    /// Where its plane lies, for an image of a patient's space.
+    pub plane: Option<PlaneOf>,
+    /// Images in Acquisition, where it is a number above 0.
+    pub announced: Option<i32>,
+    /// Acquisition Number.
+    pub acquisition: Option<i32>,
+}
+
+/// The plane of an image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlaneOf {
+    /// Its normal (LPS), each component rounded to hundredths: the same for all images of one stack.
+    pub normal: [f64; 3],
+    /// Its distance from the origin along the unrounded normal, mm.
+    pub place: f64,
+}
+
+/// The plane by Image Position and Image Orientation (Patient); `None` where they do not say one. What is wrong with them is
+/// told when the series is assembled.
+fn plane_of(object: &InMemDicomObject) -> Option<PlaneOf> {
+    let numbers = |tag: Tag| object.element(tag).ok()?.to_multi_float64().ok();
+    let position: [f64; 3] = numbers(tags::IMAGE_POSITION_PATIENT)?.try_into().ok()?;
+    let [a, b, c, d, e, f]: [f64; 6] = numbers(tags::IMAGE_ORIENTATION_PATIENT)?.try_into().ok()?;
+    let normal = [b * f - c * e, c * d - a * f, a * e - b * d];
+    let place = normal.iter().zip(position).map(|(n, p)| n * p).sum::<f64>();
+    // Adding 0 makes a negative zero a positive one.
+    let rounded = normal.map(|n| (n * 100.0).round() / 100.0 + 0.0);
+    (place.is_finite() && rounded.iter().all(|n| n.is_finite())).then_some(PlaneOf { normal: rounded, place })
 }
 
 /// Reads the header of a Part 10 file (with or without preamble); stops before the pixel data.
@@ -118,6 +146,9 @@ pub(super) fn header_of(opened: &Opened<'_>, object: &InMemDicomObject) -> Resul
         patient_name: Phi::new(reading(tags::PATIENT_NAME)?),
         manufacturer: reading(tags::MANUFACTURER)?,
         model_name: reading(tags::MANUFACTURER_MODEL_NAME)?,
+        plane: plane_of(object),
+        announced: text(object, tags::IMAGES_IN_ACQUISITION).parse().ok().filter(|n| *n > 0),
+        acquisition: text(object, tags::ACQUISITION_NUMBER).parse().ok(),
         instance,
     })
 }

@@ -120,7 +120,9 @@ impl DicomwebService {
     /// # Errors
     /// What is wrong with it, beginning with its key.
     pub(super) fn origin(&self) -> Result<Origin, String> {
-        let wrong = |what: &str| format!("url is {:?}: {what}; write it as https://pacs.example/dicom-web", self.url);
+        // What may hold a password is not repeated.
+        let shown = if self.url.contains('@') { "url".to_owned() } else { format!("url is {:?}", self.url) };
+        let wrong = |what: &str| format!("{shown}: {what}; write it as https://pacs.example/dicom-web");
         let uri: Uri = self.url.trim().parse().map_err(|e| wrong(&format!("{e}")))?;
         let secure = match uri.scheme_str() {
             Some("https") => true,
@@ -133,6 +135,9 @@ impl DicomwebService {
         }
         if uri.query().is_some() || self.url.contains('#') {
             return Err(wrong("it has a query or a fragment"));
+        }
+        if authority.port_u16().is_none() && authority.as_str() != authority.host() {
+            return Err(wrong("its port is none"));
         }
         let host = authority.host().trim_matches(['[', ']']);
         if host.is_empty() {
@@ -208,11 +213,13 @@ mod tests {
             ("ftp://pacs.example", "begins neither"),
             ("https://", "url is"),
             ("https://me:secret@pacs.example", "a user does not belong"),
+            ("https://pacs.example:99999/a", "its port is none"),
+            ("https://pacs.example:/a", "its port is none"),
             ("https://pacs.example/a?b=c", "a query"),
             ("https://pacs.example/a b", "url is"),
         ] {
             let said = origin(bad).unwrap_err();
-            assert!(said.starts_with("url ") && said.contains(why), "{bad}: {said}");
+            assert!(said.starts_with("url") && said.contains(why) && !said.contains("secret"), "{bad}: {said}");
         }
     }
 

@@ -13,10 +13,13 @@ use super::{DICOM_JSON, status};
 use crate::dicom::net::{Key, Level, MOST_OF_A_STUDY, Match, Matches, NetError, OF_STUDY, Query};
 use crate::ids::{Phi, StudyUid};
 
-/// Matches that are asked for at once.
-const PAGE: usize = 1000;
+/// Matches that are asked for at once: Azure's service refuses a limit of more.
+const PAGE: usize = 200;
 /// Longest answer: such a page, of services that say more of each match than is asked for.
 const MOST_BYTES: usize = 16 << 20;
+
+/// What every service that answers queries answers.
+const ANY_STUDY: &str = "/studies?limit=1";
 
 /// Asks each of `queries`, answered in their order, for at most `most` matches each.
 ///
@@ -36,20 +39,21 @@ async fn find(connection: &mut Connection<'_>, query: &Query, most: usize) -> Re
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     loop {
-        let resource = resource(query, PAGE.min(most.saturating_add(1)), found.len());
-        let page = ask(connection, resource).await?;
-        let before = found.len();
+        let one = query.value(Key::Instance).is_some();
+        let limit = if one { 2 } else { PAGE.min(most.saturating_add(1)) };
+        let page = ask(connection, resource(query, limit, found.len())).await?;
+        let (before, last) = (found.len(), page.is_empty());
         for item in page {
             let said = Match::of(&item.attributes(Key::ALL.map(Key::tag)));
-            // One that knows no offset answers the same again.
             if seen.insert(said.clone()) {
                 found.push(said);
             }
         }
-        let cut_off = found.len() > most;
-        if cut_off || found.len() == before || query.value(Key::Instance).is_some() {
+        // One that knows no offset answers the same again: whether there is more is not known.
+        let cut_off = found.len() > most || (found.len() == before && !last);
+        if cut_off || last || one {
             found.truncate(most);
-            return Ok(Matches { found, cut_off });
+            return Ok(Matches { found, cut_off: cut_off && !one });
         }
     }
 }
@@ -74,17 +78,21 @@ pub async fn find_study(service: &DicomwebService, study: &StudyUid) -> Result<V
 /// # Errors
 /// [`NetError`] when it does not.
 pub async fn look(service: &DicomwebService) -> Result<(), NetError> {
-    ask(&mut Connection::to(service)?, "/studies?limit=1".to_owned()).await.map(|_| ())
+    ask(&mut Connection::to(service)?, ANY_STUDY.to_owned()).await.map(|_| ())
 }
 
 async fn ask(connection: &mut Connection<'_>, resource: String) -> Result<Vec<Item>, NetError> {
-    // Of a study or series that it does not have, a service may say that there is no such resource.
     let within = resource.starts_with("/studies/");
     let answer = connection.ask(&Ask::get(resource, DICOM_JSON, MOST_BYTES)).await?;
     match answer.status {
         200 => data_sets(&answer.body),
         204 => Ok(Vec::new()),
-        404 if within => Ok(Vec::new()),
+        // Of a study or series that it does not have, a service may say that there is no such resource. Something else at
+        // this URL says that of everything.
+        404 if within => {
+            let answer = connection.ask(&Ask::get(ANY_STUDY.to_owned(), DICOM_JSON, MOST_BYTES)).await?;
+            if matches!(answer.status, 200 | 204) { Ok(Vec::new()) } else { Err(status::refused(&answer)) }
+        }
         _ => Err(status::refused(&answer)),
     }
 }

@@ -20,7 +20,9 @@ const ACCEPT: &str = "multipart/related; type=\"application/dicom\"; transfer-sy
 pub async fn address(service: &DicomwebService) -> Result<SocketAddr, NetError> {
     let origin = service.origin().map_err(NetError::Unready)?;
     let unknown = |source| NetError::Connect { address: origin.authority.clone(), source };
-    let mut found = tokio::net::lookup_host((origin.host.as_str(), origin.port)).await.map_err(unknown)?;
+    let looked_up = tokio::net::lookup_host((origin.host.as_str(), origin.port));
+    let late = |_| NetError::TimedOut(service.connect_timeout_seconds);
+    let mut found = tokio::time::timeout(service.connect_timeout(), looked_up).await.map_err(late)?.map_err(unknown)?;
     found.next().ok_or_else(|| unknown(std::io::ErrorKind::NotFound.into()))
 }
 
@@ -61,7 +63,7 @@ impl Retrieved<'_> {
         } else {
             multipart::first_part(&answer.content_type, &answer.body).map_err(wrong)?
         };
-        let object = ObjectToSend::from_part10(&file).map_err(|e| NetError::Protocol(e.to_string()))?;
+        let object = ObjectToSend::from_part10(&file).map_err(|_| wrong("what it hands out is no DICOM file"))?;
         if object.instance.as_str() != instance {
             return Err(wrong("it sent another instance than was asked for"));
         }

@@ -5,6 +5,7 @@ mod commitment;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use dicom_dictionary_std::uids;
@@ -99,7 +100,9 @@ pub(super) async fn attend<I: Inbox>(
     };
     let Some((mut wire, agreement, place)) = arrived else { return };
     drop(guest);
+    static NEXT: AtomicU64 = AtomicU64::new(0);
     let mut association = Association {
+        number: NEXT.fetch_add(1, Ordering::Relaxed),
         assembler: Assembler::within(shared.budget.clone(), shared.config.max_object_bytes()),
         wire: &mut wire,
         shared: &shared,
@@ -115,7 +118,8 @@ pub(super) async fn attend<I: Inbox>(
         refused: 0,
     };
     let end = association.serve().await.err().unwrap_or(End::Released);
-    let Association { agreement: Agreement { calling, .. }, stored, unwanted, refused, .. } = association;
+    let Association { number, agreement: Agreement { calling, .. }, stored, unwanted, refused, .. } = association;
+    shared.inbox.association_ended(number);
     info!(%peer, %calling, stored, unwanted, refused, %end, "association ended");
     drop(place);
     let guest = shared.lobby.enter(peer.ip());
@@ -160,6 +164,8 @@ enum Heard {
 
 /// An established association.
 struct Association<'a, I> {
+    /// No other has it.
+    number: u64,
     wire: &'a mut Wire,
     shared: &'a Shared<I>,
     agreement: Agreement,
@@ -288,6 +294,7 @@ impl<I: Inbox> Association<'_, I> {
             calling: self.agreement.calling.clone(),
             called: self.agreement.called.clone(),
             peer: self.peer,
+            association: Some(self.number),
             sop_class: context.abstract_syntax.clone(),
             instance,
             transfer_syntax: context.transfer_syntax.clone(),

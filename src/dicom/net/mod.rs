@@ -66,7 +66,7 @@ pub use query::{Key, Level, Match, Matches, Moved, Query, find, find_each, find_
 pub(crate) use query::{MOST_OF_A_STUDY, OF_STUDY};
 pub use scp::serve;
 pub use scu::{echo, line_to, offers, send};
-pub(crate) use status::{outcome, printable};
+pub(crate) use status::outcome;
 pub use storage::{COMMITMENT, QUERIES, RETRIEVAL, STORAGE_CLASSES, STRUCTURE_SETS, TRANSFER_SYNTAXES};
 pub use tls::{DestinationTls, Doors, ScpTls};
 pub use wire::Line;
@@ -80,6 +80,8 @@ pub struct Received {
     pub called: AeTitle,
     /// Address of the peer.
     pub peer: SocketAddr,
+    /// On which association: a number of its own for each; `None` when it was not sent but fetched.
+    pub association: Option<u64>,
     /// SOP class of the presentation context and of the command; they agree.
     pub sop_class: String,
     /// Affected SOP Instance UID of the command. The data set may disagree: that is for the inbox to see.
@@ -118,6 +120,11 @@ pub trait Inbox: Send + Sync + 'static {
     /// Called by several associations at once. It runs to its end even if the peer goes away meanwhile; a panic in
     /// it is answered as a failure.
     fn store(&self, object: Received) -> impl Future<Output = StoreVerdict> + Send;
+
+    /// An association that brought instances is over.
+    fn association_ended(&self, association: u64) {
+        let _ = association;
+    }
 
     /// Somebody got no association: from where, why, and how many others were not told of since the last one. Told of
     /// rarely, however many there are.

@@ -182,7 +182,7 @@ fn with_comment(meaning: &str, comment: Option<&str>) -> String {
 }
 
 /// Printable ASCII, no backslash (it separates values), at most 64 characters: fit for Error Comment and for a log.
-pub(crate) fn printable(text: &str) -> String {
+fn printable(text: &str) -> String {
     let fit = |c: char| if (' '..='~').contains(&c) && c != '\\' { c } else { '?' };
     text.chars().take(COMMENT_CHARACTERS).map(fit).collect()
 }

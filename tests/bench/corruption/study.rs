@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use contourd::anatomy::rules::{
-    Consistent, Finding, Flag, NerveConfig, NervePath, NotTraced, Rule, RulesConfig, apply,
+    Consistent, CorrectionsConfig, Finding, Flag, NerveConfig, NervePath, NotTraced, Rule, RulesConfig, apply,
 };
 use contourd::anatomy::{Class, Side, Structure};
 use contourd::evaluation::measure;
@@ -125,14 +125,15 @@ pub fn scores(case: &Case, result: &Consistent, known: Option<(&Consistent, &Sco
     Structure::ALL.iter().map(|s| (*s, score(s))).collect()
 }
 
-/// The rules as they are by default. Voxels that make a landmark are counted, so that on larger voxels (edges in mm) than
+/// Every rule on: those that are by default, and the pituitary's floor. Voxels that make a landmark are counted, so that on larger voxels (edges in mm) than
 /// the thesis's fewer are asked for.
 pub fn all_rules(spacing: [f64; 3]) -> RulesConfig {
     let usual = NerveConfig::default();
     let volume = |edges: [f64; 3]| edges.iter().product::<f64>();
     let share = volume(usual.voxel_mm) / volume(spacing);
     let nerve = NerveConfig { landmark_points: (usual.landmark_points as f64 * share).round() as usize, ..usual };
-    RulesConfig { nerve, ..RulesConfig::default() }
+    let corrections = CorrectionsConfig { pituitary_floor: true, ..CorrectionsConfig::default() };
+    RulesConfig { nerve, corrections, ..RulesConfig::default() }
 }
 
 /// A switch of the rules.

@@ -1,5 +1,8 @@
 //! What is acknowledged, refused, and when a series is complete.
 
+use contourd::dicom::net::{CommitmentRequest, SopReference, request_commitment};
+use contourd::ids::TransactionUid;
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -253,5 +256,104 @@ async fn the_same_image_in_another_transfer_syntax_is_there_already_and_another_
     // What came first is what is kept.
     let rows = t.pg.instances_of("1.2.826.2", 1).await.unwrap();
     assert_eq!((rows.len(), rows[0].transfer_syntax.as_str()), (1, "1.2.840.10008.1.2"));
+    running.daemon.stop().await;
+}
+
+/// The images with Images in Acquisition.
+fn announcing(images: &[EncodedInstance], count: usize) -> Vec<ObjectToSend> {
+    let with_count = |image: &EncodedInstance| {
+        let mut object = dicom_object::from_reader(image.bytes.as_slice()).unwrap();
+        object.put_str(dicom_dictionary_std::tags::IMAGES_IN_ACQUISITION, dicom_core::VR::IS, count.to_string());
+        let mut bytes = Vec::new();
+        object.write_all(&mut bytes).unwrap();
+        ObjectToSend::from_part10(&Bytes::from(bytes)).unwrap()
+    };
+    images.iter().map(with_count).collect()
+}
+
+/// A daemon that waits for longer than the test does, unless evidence speaks for a series.
+async fn patient(t: &TestStore, quiet: u64) -> (Running, Arc<Pacs>) {
+    let (pacs_listener, pacs_port) = listener().await;
+    let pacs = Pacs::accepting();
+    pacs.listen(pacs_listener);
+    let mut config = config(pacs_port, "bright");
+    config.receive.quiet_seconds = quiet;
+    config.receive.missing_seconds = 3600;
+    config.receive.settled_seconds = 1;
+    (launch(t, config, &Arc::new(Threshold::default()), listener().await.0), pacs)
+}
+
+/// By what the series of the only case was taken as complete.
+async fn evidence(t: &TestStore) -> String {
+    let by = "select detail->>'by' from audit where event = 'series_complete'";
+    sqlx::query_scalar(by).fetch_one(&mut t.sql().await).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_series_that_is_whole_by_its_own_count_is_not_waited_for() {
+    let t = TestStore::new().await;
+    let (running, _pacs) = patient(&t, 3600).await;
+    let images = announcing(&series("1.2.826.2", false), 12);
+    send_all(&running.to, &images[..11]).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(cases(&t).await[0].state, CaseState::Receiving);
+    send_all(&running.to, &images[11..]).await;
+    assert_eq!(until(&t, CaseState::Delivered).await.revision, 1);
+    assert_eq!(evidence(&t).await, "all 12 images of the acquisition came, evenly spaced");
+    running.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_series_whose_sender_asks_for_the_commitment_of_every_image_is_not_waited_for() {
+    let t = TestStore::new().await;
+    let (running, _pacs) = patient(&t, 3600).await;
+    let images = objects(&series("1.2.826.2", false));
+    send_all(&running.to, &images).await;
+    let reference = |o: &ObjectToSend| SopReference { sop_class: o.sop_class.clone(), instance: o.instance.clone() };
+    let ask = async |images: &[ObjectToSend]| {
+        let references = images.iter().map(reference).collect();
+        let request = CommitmentRequest { transaction: TransactionUid::fresh(), references };
+        request_commitment(&running.to, &title("MR1"), &request, &super::confirming::Notary::default()).await.unwrap();
+    };
+    // In two parts, and with one that is not here.
+    ask(&images[..6]).await;
+    ask(&images[6..]).await;
+    let absent = ObjectToSend { instance: contourd::ids::InstanceUid::parse("1.2.3").unwrap(), ..images[0].clone() };
+    ask(&[images.as_slice(), &[absent]].concat()).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(cases(&t).await[0].state, CaseState::Receiving);
+    ask(&images).await;
+    until(&t, CaseState::Delivered).await;
+    assert_eq!(evidence(&t).await, "its sender asked for the commitment of all 12 images, evenly spaced");
+    running.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_images_are_waited_for_in_sight_and_over_a_restart() {
+    let t = TestStore::new().await;
+    let (running, _) = patient(&t, 2).await;
+    let images = objects(&series("1.2.826.2", false));
+    send_all(&running.to, &[&images[..4], &images[5..]].concat()).await;
+    let waiting = async || {
+        for _ in 0..300 {
+            if let Some(reason) = cases(&t).await[0].reason.clone() {
+                return reason;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("nothing is said: {:?}", cases(&t).await);
+    };
+    let reason = waiting().await;
+    assert!(reason.starts_with("images are missing: 4.0 mm lie between two slices, 2.0 mm"), "{reason}");
+    running.daemon.stop().await;
+
+    let (running, pacs) = patient(&t, 2).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let case = cases(&t).await.remove(0);
+    assert_eq!((case.state, case.reason), (CaseState::Receiving, Some(reason)));
+    send_all(&running.to, &images[4..5]).await;
+    let case = until(&t, CaseState::Delivered).await;
+    assert_eq!((case.revision, case.reason, pacs.classes().len()), (1, None, 1));
+    assert_eq!(evidence(&t).await, "nothing came for 2 s");
     running.daemon.stop().await;
 }

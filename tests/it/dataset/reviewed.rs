@@ -13,11 +13,12 @@ use uuid::Uuid;
 
 use super::made::{ID, NAME, Patient};
 use super::{WORKING, contourd, dice_with_truth};
+use crate::store::queue_silent;
 use crate::web::site::accept_all;
 
 /// Segmented with the true contours; the right lens was not found.
 async fn segment(store: &Store, patient: &Patient) -> Uuid {
-    store.pg.queue_silent_series(Duration::ZERO).await.unwrap();
+    queue_silent(&store.pg, Duration::ZERO).await;
     let holder = Uuid::new_v4();
     let case = store.pg.claim_job(holder, Duration::from_secs(60)).await.unwrap().unwrap().case.id;
     let structures = Structure::ALL.into_iter().map(|structure| {

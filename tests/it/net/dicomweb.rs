@@ -201,11 +201,15 @@ async fn objects_go_one_by_one_and_a_connection_that_was_closed_meanwhile_is_ope
     let service = Service::new(vec![Does::Says(STORED), Does::Last(busy), Does::HangsUp, Does::Says(STORED)]).await;
     let outcomes = store(&service.client(), &[sample(), sample(), sample(), sample()]).await.unwrap();
     assert_eq!(outcomes[0], SendOutcome::Stored);
-    let SendOutcome::Failed { class: FailureClass::Retry, message, .. } = &outcomes[1] else { panic!("{outcomes:?}") };
-    assert!(message.contains("503") && message.contains("(full)"), "{message}");
-    // The third met a connection that had been closed, then a new one that was closed: that is an answer.
-    assert!(matches!(&outcomes[2], SendOutcome::Failed { class: FailureClass::Retry, .. }), "{outcomes:?}");
-    assert_eq!(outcomes[3], SendOutcome::Stored);
+    let failed = |n: usize| match &outcomes[n] {
+        SendOutcome::Failed { class: FailureClass::Retry, message, .. } => message.clone(),
+        _ => panic!("{outcomes:?}"),
+    };
+    assert!(failed(1).contains("503") && !failed(1).contains("full"), "{}", failed(1));
+    // The third met a connection that had been closed, then a new one that was closed: that is an answer, and the end.
+    assert!(failed(2).starts_with("not acknowledged"), "{}", failed(2));
+    assert!(failed(3).starts_with("not sent"), "{}", failed(3));
+    assert_eq!(service.asked().len(), 3);
     let asked = service.asked();
     assert!(asked.iter().all(|head| head.starts_with("POST /base/studies HTTP/1.1\r\n")), "{asked:?}");
     let head = asked[0].to_ascii_lowercase();
@@ -240,7 +244,7 @@ async fn what_a_service_says_or_does_not_say_is_told_apart() {
     assert!(kind == FailureClass::Setting && said.contains("no JSON"), "{said}");
     let (kind, said) = class(Does::Last("HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n[{}")).await;
     assert!(kind == FailureClass::Retry, "{said}");
-    // A length that is declared takes no memory, and is refused when it comes.
+    // What comes without end is not kept without end.
     let huge: &'static str = Box::leak(format!("HTTP/1.1 200 OK\r\n\r\n{}", "[".repeat(17 << 20)).into_boxed_str());
     let (kind, said) = class(Does::Last(huge)).await;
     assert!(kind == FailureClass::Setting && said.contains("more than 16777216 bytes"), "{said}");
@@ -255,14 +259,24 @@ async fn a_query_is_asked_page_by_page_until_nothing_new_comes() {
         let body = format!("[{}]", items.collect::<Vec<_>>().join(","));
         Box::leak(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_boxed_str())
     };
-    let script = vec![Does::Says(page(&["1.1", "1.2"])), Does::Says(page(&["1.3"])), Does::Says(page(&["1.3"]))];
+    let script = vec![Does::Says(page(&["1.1", "1.2"])), Does::Says(page(&["1.3"])), Does::Says(page(&[]))];
     let service = Service::new(script).await;
     let found = find_each(&service.client(), &[images()], 1000).await.unwrap().remove(0);
     let uids: Vec<_> = found.found.iter().map(|one| one.get(Key::Instance).unwrap()).collect();
     assert_eq!((uids, found.cut_off), (vec!["1.1", "1.2", "1.3"], false));
     let first = service.asked()[0].lines().next().unwrap().to_owned();
-    assert_eq!(first, "GET /base/studies/1.2/series/1.3/instances?limit=1000&offset=0 HTTP/1.1");
+    assert_eq!(first, "GET /base/studies/1.2/series/1.3/instances?limit=200&offset=0 HTTP/1.1");
     assert!(service.asked()[2].contains("offset=3"), "{:?}", service.asked());
+    // One that knows no offset: whether there is more is not known.
+    let service = Service::new(vec![Does::Says(page(&["1.1", "1.2"]))]).await;
+    let found = find_each(&service.client(), &[images()], 1000).await.unwrap().remove(0);
+    assert_eq!((found.found.len(), found.cut_off), (2, true));
+    // Nothing there, or nothing of DICOMweb there.
+    let absent = Does::Says("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    let service = Service::new(vec![absent, Does::Says(NOTHING)]).await;
+    assert_eq!(find_each(&service.client(), &[images()], 9).await.unwrap()[0].found.len(), 0);
+    let wrong = find_each(&Service::new(vec![absent]).await.client(), &[images()], 9).await.unwrap_err();
+    assert!(matches!(wrong, NetError::Http { status: 404, .. }), "{wrong}");
 
     let service = Service::new(vec![Does::Says(page(&["1.1", "1.2", "1.3"]))]).await;
     let found = find_each(&service.client(), &[images()], 2).await.unwrap().remove(0);
@@ -272,10 +286,7 @@ async fn a_query_is_asked_page_by_page_until_nothing_new_comes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_is_not_what_was_asked_for_is_not_taken() {
     for (answer, why) in [
-        (
-            "HTTP/1.1 200 OK\r\nContent-Type: application/dicom\r\nContent-Length: 3\r\n\r\nabc",
-            "not a whole DICOM file",
-        ),
+        ("HTTP/1.1 200 OK\r\nContent-Type: application/dicom\r\nContent-Length: 3\r\n\r\nabc", "no DICOM file"),
         ("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 3\r\n\r\nabc", "several parts"),
         ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "404"),
     ] {

@@ -114,7 +114,7 @@ async fn an_earlier_revision_that_is_lost_does_not_follow_a_later_one() {
     let (first, holder) = accepted_by(&t, "1.2.1", 0, &["PACS"]).await;
     let waiting = to_ask(&t, "PACS").await.unwrap();
     let (second, _) = take(&t, "1.2.1", 77).await;
-    t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
+    queue_silent(&t.pg, Duration::ZERO).await;
     t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
     t.pg.finish_job(second, holder, &going_to(&made(&t, second, 0, "second").await, &to(&["PACS"]))).await.unwrap();
     send_what_is_due(&t, second, holder, "PACS").await;
@@ -134,7 +134,7 @@ async fn a_revision_that_is_confirmed_after_a_later_one_is_superseded() {
     let (first, holder) = accepted_by(&t, "1.2.1", 0, &["PACS"]).await;
     let waiting = to_ask(&t, "PACS").await.unwrap();
     let (second, _) = take(&t, "1.2.1", 77).await;
-    t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
+    queue_silent(&t.pg, Duration::ZERO).await;
     t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
     t.pg.finish_job(second, holder, &going_to(&made(&t, second, 0, "second").await, &to(&["PACS"]))).await.unwrap();
     send_what_is_due(&t, second, holder, "PACS").await;

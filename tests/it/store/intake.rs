@@ -65,7 +65,7 @@ async fn a_damaged_instance_counts_on_its_case_until_it_comes_whole() {
     }
     assert_eq!(t.pg.refused_instances_of("1.2.1").await.unwrap(), [json!({"message": "cut shorter"})]);
     assert_eq!(t.pg.refused_instances_of("1.2.2").await.unwrap(), [json!(null); 0]);
-    assert_eq!(t.pg.queue_silent_series(Duration::ZERO).await.unwrap().len(), 1, "it has no case of its own");
+    assert_eq!(queue_silent(&t.pg, Duration::ZERO).await.len(), 1, "it has no case of its own");
     assert_eq!(take(&t, "1.2.1", 1).await.1, 1);
     assert_eq!(t.pg.refused_instances_of("1.2.1").await.unwrap(), [json!(null); 0]);
 }
@@ -83,7 +83,7 @@ async fn a_damaged_instance_that_comes_again_and_again_opens_one_revision() {
     };
     assert_eq!(note(70, "cut").await, 2, "the first time counts as a late slice");
     assert_eq!(note(70, "cut again").await, 2);
-    t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
+    queue_silent(&t.pg, Duration::ZERO).await;
     let second = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
     assert_eq!(t.pg.refused_instances_of("1.2.1").await.unwrap(), [json!({"message": "cut again"})]);
     t.pg.refuse_job(second.case.id, holder, "cut again", &json!([]), None).await.unwrap();
@@ -106,7 +106,7 @@ async fn the_silence_of_one_series_begins_anew_without_the_others() {
     let long_ago = "update cases set last_instance_at = clock_timestamp() - interval '1 hour'";
     sqlx::query(long_ago).execute(&mut t.sql().await).await.unwrap();
     t.pg.begin_silence_anew(&[SeriesUid::parse("1.2.1").unwrap()]).await.unwrap();
-    assert_eq!(t.pg.queue_silent_series(Duration::from_secs(60)).await.unwrap(), [other]);
+    assert_eq!(queue_silent(&t.pg, Duration::from_secs(60)).await, [other]);
     assert_eq!(state(&t, waited_for).await, CaseState::Receiving);
 }
 
@@ -126,13 +126,13 @@ async fn a_file_that_was_lost_can_be_written_again_under_another_name() {
 async fn a_series_is_queued_after_its_silence_and_opened_again_while_nobody_works_on_it() {
     let t = TestStore::new().await;
     let (case, _) = take(&t, "1.2.1", 1).await;
-    assert!(t.pg.queue_silent_series(Duration::from_secs(60)).await.unwrap().is_empty());
-    assert_eq!(t.pg.queue_silent_series(Duration::ZERO).await.unwrap(), [case]);
-    assert!(t.pg.queue_silent_series(Duration::ZERO).await.unwrap().is_empty());
+    assert!(queue_silent(&t.pg, Duration::from_secs(60)).await.is_empty());
+    assert_eq!(queue_silent(&t.pg, Duration::ZERO).await, [case]);
+    assert!(queue_silent(&t.pg, Duration::ZERO).await.is_empty());
     assert_eq!(state(&t, case).await, CaseState::Queued);
     assert_eq!(take(&t, "1.2.1", 2).await, (case, 1));
     assert_eq!(state(&t, case).await, CaseState::Receiving);
     assert!(t.pg.claim_job(Uuid::new_v4(), LEASE).await.unwrap().is_none());
-    assert_eq!(t.pg.queue_silent_series(Duration::ZERO).await.unwrap(), [case]);
+    assert_eq!(queue_silent(&t.pg, Duration::ZERO).await, [case]);
     assert_eq!(t.pg.claim_job(Uuid::new_v4(), LEASE).await.unwrap().unwrap().case.id, case);
 }

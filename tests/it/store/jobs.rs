@@ -16,7 +16,7 @@ async fn a_late_slice_makes_a_revision_that_replaces_what_was_delivered() {
     assert_eq!(revision, 2);
     assert_eq!(t.pg.instances_of("1.2.1", 1).await.unwrap().len(), 3);
     assert_eq!(t.pg.instances_of("1.2.1", 2).await.unwrap().len(), 4);
-    assert_eq!(t.pg.queue_silent_series(Duration::ZERO).await.unwrap(), [late]);
+    assert_eq!(queue_silent(&t.pg, Duration::ZERO).await, [late]);
     let second = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
     assert_eq!((second.case.id, second.case.revision), (late, 2));
     assert_eq!(second.predecessors["generic"], result.results[0].instance.as_str());
@@ -42,7 +42,7 @@ async fn a_slice_that_comes_during_segmentation_stops_the_incomplete_result() {
     assert_eq!(finished, Finished::Superseded);
     assert_eq!(state(&t, job.case.id).await, CaseState::Superseded);
     assert_eq!(due(&t, holder, "PACS").await, []);
-    t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
+    queue_silent(&t.pg, Duration::ZERO).await;
     let next = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
     assert!(next.case.id == late && next.predecessors.is_empty());
 }
@@ -57,7 +57,7 @@ async fn only_what_a_destination_has_accepted_is_named_as_predecessor() {
     accept(&t, first, holder, &due(&t, holder, "PACS").await).await;
     for (slice, salt) in [(77, "second"), (78, "third")] {
         let (late, _) = take(&t, "1.2.1", slice).await;
-        t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
+        queue_silent(&t.pg, Duration::ZERO).await;
         let job = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
         // The second revision was refused everywhere: nobody knows it.
         assert_eq!(job.predecessors["generic"], accepted.results[0].instance.as_str(), "{salt}");
@@ -135,7 +135,7 @@ async fn a_job_that_was_interrupted_more_than_once_lets_the_others_go_first() {
     for n in 0..3 {
         take(&t, "1.2.22", 900 + n).await;
     }
-    let second = t.pg.queue_silent_series(Duration::ZERO).await.unwrap().remove(0);
+    let second = queue_silent(&t.pg, Duration::ZERO).await.remove(0);
     t.killed_and_opened_again().await;
     let once = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
     assert_eq!((once.case.id, once.interruptions), (first, 1), "one interruption is anybody's");

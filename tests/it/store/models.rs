@@ -18,7 +18,7 @@ async fn what_is_urgent_goes_first_and_of_equals_the_oldest() {
     let holder = Uuid::new_v4();
     for (series, priority) in [("1.2.1", 5), ("1.2.22", 0), ("1.2.333", 9), ("1.2.4444", 5), ("1.2.55555", 9)] {
         arrive(&t, series, priority, &[]).await;
-        t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
+        queue_silent(&t.pg, Duration::ZERO).await;
     }
     let mut order = Vec::new();
     while let Some(job) = t.pg.claim_job(holder, LEASE).await.unwrap() {
@@ -35,7 +35,7 @@ async fn a_case_that_ends_daemons_lets_others_go_first_however_urgent_it_is() {
     let holder = Uuid::new_v4();
     arrive(&t, "1.2.1", 9, &[]).await;
     arrive(&t, "1.2.22", 0, &[]).await;
-    t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
+    queue_silent(&t.pg, Duration::ZERO).await;
     for _ in 0..2 {
         assert_eq!(t.pg.claim_job(holder, LEASE).await.unwrap().unwrap().case.series_uid, "1.2.1");
         t.killed_and_opened_again().await;
@@ -52,14 +52,14 @@ async fn a_series_has_a_job_for_each_model_and_one_case_again_when_slices_come_b
         sqlx::query_scalar("select count(*) from cases").fetch_one(&mut t.sql().await).await.unwrap()
     };
     assert_eq!(count().await, 1);
-    assert_eq!(t.pg.queue_silent_series(Duration::ZERO).await.unwrap().len(), 3);
+    assert_eq!(queue_silent(&t.pg, Duration::ZERO).await.len(), 3);
     assert_eq!(count().await, 3);
     let mut late = instance("1.2.1", 900, "pixels");
     late.arrival.models = to(&["a", "b", "c"]);
     assert!(matches!(t.pg.accept_instance(&late).await.unwrap(), Intake::Stored { revision: 1, .. }));
     assert_eq!(count().await, 1);
     assert!(t.pg.claim_job(holder, LEASE).await.unwrap().is_none(), "it is not complete");
-    assert_eq!(t.pg.queue_silent_series(Duration::ZERO).await.unwrap().len(), 3);
+    assert_eq!(queue_silent(&t.pg, Duration::ZERO).await.len(), 3);
     let first = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
     assert_eq!((first.case.model(), first.case.sibling), (Some("a"), 0));
     let second = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
@@ -67,7 +67,7 @@ async fn a_series_has_a_job_for_each_model_and_one_case_again_when_slices_come_b
     // Somebody works on it: the next slice makes a revision, of which every model has its case.
     late.instance = uid(901);
     assert!(matches!(t.pg.accept_instance(&late).await.unwrap(), Intake::Stored { revision: 2, .. }));
-    assert_eq!(t.pg.queue_silent_series(Duration::ZERO).await.unwrap().len(), 3);
+    assert_eq!(queue_silent(&t.pg, Duration::ZERO).await.len(), 3);
     let mut models = Vec::new();
     while let Some(job) = t.pg.claim_job(holder, LEASE).await.unwrap() {
         assert_eq!((job.case.revision, t.pg.instances_of(&job.case.series_uid, 2).await.unwrap().len()), (2, 5));

@@ -99,7 +99,7 @@ async fn a_newer_revision_waits_for_the_older_one_at_each_destination() {
     let first = claimed(&t, "1.2.1", holder).await.case.id;
     t.pg.finish_job(first, holder, &going_to(&made(&t, first, 0, "first").await, &to(&["PACS"]))).await.unwrap();
     let (second, _) = take(&t, "1.2.1", 77).await;
-    t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
+    queue_silent(&t.pg, Duration::ZERO).await;
     t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
     t.pg.finish_job(second, holder, &going_to(&made(&t, second, 0, "second").await, &to(&["PACS"]))).await.unwrap();
     let older = t.pg.claim_delivery(holder, "PACS", LEASE, 9).await.unwrap().unwrap();
@@ -154,7 +154,7 @@ async fn each_destination_gets_the_objects_of_its_profile_and_its_own_predecesso
     assert_eq!(state(&t, first).await, CaseState::Delivered);
 
     take(&t, "1.2.1", 77).await;
-    t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
+    queue_silent(&t.pg, Duration::ZERO).await;
     let next = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
     assert_eq!(next.predecessors["eclipse"], uids(&planning)[1]);
     assert_eq!(next.predecessors["generic"], uids(&archive)[0]);

@@ -8,7 +8,7 @@ async fn kept(t: &TestStore, series: &str, n: u32, role: CaseRole) -> Uuid {
     let mut new = instance(series, n, "pixels");
     new.arrival.role = role;
     let Intake::Stored { .. } = t.pg.accept_instance(&new).await.unwrap() else { panic!() };
-    t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
+    queue_silent(&t.pg, Duration::ZERO).await;
     let holder = Uuid::new_v4();
     let job = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
     assert_eq!((job.case.series_uid.as_str(), job.case.role), (series, role));

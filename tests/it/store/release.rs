@@ -43,7 +43,7 @@ async fn a_held_case_shows_its_contours_and_sends_nothing_until_a_person_lets_it
     assert_eq!((t.pg.waiting_cases().await.unwrap().count, t.pg.held_cases().await.unwrap().count), (0, 1));
     assert_eq!(t.pg.retriable(case).await.unwrap(), None);
     assert_eq!(t.pg.retry_case(case).await.unwrap(), Retried::Nothing);
-    t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
+    queue_silent(&t.pg, Duration::ZERO).await;
     assert!(t.pg.claim_job(holder, LEASE).await.unwrap().is_none());
     assert_eq!(state(&t, case).await, CaseState::Held);
     assert_eq!(t.pg.release_of(case).await.unwrap(), None);
@@ -83,7 +83,7 @@ async fn only_what_is_held_is_released_and_a_release_is_never_changed() {
     let not_held = async |case| assert_eq!(t.pg.release_case(&release(case)).await.unwrap(), Released::NotHeld);
     let (case, _) = take(&t, "1.2.1", 1).await;
     not_held(case).await;
-    t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
+    queue_silent(&t.pg, Duration::ZERO).await;
     not_held(case).await;
     t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
     not_held(case).await;
@@ -123,7 +123,7 @@ async fn a_late_slice_supersedes_a_held_case() {
     assert!(row.state == CaseState::Superseded && row.finished_at.is_some());
     assert!(row.reason.unwrap().contains("next revision"));
     assert_eq!(t.pg.release_case(&release(first)).await.unwrap(), Released::NotHeld);
-    t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
+    queue_silent(&t.pg, Duration::ZERO).await;
     let job = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
     assert!(job.case.id == second && job.predecessors.is_empty(), "what was never sent is no predecessor");
     // The second one is fit: it goes its way, the first one stays where it is.

@@ -100,7 +100,7 @@ async fn what_is_under_way_or_refused_is_left_as_it_is() {
     };
     let (case, _) = take(&t, "1.2.1", 1).await;
     nothing(case, CaseState::Receiving).await;
-    t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
+    queue_silent(&t.pg, Duration::ZERO).await;
     nothing(case, CaseState::Queued).await;
     t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
     nothing(case, CaseState::Segmenting).await;
@@ -131,7 +131,7 @@ async fn an_earlier_revision_is_not_sent_after_a_later_one_but_what_waits_of_it_
     let (second, _) = take(&t, "1.2.1", 77).await;
     assert_eq!(t.pg.retriable(first).await.unwrap(), None);
     assert_eq!(t.pg.retry_case(first).await.unwrap(), Retried::Superseded);
-    t.pg.queue_silent_series(Duration::ZERO).await.unwrap();
+    queue_silent(&t.pg, Duration::ZERO).await;
     t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
     t.pg.finish_job(second, holder, &going_to(&made(&t, second, 0, "second").await, &destinations)).await.unwrap();
     end(&t, second, holder, "PACS", &accepted()).await;

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::http::{Answer, ask};
-use crate::store::TestStore;
+use crate::store::{TestStore, queue_silent};
 use crate::support::mr_series;
 
 pub const NAME: &str = "Muster^Erika";
@@ -85,7 +85,7 @@ impl Site {
 
     /// Ends the job of every silent series with what `end` makes of it.
     pub async fn claim(&self) -> (Uuid, Uuid) {
-        self.pg().queue_silent_series(Duration::ZERO).await.unwrap();
+        queue_silent(self.pg(), Duration::ZERO).await;
         let holder = Uuid::new_v4();
         let job = self.pg().claim_job(holder, Duration::from_secs(60)).await.unwrap().unwrap();
         (job.case.id, holder)
@@ -261,6 +261,9 @@ pub async fn accept_all(pg: &PgStore, blobs: &Blobs, objects: &[EncodedInstance]
             blob_key: key.as_str().into(),
             sha256,
             byte_count: object.bytes.len() as u64,
+            plane: None,
+            announced: None,
+            acquisition: None,
         };
         pg.accept_instance(&new).await.unwrap();
     }

@@ -44,7 +44,8 @@ pub struct CorrectionsConfig {
     pub chiasm_reach_mm: f64,
     /// A chiasm whose smaller half has less than this share of the larger is flagged.
     pub chiasm_half_share: f64,
-    /// Continue the pituitary downwards, away from the chiasm, where the image does.
+    /// Continue the pituitary downwards, away from the chiasm, where the image does. Off: on what the shipped networks mark
+    /// it costs Dice, though it mends a gland that lacks its lowest slices (tests/bench/RESULTS.md).
     pub pituitary_floor: bool,
     /// ... by at most this, mm: two slices.
     pub floor_mm: f64,
@@ -72,7 +73,7 @@ impl Default for CorrectionsConfig {
             chiasm_trim: true,
             chiasm_reach_mm: 12.0,
             chiasm_half_share: 0.4,
-            pituitary_floor: true,
+            pituitary_floor: false,
             floor_mm: 2.7,
             floor_share: 0.65,
         }

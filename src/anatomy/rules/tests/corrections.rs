@@ -155,13 +155,14 @@ fn the_lowest_slices_of_the_pituitary_are_found_down_to_its_floor() {
             scene.labels.data_mut()[offset] &= !Class::Pituitary.bit();
         }
     }
-    let (on, off) = (scene.run(|_| {}), scene.run(|c| c.pituitary_floor = false));
+    let (on, off) = (scene.run(|c| c.pituitary_floor = true), scene.run(|_| {}));
     let [before, after] = [&off, &on].map(|r| differ(&r.structures[&Structure::Pituitary].mask, &truth));
     assert!(before > 20 && after * 2 < before, "{before} {after}");
     assert!(effect(&on, Structure::Pituitary, Rule::GlandFloor).unwrap().0 > 10);
     // Where no floor is seen nothing is added.
     scene.image = scene.image.map(|_| 300.0);
-    assert_eq!(effect(&scene.run(|_| {}), Structure::Pituitary, Rule::GlandFloor), Some((0, 0)));
+    let on = scene.run(|c| c.pituitary_floor = true);
+    assert_eq!(effect(&on, Structure::Pituitary, Rule::GlandFloor), Some((0, 0)));
 }
 
 #[test]
@@ -173,7 +174,7 @@ fn holes_of_every_organ_are_filled() {
         (Class::Pituitary, [0.0, -22.0, -33.0], Structure::Pituitary),
     ];
     holes.iter().for_each(|(class, at, _)| scene.bite(*class, *at, 2.2));
-    let (on, off) = (scene.run(|c| c.pituitary_floor = false), scene.run(|c| c.organ_fill_holes = false));
+    let (on, off) = (scene.run(|_| {}), scene.run(|c| c.organ_fill_holes = false));
     for (_, at, structure) in holes {
         assert_eq!(differ(&on.structures[&structure].mask, &scene.truth(structure)), 0, "{structure:?}");
         assert!(!inside(&off, structure, scene.head.place(at)), "{structure:?}");

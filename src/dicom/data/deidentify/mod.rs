@@ -157,6 +157,9 @@ mod tests {
             patient_name: Phi::new(name.into()),
             manufacturer: String::new(),
             model_name: String::new(),
+            plane: None,
+            announced: None,
+            acquisition: None,
         }
     }
 

@@ -25,7 +25,7 @@ pub struct ReadSegment {
 }
 
 /// A binary Segmentation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReadSegmentation {
     /// The header.
     pub header: InstanceHeader,
