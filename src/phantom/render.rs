@@ -71,6 +71,8 @@ impl<const N: usize> Canvas for Blend<'_, N> {
 
 /// Voxels of a row of which the one in the middle is asked first what lies around it.
 const RUN: usize = 8;
+/// The same for air, which is wide.
+const LONG_RUN: usize = 8 * RUN;
 
 /// The image of a head on a grid of any orientation.
 ///
@@ -110,19 +112,30 @@ pub fn images<const N: usize>(
     let scale = options.scale as f32 / offsets.len() as f32;
     let noise_seed = rng.bits();
     let shape = grid.shape();
-    let mut all = vec![[0.0f32; N]; shape.voxels()];
-    all.par_chunks_exact_mut(shape.cols).enumerate().for_each(|(row, values)| {
+    let mut out: [Volume<f32>; N] = std::array::from_fn(|_| Volume::filled(Arc::clone(grid), 0.0));
+    let mut rows = out.each_mut().map(|image| image.data_mut().chunks_exact_mut(shape.cols));
+    // The same row of each image.
+    let rows: Vec<[&mut [f32]; N]> =
+        (0..shape.rows * shape.slices).map(|_| rows.each_mut().map(|rows| rows.next().unwrap_or_default())).collect();
+    rows.into_par_iter().enumerate().for_each(|(row, mut images)| {
         let air = signals.map(|signal| signal.of(Tissue::Air));
         let start = head.in_frame(grid.centre(0, row % shape.rows, row / shape.rows));
-        let (mut until, mut empty) = (0, false);
+        let (mut until, mut empty, mut clear) = (0, false, 0);
         // The bias is as good as straight along a run and within a voxel.
         let (mut gain, mut gain_step) = (0.0f32, 0.0f32);
-        for (i, values) in values.iter_mut().enumerate() {
+        for i in 0..shape.cols {
             let centre = start + onward * i as f64;
             if i == until {
+                let is_air = |length: usize| {
+                    let middle = centre + onward * ((length - 1) as f64 / 2.0);
+                    head.is_air(middle, reach + spacing[0] * length as f64 / 2.0)
+                };
                 until = (i + RUN).min(shape.cols);
-                let middle = centre + onward * ((until - i - 1) as f64 / 2.0);
-                empty = head.is_air(middle, reach + spacing[0] * RUN as f64 / 2.0);
+                let long = (i + LONG_RUN).min(shape.cols);
+                if i % LONG_RUN == 0 && is_air(long - i) {
+                    clear = long;
+                }
+                empty = until <= clear || is_air(until - i);
                 gain = bias.at(centre)[0];
                 gain_step = (bias.at(centre + onward * (until - i) as f64)[0] - gain) / (until - i) as f32;
             } else {
@@ -142,14 +155,12 @@ pub fn images<const N: usize>(
                 }
             }
             let (a, b) = normal_pair(noise_seed.wrapping_add((row * shape.cols + i) as u64));
-            *values = sums.map(|sum| rician(sum * scale, noise * a, noise * b));
+            for (image, sum) in images.iter_mut().zip(sums) {
+                image[i] = rician(sum * scale, noise * a, noise * b);
+            }
         }
     });
-    std::array::from_fn(|n| {
-        let mut out = Volume::filled(Arc::clone(grid), 0.0f32);
-        out.data_mut().iter_mut().zip(&all).for_each(|(value, values)| *value = values[n]);
-        out
-    })
+    out
 }
 
 /// A head as a department scans it: field of view and grid are drawn from `rng`, what the scanner adds from `seed`. Training
