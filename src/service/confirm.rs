@@ -120,29 +120,20 @@ impl Confirmer {
     async fn query(&self, asked: &Unconfirmed) {
         let mut series: BTreeMap<&str, Vec<&UnconfirmedItem>> = BTreeMap::new();
         asked.items.iter().for_each(|item| series.entry(&item.series_uid).or_default().push(item));
-        let query = |(uid, items): (&&str, &Vec<&UnconfirmedItem>)| {
-            let study = items.first().map(|item| item.study_uid.as_str()).unwrap_or_default();
-            let images = Query::new(Level::Image).with(Key::Study, study).with(Key::Series, uid);
-            match items.as_slice() {
-                [one] => images.with(Key::Instance, &one.sop_instance_uid),
-                // Hundreds of slices are one question and not hundreds.
-                _ => images.asking(Key::Instance),
-            }
+        // Hundreds of slices are one question and not hundreds.
+        let query = |items: &Vec<&UnconfirmedItem>| match items.as_slice() {
+            [] => None,
+            [one] => Some(query_for(one)),
+            [first, ..] => Some(query_beside(first).asking(Key::Instance)),
         };
-        let queries: Vec<Query> = series.iter().map(query).collect();
+        let queries: Vec<Query> = series.values().filter_map(query).collect();
         let found = async {
             let answers = self.destination.system.find_each(&self.calling, &queries, MOST_MATCHES).await?;
             let mut there = instances(&answers);
             if answers.iter().any(|answer| answer.cut_off) {
                 // What a list that was cut off lacks is asked for by itself.
                 let lacks = asked.items.iter().filter(|item| !there.contains(&item.sop_instance_uid));
-                let one = |item: &UnconfirmedItem| {
-                    Query::new(Level::Image)
-                        .with(Key::Study, &item.study_uid)
-                        .with(Key::Series, &item.series_uid)
-                        .with(Key::Instance, &item.sop_instance_uid)
-                };
-                let queries: Vec<Query> = lacks.map(one).collect();
+                let queries: Vec<Query> = lacks.map(query_for).collect();
                 there.extend(instances(&self.destination.system.find_each(&self.calling, &queries, 1).await?));
             }
             Ok::<_, NetError>(there)
@@ -203,6 +194,16 @@ impl Confirmer {
         // A failure is in the log already; it is asked again soon.
         let _ = persist("record what a destination keeps", &self.shutdown, record).await;
     }
+}
+
+/// For all images of an object's series.
+fn query_beside(item: &UnconfirmedItem) -> Query {
+    Query::new(Level::Image).with(Key::Study, &item.study_uid).with(Key::Series, &item.series_uid)
+}
+
+/// For one object.
+fn query_for(item: &UnconfirmedItem) -> Query {
+    query_beside(item).with(Key::Instance, &item.sop_instance_uid)
 }
 
 /// The instances that answers name.

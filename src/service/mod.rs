@@ -4,7 +4,8 @@
 //! - [`segment_series`] (`segment`): one series to its results by a `recipe`, pure; `package`: the files for one kind of
 //!   destination.
 //! - [`Daemon`] (`daemon`): starts and stops the parts below.
-//! - `receive`: the inbox, `admit`: which route each instance goes; `complete` and `evidence`: when a series is complete; `work`: jobs;
+//! - `receive`: the inbox, `admit`: which route each instance goes; `complete` and `evidence`: when a series is complete;
+//!   `work`: jobs;
 //!   `deliver`: the outbox; `confirm`: whether destinations keep what they accepted; `commit`: what peers want to be sure of;
 //!   `fetch`: missing images from elsewhere.
 //! - `planning`: structure sets on the planning CTs of a study; `carry`: one of them, pure.

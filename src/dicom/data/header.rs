@@ -7,7 +7,8 @@ use dicom_object::InMemDicomObject;
 use super::attributes::Attributes;
 use super::part10::{self, Opened};
 use super::refusal::Refusal;
-use super::values::{decoded, invalid, missing, text};
+use super::values::{decoded, invalid, missing, numbers, text};
+use crate::geometry::Vec3;
 use crate::ids::{FrameOfReferenceUid, IdError, InstanceUid, Phi, SeriesUid, StudyUid};
 
 /// Manufacturer (0008,0070) of every object written here.
@@ -62,14 +63,13 @@ pub struct PlaneOf {
 /// The plane by Image Position and Image Orientation (Patient); `None` where they do not say one. What is wrong with them is
 /// told when the series is assembled.
 fn plane_of(object: &InMemDicomObject) -> Option<PlaneOf> {
-    let numbers = |tag: Tag| object.element(tag).ok()?.to_multi_float64().ok();
-    let position: [f64; 3] = numbers(tags::IMAGE_POSITION_PATIENT)?.try_into().ok()?;
+    let numbers = |tag: Tag| numbers(object, tag).ok().flatten();
+    let [x, y, z]: [f64; 3] = numbers(tags::IMAGE_POSITION_PATIENT)?.try_into().ok()?;
     let [a, b, c, d, e, f]: [f64; 6] = numbers(tags::IMAGE_ORIENTATION_PATIENT)?.try_into().ok()?;
-    let normal = [b * f - c * e, c * d - a * f, a * e - b * d];
-    let place = normal.iter().zip(position).map(|(n, p)| n * p).sum::<f64>();
+    let normal = Vec3::new(a, b, c).cross(Vec3::new(d, e, f));
+    let place = normal.dot(Vec3::new(x, y, z));
     // Adding 0 makes a negative zero a positive one.
-    let rounded = normal.map(|n| (n * 100.0).round() / 100.0 + 0.0);
-    (place.is_finite() && rounded.iter().all(|n| n.is_finite())).then_some(PlaneOf { normal: rounded, place })
+    Some(PlaneOf { normal: normal.to_array().map(|n| (n * 100.0).round() / 100.0 + 0.0), place })
 }
 
 /// Reads the header of a Part 10 file (with or without preamble); stops before the pixel data.

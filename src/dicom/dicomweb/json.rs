@@ -18,6 +18,11 @@ pub(super) fn data_sets(body: &[u8]) -> Result<Vec<Item>, NetError> {
     items.into_iter().map(|item| Item::of(item).ok_or_else(|| wrong("its answer holds what is no data set"))).collect()
 }
 
+/// What an attribute is called in the model and in parameters of a search.
+pub(super) fn name(tag: Tag) -> String {
+    format!("{:04X}{:04X}", tag.group(), tag.element())
+}
+
 /// A data set, or an item of a sequence in one.
 #[derive(Debug, Clone)]
 pub(super) struct Item(Map<String, Value>);
@@ -30,7 +35,7 @@ impl Item {
     }
 
     fn values(&self, tag: Tag) -> &[Value] {
-        let name = format!("{:04X}{:04X}", tag.group(), tag.element());
+        let name = name(tag);
         let attribute = self.0.get(&name).or_else(|| self.0.get(&name.to_ascii_lowercase()));
         attribute.and_then(|a| a.get("Value")).and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }

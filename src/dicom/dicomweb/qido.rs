@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
 use super::config::DicomwebService;
-use super::json::{Item, data_sets};
+use super::json::{Item, data_sets, name};
 use super::line::{Ask, Connection};
 use super::{DICOM_JSON, status};
 use crate::dicom::net::{Key, Level, MOST_OF_A_STUDY, Match, Matches, NetError, OF_STUDY, Query};
@@ -124,10 +123,6 @@ fn resource(query: &Query, limit: usize, offset: usize) -> String {
         }
     }
     path
-}
-
-fn name(tag: Tag) -> String {
-    format!("{:04X}{:04X}", tag.group(), tag.element())
 }
 
 /// A value with everything escaped that could mean something in a URL (RFC 3986, 2.3).

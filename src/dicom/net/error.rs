@@ -83,7 +83,7 @@ pub enum NetError {
         status: u16,
         /// Whether another attempt makes sense.
         class: FailureClass,
-        /// What it means, and what the service says about it.
+        /// What it means.
         message: String,
     },
     /// What it takes to ask is not there.

@@ -125,8 +125,8 @@ pub fn scores(case: &Case, result: &Consistent, known: Option<(&Consistent, &Sco
     Structure::ALL.iter().map(|s| (*s, score(s))).collect()
 }
 
-/// Every rule on: those that are by default, and the pituitary's floor. Voxels that make a landmark are counted, so that on larger voxels (edges in mm) than
-/// the thesis's fewer are asked for.
+/// Every rule on: those that are by default, and the pituitary's floor. Voxels that make a landmark are counted, so that on
+/// larger voxels (edges in mm) than the thesis's fewer are asked for.
 pub fn all_rules(spacing: [f64; 3]) -> RulesConfig {
     let usual = NerveConfig::default();
     let volume = |edges: [f64; 3]| edges.iter().product::<f64>();

@@ -94,6 +94,29 @@ fn headers_are_read_without_pixels() {
     assert_eq!(read_header(&bad).unwrap_err().code, RefusalCode::InvalidValue);
 }
 
+#[test]
+fn a_header_says_where_its_plane_lies_along_its_normal() {
+    let file = &encoded(oblique_grid())[2].bytes;
+    let placed = |position: &str, directions: &str| {
+        let file = with(file, tags::IMAGE_POSITION_PATIENT, VR::DS, position);
+        read_header(&with(&file, tags::IMAGE_ORIENTATION_PATIENT, VR::DS, directions)).unwrap().plane
+    };
+    // Rows to the left and back, columns to the feet: the normal is their product in this order, to the right and back.
+    let plane = placed("10\\-20\\33", "0.8\\0.6\\0\\0\\0\\-1").unwrap();
+    assert_eq!(plane.normal, [-0.6, 0.8, 0.0]);
+    assert!((plane.place - -22.0).abs() < 1e-9, "{}", plane.place);
+    for (position, directions) in [
+        ("10\\-20", "0.8\\0.6\\0\\0\\0\\-1"),
+        ("10\\-20\\33", "0.8\\0.6\\0"),
+        ("10\\-20\\here", "0.8\\0.6\\0\\0\\0\\-1"),
+    ] {
+        assert_eq!(placed(position, directions), None, "{position} {directions}");
+    }
+    assert_eq!(read_header(&without(file, tags::IMAGE_POSITION_PATIENT)).unwrap().plane, None);
+    let announced = |n: &str| read_header(&with(file, tags::IMAGES_IN_ACQUISITION, VR::IS, n)).unwrap().announced;
+    assert_eq!(["176", "0", "-3", "many"].map(announced), [Some(176), None, None, None]);
+}
+
 /// As [`without`], for attributes that the helper itself needs.
 fn edited_without(file: &[u8], tag: dicom_core::Tag) -> Vec<u8> {
     let opened = crate::dicom::data::part10::open(file).unwrap();
