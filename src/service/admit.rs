@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::complete::Otherwise;
 use super::config::RouteConfig;
 use super::route::{Choice, Way, asked_by, choose, is_for};
-use crate::dicom::data::{Attributes, ForPlanning, InstanceHeader, for_planning};
+use crate::dicom::data::{Attributes, Companion, InstanceHeader, companion};
 use crate::dicom::net::Received;
 use crate::ids::sha256_hex;
 use crate::routing::{Header, Priority, Reader, Tag, When};
@@ -60,8 +60,8 @@ impl Doorkeeper {
         attributes: Attributes,
         damaged: bool,
     ) -> Result<Admission<'_>, StoreError> {
-        if let Some(for_planning) = self.for_planning(object, header) {
-            return Ok(for_planning);
+        if let Some(beside) = self.kept_beside(object, header) {
+            return Ok(beside);
         }
         let way =
             SeriesWay { series: header.series.clone(), calling: object.calling.clone(), called: object.called.clone() };
@@ -101,14 +101,16 @@ impl Doorkeeper {
         Ok(admission)
     }
 
-    /// A CT or a registration, where a route for its way asks for them. It says so itself: rules are about what is contoured.
-    fn for_planning(&self, object: &Received, header: &InstanceHeader) -> Option<Admission<'_>> {
-        let role = match for_planning(&header.sop_class)? {
-            ForPlanning::Ct => CaseRole::PlanningCt,
-            ForPlanning::Registration => CaseRole::Registration,
+    /// What is kept beside the contours, where a route for its way asks for it: a CT, a registration, another's structure set.
+    /// The route says so itself: rules are about what is contoured.
+    fn kept_beside(&self, object: &Received, header: &InstanceHeader) -> Option<Admission<'_>> {
+        let (role, wanted): (_, fn(&RouteConfig) -> bool) = match companion(&header.sop_class)? {
+            Companion::Ct => (CaseRole::PlanningCt, |route| route.planning_ct),
+            Companion::Registration => (CaseRole::Registration, |route| route.planning_ct),
+            Companion::StructureSet => (CaseRole::StructureSet, |route| route.structure_sets),
         };
         let way = Way { calling: Some(&object.calling), called: Some(&object.called) };
-        let route = self.routes.iter().find(|route| route.planning_ct && is_for(route, way))?;
+        let route = self.routes.iter().find(|route| wanted(route) && is_for(route, way))?;
         Some(Admission::To(route, i16::from(route.priority.get()), role))
     }
 

@@ -172,6 +172,10 @@ pub struct RouteConfig {
     /// delivered on the CTs of their study, too.
     #[serde(default)]
     pub planning_ct: bool,
+    /// Whether structure sets that others made are kept beside the contours of their study: those that come this way, whatever
+    /// `when` says, and those that a source has, where they are asked for once for each series of this route.
+    #[serde(default)]
+    pub structure_sets: bool,
 }
 
 impl RouteConfig {

@@ -106,16 +106,18 @@ impl Daemon {
         };
         parts.spawn("the answers to storage commitments".into(), teller.run());
         if !config.sources.is_empty() {
+            let wanting = routes.iter().filter(|route| route.structure_sets);
             let (store, shutdown) = (Arc::clone(&store), shutdown.clone());
             let fetcher = Fetcher {
                 store,
                 sources: config.sources,
+                for_sets: wanting.map(|route| route.name.clone()).collect(),
                 calling: calling.clone(),
                 inbox: Arc::clone(&inbox),
                 max_object_bytes: most,
                 shutdown,
             };
-            parts.spawn("the fetching of missing images".into(), fetcher.run());
+            parts.spawn("the fetching of images and structure sets".into(), fetcher.run());
         }
         for destination in config.destinations {
             let confirmer = Confirmer {

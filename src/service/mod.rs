@@ -30,6 +30,7 @@ mod destinations;
 mod evidence;
 mod fetch;
 mod keep;
+mod look;
 mod notice;
 mod package;
 mod planning;

@@ -1,5 +1,4 @@
-//! Planning CTs: they and registrations are checked as their series complete; contoured cases are then carried to the CTs of
-//! their study.
+//! Contoured cases are carried to the planning CTs of their study.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,36 +21,7 @@ use crate::dicom::data::{
 };
 use crate::geometry::Rigid;
 use crate::ids::{FrameOfReferenceUid, InstanceUid};
-use crate::store::{
-    Case, CaseRole, ClaimedPlanning, DrawnResult, PlanningOutcome, PlanningState, ResultKind, Store, StoreError,
-};
-
-/// Looks at a complete series that is kept for planning; what it is, in words.
-///
-/// # Errors
-/// Why nothing can be carried with it.
-pub(super) fn look_at(role: CaseRole, files: &[Bytes]) -> Result<String, Refusals> {
-    if role == CaseRole::PlanningCt {
-        let ct = planning_ct(files)?;
-        let shape = ct.volume.grid().shape();
-        return Ok(format!("a planning CT of {} slices: contours of this study are laid on it", shape.slices));
-    }
-    let (mut good, mut bad) = (Vec::new(), Vec::new());
-    for file in files {
-        match read_registration(file) {
-            Ok(registration) => good.push(registration),
-            Err(refusal) => bad.push(refusal),
-        }
-    }
-    if good.is_empty() {
-        return Err(Refusals(bad));
-    }
-    let what = format!("{} registration{}", good.len(), if good.len() == 1 { "" } else { "s" });
-    let unused = if bad.is_empty() { String::new() } else { format!("\nnot used: {}", Refusals(bad)) };
-    Ok(format!(
-        "{what} of frames of reference: contours of this study are carried through the newest that fits{unused}"
-    ))
-}
+use crate::store::{Case, ClaimedPlanning, DrawnResult, PlanningOutcome, PlanningState, ResultKind, Store, StoreError};
 
 /// Carries contoured cases to the CTs of their study.
 pub(super) struct Planner<S> {

@@ -16,13 +16,15 @@ use super::confirm::Answers;
 use super::presence::Presence;
 use super::watermark::Watermark;
 use crate::dicom::data::{
-    InstanceHeader, ReceivedHeader, Refusal, is_own_object, part10_file, read_received, same_object,
+    InstanceHeader, ReceivedHeader, Refusal, is_deflated, is_own_object, part10_head, read_received_dataset,
+    same_data_set, same_object,
 };
 use crate::dicom::net::{CommitmentReport, CommitmentVerdict, Inbox, PeersRequest, Received, StoreVerdict};
-use crate::ids::{InstanceUid, SeriesUid, sha256_hex};
+use crate::ids::{InstanceUid, SeriesUid, sha256_hex, sha256_hex_of};
 use crate::routing::Tag;
 use crate::store::{
-    Arrival, BlobKey, CaseRole, ErrorClass, Intake, KnownInstance, NewInstance, PatientText, Store, StoreError,
+    Arrival, Beforehand, BlobKey, CaseRole, ErrorClass, Intake, KnownInstance, NewInstance, PatientText, Store,
+    StoreError,
 };
 
 /// Stores what peers send.
@@ -57,14 +59,14 @@ impl Receiver {
             return Ok(StoreVerdict::OutOfResources);
         };
         let (instance, syntax) = (&object.instance, &object.transfer_syntax);
-        let file = match part10_file(&object.sop_class, instance, syntax, &object.dataset) {
-            Ok(file) => Bytes::from(file),
+        let head = match part10_head(&object.sop_class, instance, syntax) {
+            Ok(head) => Bytes::from(head),
             Err(why) => {
                 let why = why.to_string();
                 return self.refuse(object, "cannot_be_kept", &why, StoreVerdict::CannotUnderstand).await;
             }
         };
-        let read = header_of(file.clone(), self.max_object_bytes, self.door.tags()).await;
+        let read = header_of(object, self.max_object_bytes, self.door.tags()).await;
         let ReceivedHeader { header, attributes, damage } = match read {
             Ok(Ok(read)) => read,
             Ok(Err(why)) => {
@@ -72,7 +74,7 @@ impl Receiver {
             }
             Err(error) => {
                 tracing::error!(%error, instance = %object.instance, "an instance could not be looked at");
-                return Ok(StoreVerdict::Failure("internal fault, see the log of contourd".into()));
+                return Ok(internal_fault());
             }
         };
         if header.instance != object.instance || header.sop_class != object.sop_class {
@@ -80,7 +82,11 @@ impl Receiver {
             return self.refuse(object, "mismatch", why, StoreVerdict::DataSetMismatch).await;
         }
         let _under_way = self.presence.take_up(header.series.clone(), object.association);
-        if is_own_object(&header) || self.store.pg.is_own_result(&header.instance).await? {
+        // The digest is made while the database answers.
+        let parts = [head.clone(), object.dataset.clone()];
+        let digest = tokio::task::spawn_blocking(move || sha256_hex_of(parts.iter().map(Bytes::as_ref)));
+        let beforehand = self.store.pg.look_up(&header.instance).await?;
+        if is_own_object(&header) || beforehand == Beforehand::OwnResult {
             tracing::info!(instance = %header.instance, from = %object.calling, "an object of our own came back; it is not processed");
             self.store.pg.audit("own_object_ignored", None, &who(object)).await?;
             return Ok(StoreVerdict::AlreadyStored);
@@ -100,12 +106,16 @@ impl Receiver {
             }
             Admission::Unwanted { refused: false, .. } => return Ok(StoreVerdict::NotWanted),
         };
-        let content_sha256 = sha256_hex(&object.dataset);
-        let known = self.store.pg.known_instance(&header.instance).await?;
+        let Ok(sha256) = digest.await else { return Ok(internal_fault()) };
+        let known = match beforehand {
+            Beforehand::Known(known) => Some(known),
+            Beforehand::Nothing | Beforehand::OwnResult => None,
+        };
         if let Some(known) = &known
-            && known.content_sha256 != content_sha256
+            && known.sha256 != sha256
+            && known.content_sha256 != sha256_hex(&object.dataset)
         {
-            return self.judge_other_bytes(object, route, known, file).await;
+            return self.judge_other_bytes(object, route, known, &head).await;
         }
         let plane = header.plane.as_ref().map(|plane| (plane.place, plane.normal.map(|n| n.to_string()).join(" ")));
         let (announced, acquisition) = (header.announced, header.acquisition);
@@ -117,17 +127,15 @@ impl Receiver {
             self.store.pg.note_refused_instance(&arrival, &object.instance, &noted).await?;
             return self.refuse(object, "damaged", &damage.to_string(), StoreVerdict::CannotUnderstand).await;
         }
-        let sha256 = sha256_hex(&file);
         let key = BlobKey::instance(&arrival.series, &object.instance, &sha256);
         let new = NewInstance {
             arrival,
             instance: object.instance.clone(),
             sop_class: object.sop_class.clone(),
             transfer_syntax: object.transfer_syntax.clone(),
-            content_sha256,
             blob_key: key.as_str().to_owned(),
             sha256,
-            byte_count: file.len() as u64,
+            byte_count: (head.len() + object.dataset.len()) as u64,
             plane,
             announced,
             acquisition,
@@ -138,11 +146,11 @@ impl Receiver {
                 return Ok(StoreVerdict::AlreadyStored);
             }
             tracing::warn!(instance = %new.instance, "the file of an instance was lost or damaged; it is written again");
-            self.store.blobs.put(&key, file).await?;
-            self.store.pg.restore_instance(&new).await?;
+            self.store.blobs.put_parts(&key, [head, object.dataset.clone()]).await?;
+            self.store.pg.restore_instance(&new, &known).await?;
             return Ok(StoreVerdict::Stored);
         }
-        self.store.blobs.put(&key, file.clone()).await?;
+        self.store.blobs.put_parts(&key, [head.clone(), object.dataset.clone()]).await?;
         match self.store.pg.accept_instance(&new).await? {
             Intake::Stored { case, revision } => {
                 tracing::debug!(%case, revision, instance = %new.instance, "instance stored");
@@ -156,7 +164,7 @@ impl Receiver {
                 Ok(StoreVerdict::AlreadyStored)
             }
             Intake::Conflict => match self.store.pg.known_instance(&new.instance).await? {
-                Some(known) => self.judge_other_bytes(object, route, &known, file).await,
+                Some(known) => self.judge_other_bytes(object, route, &known, &head).await,
                 None => self.conflict(object).await,
             },
         }
@@ -194,7 +202,7 @@ impl Receiver {
         object: &Received,
         route: &RouteConfig,
         known: &KnownInstance,
-        file: Bytes,
+        head: &[u8],
     ) -> Result<StoreVerdict, StoreError> {
         let held = match self.store.blobs.get(&known.blob_key, &known.sha256).await {
             Ok(held) => held,
@@ -202,6 +210,12 @@ impl Receiver {
             // What cannot be compared cannot be told to be the same.
             Err(_) => return self.conflict(object).await,
         };
+        let file = [head, &object.dataset].concat();
+        if same_data_set(&held, &file) {
+            // An earlier version wrote another head before it.
+            self.tell_another_way(object, route, known).await?;
+            return Ok(StoreVerdict::AlreadyStored);
+        }
         // Decoding takes a while, and may panic in a decoder.
         let same = tokio::task::spawn_blocking(move || same_object(&held, &file)).await;
         if !same.unwrap_or(false) {
@@ -250,7 +264,7 @@ impl Inbox for Receiver {
             tracing::error!(%error, instance = %object.instance, "an instance could not be stored");
             match error.class() {
                 ErrorClass::Retry => StoreVerdict::OutOfResources,
-                ErrorClass::Permanent => StoreVerdict::Failure("internal fault, see the log of contourd".into()),
+                ErrorClass::Permanent => internal_fault(),
             }
         });
         if matches!(verdict, StoreVerdict::OutOfResources | StoreVerdict::Failure(_)) {
@@ -293,16 +307,27 @@ impl Inbox for Receiver {
 
 /// The series of an instance, as far as its header can be read.
 async fn series_of(object: &Received, max_bytes: usize) -> Option<SeriesUid> {
-    let file = part10_file(&object.sop_class, &object.instance, &object.transfer_syntax, &object.dataset).ok()?;
-    let read = header_of(file.into(), max_bytes, &[]).await.ok()?.ok()?;
+    let read = header_of(object, max_bytes, &[]).await.ok()?.ok()?;
     Some(read.header.series)
 }
 
-/// The header of a file with the attributes of some tags, and the damage behind it. Up to `max_bytes` may have to be
-/// inflated for it, which would keep other associations waiting; hence a thread of its own.
-async fn header_of(file: Bytes, max_bytes: usize, tags: &[Tag]) -> Result<Result<ReceivedHeader, Refusal>, JoinError> {
-    let tags = tags.to_vec();
-    tokio::task::spawn_blocking(move || read_received(&file, max_bytes, &tags)).await
+/// The header of an object with the attributes of some tags, and the damage behind it. A slice's is read at once, because a
+/// thread more costs as much as the work does; on a thread of its own what could keep other associations waiting: up to
+/// `max_bytes` may have to be inflated for it.
+async fn header_of(
+    object: &Received,
+    max_bytes: usize,
+    tags: &[Tag],
+) -> Result<Result<ReceivedHeader, Refusal>, JoinError> {
+    const AT_ONCE: usize = 2 << 20;
+    let (syntax, dataset, tags) = (object.transfer_syntax.clone(), object.dataset.clone(), tags.to_vec());
+    let at_once = dataset.len() <= AT_ONCE && !is_deflated(&syntax);
+    let read = move || read_received_dataset(&syntax, &dataset, max_bytes, &tags);
+    if at_once { Ok(read()) } else { tokio::task::spawn_blocking(read).await }
+}
+
+fn internal_fault() -> StoreVerdict {
+    StoreVerdict::Failure("internal fault, see the log of contourd".into())
 }
 
 fn who(object: &Received) -> serde_json::Value {

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::clock::local_time;
 use super::config::{JobsConfig, RouteConfig};
-use super::planning::look_at;
+use super::look::{Kept, look_at};
 use super::recipe::{Order, Wanted};
 use super::route::model_of;
 use super::segment::{SegmentError, Segmentation};
@@ -62,7 +62,7 @@ enum Ended {
     /// The series has contours.
     Contoured(CaseResult),
     /// It is kept for planning; what it is, in words.
-    Kept(String),
+    Kept(Kept),
 }
 
 /// One worker.
@@ -111,7 +111,7 @@ impl<S: Segmenter> Worker<S> {
         };
         let ended = match outcome {
             Ok(Ended::Contoured(result)) => self.finish(case, &result).await,
-            Ok(Ended::Kept(said)) => self.keep_for_planning(case, &said).await,
+            Ok(Ended::Kept(kept)) => self.keep_beside(case, &kept).await,
             Err(trouble) => Err(trouble),
         };
         if let Err(trouble) = ended {
@@ -135,10 +135,10 @@ impl<S: Segmenter> Worker<S> {
         Ok(())
     }
 
-    async fn keep_for_planning(&self, case: Uuid, said: &str) -> Result<(), Trouble> {
-        tracing::info!(%case, said, "the series is kept for planning");
-        let keep = || self.store.pg.keep_job(case, self.holder, said);
-        match persist("record a series for planning", &self.shutdown, keep).await {
+    async fn keep_beside(&self, case: Uuid, Kept { said, sets }: &Kept) -> Result<(), Trouble> {
+        tracing::info!(%case, said, "the series is kept");
+        let keep = || self.store.pg.keep_job(case, self.holder, said, sets);
+        match persist("record a series that is kept", &self.shutdown, keep).await {
             // Another worker has the job, so it is no longer ours to end.
             Ok(()) | Err(StoreError::LeaseLost(_)) => Ok(()),
             Err(error) => Err(error.into()),

@@ -72,16 +72,29 @@ impl Blobs {
     /// # Errors
     /// [`StoreError::Blob`] or [`StoreError::File`].
     pub async fn put(&self, key: &BlobKey, bytes: Bytes) -> Result<(), StoreError> {
+        self.put_parts(key, [bytes]).await
+    }
+
+    /// As [`Blobs::put`], of parts that follow each other.
+    ///
+    /// # Errors
+    /// As [`Blobs::put`].
+    pub async fn put_parts(&self, key: &BlobKey, parts: impl IntoIterator<Item = Bytes>) -> Result<(), StoreError> {
+        let payload: PutPayload = parts.into_iter().collect();
         let directory = Path::new(key.as_str()).parent().unwrap_or(Path::new("")).to_owned();
-        let blobs = self.clone();
-        tokio::task::spawn_blocking(move || blobs.make_directory(&directory)).await.map_err(|panicked| {
-            StoreError::File {
-                action: "cannot make the directories of",
-                path: self.root.join(key.as_str()),
-                source: std::io::Error::other(panicked),
-            }
-        })??;
-        let written = self.files.put(&Key::from(key.as_str()), PutPayload::from_bytes(bytes)).await;
+        // Who syncs holds the lock: it is not waited for here.
+        let is_there = self.synced.try_lock().is_ok_and(|synced| synced.contains(&directory));
+        if !is_there {
+            let blobs = self.clone();
+            tokio::task::spawn_blocking(move || blobs.make_directory(&directory)).await.map_err(|panicked| {
+                StoreError::File {
+                    action: "cannot make the directories of",
+                    path: self.root.join(key.as_str()),
+                    source: std::io::Error::other(panicked),
+                }
+            })??;
+        }
+        let written = self.files.put(&Key::from(key.as_str()), payload).await;
         written.map_err(|source| StoreError::Blob { key: key.0.clone(), source })?;
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use sqlx::FromRow;
+use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -141,6 +142,35 @@ impl PgStore {
         .map_err(failed(ACTION))
     }
 
+    /// Queues a series because a person says that it is complete, whatever its images say. Answers how many images it has,
+    /// `None` when it is not waited for.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]; then nothing is changed.
+    pub async fn complete_by_word(&self, case: Uuid) -> Result<Option<i64>, StoreError> {
+        let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
+        let completed =
+            sqlx::query("update cases set state = 'queued', reason = null where id = $1 and state = 'receiving'")
+                .bind(case)
+                .execute(&mut *tx)
+                .await
+                .map_err(failed(ACTION))?;
+        if completed.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let images: i64 = sqlx::query_scalar(
+            "select count(*) from instances i join cases c on i.series_uid = c.series_uid and i.revision <= c.revision
+             where c.id = $1",
+        )
+        .bind(case)
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(failed(ACTION))?;
+        queue_all(&mut tx, case, &format!("a person said so, with {images} images here")).await?;
+        tx.commit().await.map_err(failed(ACTION))?;
+        Ok(Some(images))
+    }
+
     /// Queues a case as it was seen, with those of its other models.
     async fn queue(&self, row: &Row, by: &str) -> Result<Vec<(Uuid, String)>, StoreError> {
         let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
@@ -156,16 +186,7 @@ impl PgStore {
         if as_seen.rows_affected() == 0 {
             return Ok(Vec::new());
         }
-        let siblings = open_siblings(&mut tx, row.id).await?;
-        let cases: Vec<Uuid> = std::iter::once(row.id).chain(siblings).collect();
-        for case in &cases {
-            sqlx::query("insert into jobs (case_id) values ($1)")
-                .bind(case)
-                .execute(&mut *tx)
-                .await
-                .map_err(failed(ACTION))?;
-            audit(&mut tx, "series_complete", Some(*case), &json!({ "by": by })).await?;
-        }
+        let cases = queue_all(&mut tx, row.id, by).await?;
         tx.commit().await.map_err(failed(ACTION))?;
         Ok(cases.into_iter().map(|case| (case, by.to_owned())).collect())
     }
@@ -180,4 +201,19 @@ impl PgStore {
             .map_err(failed("say why a series is waited for"))?;
         Ok(())
     }
+}
+
+/// Queues a complete case and opens and queues those of its other models; answers all of them.
+async fn queue_all(tx: &mut PgConnection, case: Uuid, by: &str) -> Result<Vec<Uuid>, StoreError> {
+    let siblings = open_siblings(tx, case).await?;
+    let cases: Vec<Uuid> = std::iter::once(case).chain(siblings).collect();
+    for case in &cases {
+        sqlx::query("insert into jobs (case_id) values ($1)")
+            .bind(case)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(ACTION))?;
+        audit(&mut *tx, "series_complete", Some(*case), &json!({ "by": by })).await?;
+    }
+    Ok(cases)
 }

@@ -1,8 +1,9 @@
 //! Acknowledged instances, the cases they open, and the moment when a series counts as complete.
 
 use serde_json::json;
-use sqlx::FromRow;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgArguments, PgConnection, Postgres};
+use sqlx::query::Query;
+use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
 use super::audit::audit;
@@ -56,8 +57,6 @@ pub struct NewInstance {
     pub sop_class: String,
     /// Transfer syntax of the data set.
     pub transfer_syntax: String,
-    /// SHA-256 of the data set as sent.
-    pub content_sha256: String,
     /// Where the Part 10 file lies.
     pub blob_key: String,
     /// Its SHA-256.
@@ -88,23 +87,6 @@ pub enum Intake {
     Conflict,
 }
 
-/// What is known of an instance that came before, and how its case came.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct KnownInstance {
-    /// SHA-256 of the data set as sent.
-    pub content_sha256: String,
-    /// Where its Part 10 file lies.
-    pub blob_key: String,
-    /// SHA-256 of that file.
-    pub sha256: String,
-    /// The case that took it.
-    pub case_id: Uuid,
-    /// Name of the route of that case.
-    pub route: String,
-    /// Called AE title of that case.
-    pub called_ae: String,
-}
-
 #[derive(FromRow)]
 struct Latest {
     id: Uuid,
@@ -114,101 +96,27 @@ struct Latest {
 }
 
 impl PgStore {
-    /// Whether contourd made this object.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn is_own_result(&self, instance: &InstanceUid) -> Result<bool, StoreError> {
-        sqlx::query_scalar("select exists (select from results where sop_instance_uid = $1)")
-            .bind(instance.as_str())
-            .fetch_one(&self.pool)
-            .await
-            .map_err(failed("look for a result"))
-    }
-
-    /// The instance that was acknowledged under this UID.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn known_instance(&self, instance: &InstanceUid) -> Result<Option<KnownInstance>, StoreError> {
-        sqlx::query_as(
-            "select i.content_sha256, i.blob_key, i.sha256, c.id as case_id, c.route, c.called_ae
-             from instances i join cases c using (series_uid, revision, sibling) where i.sop_instance_uid = $1",
-        )
-        .bind(instance.as_str())
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(failed("look for an instance"))
-    }
-
-    /// Records where the file of a known instance lies, after it was lost and written again; with a line in the audit
-    /// trail.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`]; then nothing is recorded.
-    pub async fn restore_instance(&self, new: &NewInstance) -> Result<(), StoreError> {
-        const ACTION: &str = "record the file of an instance again";
-        let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
-        sqlx::query(
-            "update instances set blob_key = $3, sha256 = $4, byte_count = $5, transfer_syntax = $6
-             where sop_instance_uid = $1 and content_sha256 = $2",
-        )
-        .bind(new.instance.as_str())
-        .bind(&new.content_sha256)
-        .bind(&new.blob_key)
-        .bind(&new.sha256)
-        .bind(i64::try_from(new.byte_count).unwrap_or(i64::MAX))
-        .bind(&new.transfer_syntax)
-        .execute(&mut *tx)
-        .await
-        .map_err(failed(ACTION))?;
-        // Of a series that was deleted: it is kept again, until its time is over again.
-        sqlx::query(
-            "update cases set purged_at = null, files_gone_at = null where series_uid = $1 and purged_at is not null",
-        )
-        .bind(new.arrival.series.as_str())
-        .execute(&mut *tx)
-        .await
-        .map_err(failed(ACTION))?;
-        audit(&mut tx, "instance_file_restored", None, &json!({"instance": new.instance.as_str()})).await?;
-        tx.commit().await.map_err(failed(ACTION))
-    }
-
     /// Records an instance in the open revision of its series, opening a case or the next revision as needed.
     /// When this returns `Stored`, the row is committed and its log flushed.
     ///
     /// # Errors
     /// [`StoreError::Database`]; then nothing is recorded.
     pub async fn accept_instance(&self, new: &NewInstance) -> Result<Intake, StoreError> {
+        if let Some((case, revision)) = self.accept_next(new).await? {
+            return Ok(Intake::Stored { case, revision });
+        }
         let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
         let (case, revision) = open_case(&mut tx, &new.arrival).await?;
-        let inserted = sqlx::query(
-            "insert into instances
-                 (sop_instance_uid, sop_class_uid, series_uid, revision, transfer_syntax, content_sha256,
-                  blob_key, sha256, byte_count, place, normal, announced, acquisition)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) on conflict (sop_instance_uid) do nothing",
-        )
-        .bind(new.instance.as_str())
-        .bind(&new.sop_class)
-        .bind(new.arrival.series.as_str())
-        .bind(revision)
-        .bind(&new.transfer_syntax)
-        .bind(&new.content_sha256)
-        .bind(&new.blob_key)
-        .bind(&new.sha256)
-        .bind(i64::try_from(new.byte_count).unwrap_or(i64::MAX))
-        .bind(new.plane.as_ref().map(|(place, _)| *place))
-        .bind(new.plane.as_ref().map(|(_, normal)| normal))
-        .bind(new.announced)
-        .bind(new.acquisition)
-        .execute(&mut *tx)
-        .await
-        .map_err(failed(ACTION))?;
+        let inserted = instance(format!("{INSERT} values ($1, $2, $3, $12, {VALUES}) on conflict do nothing"), new)
+            .bind(revision)
+            .execute(&mut *tx)
+            .await
+            .map_err(failed(ACTION))?;
         if inserted.rows_affected() == 0 {
             // Another association was faster; the case that was opened for it alone must not stay.
             tx.rollback().await.map_err(failed(ACTION))?;
             let known = self.known_instance(&new.instance).await?;
-            return Ok(if known.is_some_and(|known| known.content_sha256 == new.content_sha256) {
+            return Ok(if known.is_some_and(|known| known.sha256 == new.sha256) {
                 Intake::AlreadyStored
             } else {
                 Intake::Conflict
@@ -217,6 +125,29 @@ impl PgStore {
         touch_case(&mut tx, case).await?;
         tx.commit().await.map_err(failed(ACTION))?;
         Ok(Intake::Stored { case, revision })
+    }
+
+    /// Records an instance of a series that images are coming in of: one request instead of five, for nearly all of them.
+    /// `None`, and nothing recorded, when its series is not waited for or the instance is there.
+    async fn accept_next(&self, new: &NewInstance) -> Result<Option<(Uuid, i32)>, StoreError> {
+        let row = instance(
+            format!(
+                "with latest as (
+                     select id from cases where series_uid = $3 order by revision desc, sibling limit 1
+                 ), open as (
+                     update cases c set last_instance_at = clock_timestamp() from latest
+                     where c.id = latest.id and c.state = 'receiving' returning c.id, c.revision
+                 ), kept as (
+                     {INSERT} select $1, $2, $3, open.revision, {VALUES} from open on conflict do nothing returning true
+                 )
+                 select open.id, open.revision from open, kept"
+            ),
+            new,
+        )
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed(ACTION))?;
+        row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose().map_err(failed(ACTION))
     }
 
     /// Begins the silence of these series anew, as far as instances of them are coming in.
@@ -245,6 +176,28 @@ impl PgStore {
         .await
         .map_err(failed("list the instances of a case"))
     }
+}
+
+const INSERT: &str = "insert into instances
+    (sop_instance_uid, sop_class_uid, series_uid, revision, transfer_syntax, content_sha256, sha256, blob_key, byte_count,
+     place, normal, announced, acquisition)";
+/// What [`instance`] binds for the columns behind the revision.
+const VALUES: &str = "$4, $5, $5, $6, $7, $8, $9, $10, $11";
+
+/// A statement with the values of an instance, its UIDs first.
+fn instance(sql: String, new: &NewInstance) -> Query<'static, Postgres, PgArguments> {
+    sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(new.instance.as_str().to_owned())
+        .bind(new.sop_class.clone())
+        .bind(new.arrival.series.as_str().to_owned())
+        .bind(new.transfer_syntax.clone())
+        .bind(new.sha256.clone())
+        .bind(new.blob_key.clone())
+        .bind(i64::try_from(new.byte_count).unwrap_or(i64::MAX))
+        .bind(new.plane.as_ref().map(|(place, _)| *place))
+        .bind(new.plane.as_ref().map(|(_, normal)| normal.clone()))
+        .bind(new.announced)
+        .bind(new.acquisition)
 }
 
 /// Begins the silence of the series anew whose cases are still open.

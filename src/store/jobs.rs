@@ -13,8 +13,9 @@ use uuid::Uuid;
 use super::audit::audit;
 use super::outbox::settle_case;
 use super::postgres::{failed, lock_case};
+use super::priors::insert_sets;
 use super::release::fill_outbox;
-use super::{Case, PgStore, ResultKind, StoreError};
+use super::{Case, PgStore, PriorSet, ResultKind, StoreError};
 use crate::anatomy::Structure;
 use crate::ids::{InstanceUid, SeriesUid};
 
@@ -269,12 +270,12 @@ impl PgStore {
         tx.commit().await.map_err(failed(ACTION))
     }
 
-    /// Ends the job of a planning CT or a registration that contours can be carried with; `said` tells what it is. It takes
-    /// the place of earlier revisions of its series.
+    /// Ends the job of a series that is kept and not contoured; `said` tells what it is, `sets` what its structure sets say.
+    /// It takes the place of earlier revisions of its series.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`] or [`StoreError::Database`].
-    pub async fn keep_job(&self, case: Uuid, holder: Uuid, said: &str) -> Result<(), StoreError> {
+    pub async fn keep_job(&self, case: Uuid, holder: Uuid, said: &str, sets: &[PriorSet]) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
         lock_case(&mut tx, case).await?;
         if newer_revision(&mut tx, case).await? {
@@ -283,6 +284,7 @@ impl PgStore {
         }
         end_job(&mut tx, case, holder, "done", None).await?;
         end_case(&mut tx, case, "kept", said).await?;
+        insert_sets(&mut tx, case, sets).await?;
         sqlx::query(
             "update cases c set state = 'superseded', reason = 'revision ' || latest.revision || ' of the series was kept'
              from cases latest

@@ -81,6 +81,8 @@ named!(
         PlanningCt = "planning_ct",
         /// Registrations between frames of reference of its study.
         Registration = "registration",
+        /// Structure sets of its study that others made.
+        StructureSet = "structure_set",
     }
 );
 

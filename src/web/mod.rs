@@ -6,6 +6,7 @@
 //! | `GET /health` | version, provider in force, models with digests, database, what waits |
 //! | `GET /api/cases?before={id}` | cases, newest first, a page at a time |
 //! | `GET /api/cases/{id}` | one case with reasons and deliveries |
+//! | `POST /api/cases/{id}/complete` | a person's word that no more images are to be waited for |
 //! | `POST /api/cases/{id}/retry` | another attempt at what failed or waits |
 //! | `GET /api/cases/{id}/structures` | what was found and what was not, flags, effects of the rules, latest reviews |
 //! | `GET /api/cases/{id}/contours` | polygons in pixel index coordinates and in LPS mm |

@@ -81,11 +81,14 @@ fn the_commands_of_the_card_are_those_that_make_the_model_again() {
         std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
         std::fs::copy(root.join(file), copy).unwrap();
     }
-    // A link and not a script of our own: while a file is open for writing, no other thread's child may run it.
-    let nothing = std::path::Path::new("/bin/true");
-    let program = home.path().join("target/release/contourd");
-    std::fs::create_dir_all(program.parent().unwrap()).unwrap();
-    std::os::unix::fs::symlink(nothing, program).unwrap();
+    // Links and not scripts of our own: while a file is open for writing, no other thread's child may run it.
+    let stub = |name: &str| {
+        let path = home.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink("/bin/true", &path).unwrap();
+        path
+    };
+    stub("target/release/contourd");
     let training = &card.training;
     let commands: Vec<&str> = training["commands"].as_array().unwrap().iter().map(|c| c.as_str().unwrap()).collect();
     // The first of them is the one that a person gives; the others are what it does.
@@ -97,8 +100,8 @@ fn the_commands_of_the_card_are_those_that_make_the_model_again() {
     run(std::process::Command::new("bash")
         .arg(home.path().join(&script))
         .args(&words[1..])
-        .env("PYTHON", nothing)
-        .env("CARGO", nothing));
+        .env("PYTHON", stub("python"))
+        .env("CARGO", stub("cargo")));
     let noted = std::fs::read_to_string(home.path().join("target").join(&card.name).join("commands")).unwrap();
     let wanted: Vec<&str> = noted.lines().collect();
     assert!(wanted.len() > 6, "{noted}");

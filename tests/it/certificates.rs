@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::net::authority::{Authority, EXPIRED, Issued, VALID};
-use crate::support::{contourd, open_folder};
+use crate::support::{Heard, contourd, open_folder};
 
 /// The sections of [`config`] that name files.
 const PLACES: [&str; 3] = ["scp.tls", "destination[1].tls", "source[1].tls"];
@@ -30,7 +30,7 @@ fn config(folder: &Path, own: &Issued, ca: &Path) -> String {
 fn check(text: &str, folder: &Path) -> (Option<i32>, String) {
     let file = folder.join("contourd.toml");
     std::fs::write(&file, text).unwrap();
-    let out = contourd().args(["check-config", "--config"]).arg(&file).output().unwrap();
+    let out = contourd().args(["check-config", "--config"]).arg(&file).heard();
     (out.status.code(), [out.stdout, out.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat())
 }
 
@@ -89,7 +89,7 @@ fn doctor_looks_at_certificates() {
         .replace(&format!("dir = {models:?}\n"), &format!("dir = {none:?}\ndefault = \"m\"\n"));
     let file = folder.path().join("contourd.toml");
     std::fs::write(&file, text).unwrap();
-    let out = contourd().args(["doctor", "--config"]).arg(&file).env_remove("CONTOURD_DATABASE_URL").output().unwrap();
+    let out = contourd().args(["doctor", "--config"]).arg(&file).env_remove("CONTOURD_DATABASE_URL").heard();
     let lines = String::from_utf8_lossy(&out.stdout).into_owned();
     for place in PLACES {
         let start = format!("FAIL  certificates of {place}: certificate ");

@@ -12,11 +12,11 @@ use contourd::geometry::working_volume;
 use contourd::inference::evidence;
 use contourd::service::Report;
 
-use crate::support::{contourd, phantom_series, recipe_of, run};
+use crate::support::{Heard, contourd, phantom_series, recipe_of, run};
 use crate::system::{coarse_config, damage};
 
 fn segment(folder: &Path, output: &Path, more: &[&str]) -> Output {
-    contourd().arg("segment").arg(folder).arg("--output").arg(output).args(more).output().unwrap()
+    contourd().arg("segment").arg(folder).arg("--output").arg(output).args(more).heard()
 }
 
 /// Exit 2, nothing written, and one reason with each of these phrases in it.
@@ -86,7 +86,7 @@ fn a_series_with_a_missing_slice_is_refused_in_words() {
 
 #[test]
 fn bad_usage_and_bad_configuration_end_with_64() {
-    let code = |args: &[&str]| contourd().args(args).output().unwrap().status.code();
+    let code = |args: &[&str]| contourd().args(args).heard().status.code();
     assert_eq!(code(&["segment"]), Some(64));
     assert_eq!(code(&["no-such-verb"]), Some(64));
     assert_eq!(code(&["--help"]), Some(0));
@@ -94,7 +94,7 @@ fn bad_usage_and_bad_configuration_end_with_64() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bad.toml");
     std::fs::write(&file, "[scp]\nmax_associations = 0\nname = \"x\"\n[toy]\n").unwrap();
-    let out = contourd().args(["check-config", "--config"]).arg(&file).output().unwrap();
+    let out = contourd().args(["check-config", "--config"]).arg(&file).heard();
     assert_eq!(out.status.code(), Some(64));
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     for key in ["scp.name", "toy"] {
@@ -265,7 +265,7 @@ fn cuda_without_a_gpu_does_not_start() {
                 [[destination]]\nname = \"pacs\"\nhost = \"127.0.0.1\"\nport = 104\nae_title = \"PACS\"\n\
                 [[route]]\nname = \"all\"\ndestinations = [\"pacs\"]\n";
     std::fs::write(&config, text).unwrap();
-    let out = contourd().args(["serve", "--config"]).arg(&config).output().unwrap();
+    let out = contourd().args(["serve", "--config"]).arg(&config).heard();
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     assert_eq!(out.status.code(), Some(1), "{said}");
     assert!(said.contains("cuda") && said.contains("cannot be used"), "{said}");
@@ -273,7 +273,7 @@ fn cuda_without_a_gpu_does_not_start() {
 
 #[test]
 fn the_conformance_statement_in_ops_is_what_the_program_says() {
-    let out = contourd().arg("conformance").output().unwrap();
+    let out = contourd().arg("conformance").heard();
     let said = String::from_utf8(out.stdout).unwrap();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("ops/conformance.md");
     assert!(

@@ -273,6 +273,7 @@ fn route(name: &str, from: &str, model: &str) -> RouteConfig {
         destinations: vec!["archive".into()],
         notices_to: Vec::new(),
         planning_ct: false,
+        structure_sets: false,
     }
 }
 

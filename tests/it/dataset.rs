@@ -17,7 +17,7 @@ use contourd::training::check::{read_case, read_index};
 use contourd::training::{CaseRecord, ImportReport, Outcome};
 
 use self::made::{FRENCH, GERMAN, ID, NAME, Patient, anonymous, tg263};
-use crate::support::{contourd, files_in, run};
+use crate::support::{Heard, contourd, files_in, run};
 
 /// The thesis's grid at half its resolution: everything that is promised holds on it, and it takes an eighth of the time.
 const WORKING: &str = "spacing = [1.4, 1.4, 1.8]\nshape = [160, 182, 100]\nintensity_rule = \"maximum\"\n\
@@ -38,8 +38,7 @@ fn import(archive: &Path, work: &Path, more: &[&str]) -> (std::process::Output, 
         .arg("--report")
         .arg(&report)
         .args(more)
-        .output()
-        .unwrap();
+        .heard();
     let said = String::from_utf8_lossy(&out.stderr);
     let json = std::fs::read(&report).unwrap_or_else(|_| panic!("no report: {said}"));
     (out, serde_json::from_slice(&json).unwrap())
@@ -198,7 +197,7 @@ fn an_archive_becomes_a_store_and_names_nobody() {
     assert_eq!(row.known, known(&ALL));
     // Without its salt the store is not gone on with.
     std::fs::remove_file(folder.path().join("store.salt")).unwrap();
-    let refused = contourd().args(["dataset", "import"]).arg(&archive).arg("--store").arg(&store).output().unwrap();
+    let refused = contourd().args(["dataset", "import"]).arg(&archive).arg("--store").arg(&store).heard();
     assert_eq!(refused.status.code(), Some(64));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("give it by --salt"));
 }
@@ -218,7 +217,7 @@ fn approved_sets_conflicts_and_other_tables_decide() {
     let (_, report) = import(&archive, folder.path(), &["--structure-set", "approved"]);
     assert_eq!(report.cases[0].known, ["chiasm"], "{}", report.text());
     // A table of the site's own: the default, with another word for the brainstem and without the brain's.
-    let table = String::from_utf8(contourd().args(["dataset", "names"]).output().unwrap().stdout).unwrap();
+    let table = String::from_utf8(contourd().args(["dataset", "names"]).heard().stdout).unwrap();
     let table = table.replace("\"gehirn\"", "\"grosshirn\"");
     std::fs::write(folder.path().join("names.toml"), table).unwrap();
     let names = folder.path().join("names.toml");
@@ -240,8 +239,7 @@ fn approved_sets_conflicts_and_other_tables_decide() {
         let store = folder.path().join("store");
         let bad: Vec<String> = bad.iter().map(|a| a.replace("STORE", store.to_str().unwrap())).collect();
         let mut command = contourd();
-        let out =
-            command.args(["dataset", "import"]).arg(&archive).arg("--store").arg(&store).args(&bad).output().unwrap();
+        let out = command.args(["dataset", "import"]).arg(&archive).arg("--store").arg(&store).args(&bad).heard();
         assert_eq!(out.status.code(), Some(64), "{bad:?}");
     }
 }

@@ -6,7 +6,7 @@ use contourd::anatomy::Structure;
 
 use crate::net::sending::StoreScp;
 use crate::store::TestStore;
-use crate::support::{contourd, files_in, open_folder};
+use crate::support::{Heard, contourd, files_in, open_folder};
 use crate::system::{Daemon, Pacs, Postgres, Setup, coarse_config, coarse_model, damage, free_port};
 
 /// `contourd doctor`: its status, its lines, and what it says on standard error.
@@ -17,7 +17,7 @@ fn doctor(config: &Path) -> (Option<i32>, String, String) {
 fn doctor_with(config: &Path, database: Option<&str>) -> (Option<i32>, String, String) {
     let mut contourd = contourd();
     contourd.args(["doctor", "--config"]).arg(config).env_remove("CONTOURD_DATABASE_URL");
-    let out = contourd.envs(database.map(|url| ("CONTOURD_DATABASE_URL", url))).output().unwrap();
+    let out = contourd.envs(database.map(|url| ("CONTOURD_DATABASE_URL", url))).heard();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (out.status.code(), text(&out.stdout), text(&out.stderr))
 }

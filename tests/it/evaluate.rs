@@ -15,7 +15,7 @@ use contourd::ids::FrameOfReferenceUid;
 use contourd::phantom::Rng;
 use serde_json::Value;
 
-use crate::support::{contourd, files_in, meta, run};
+use crate::support::{Heard, contourd, files_in, meta, run};
 
 const TOLERANCES_MM: [f64; 3] = [0.5, 1.0, 2.5];
 const PAIRS: u64 = 50;
@@ -158,7 +158,7 @@ impl Pair {
     fn evaluate(&self, test: &Path, more: &[&str]) -> Output {
         let mut verb = contourd();
         verb.arg("evaluate").arg("--reference").arg(self.part("reference.dcm")).arg("--test").arg(test);
-        verb.arg("--series").arg(self.part("series")).args(more).output().unwrap()
+        verb.arg("--series").arg(self.part("series")).args(more).heard()
     }
 }
 
@@ -209,9 +209,7 @@ fn a_folder_of_cases_becomes_tables_beside_the_thesis_and_box_plots() {
     std::fs::write(pair.cases().join("notes.txt"), "no case").unwrap();
 
     let output = pair.folder.path().join("out");
-    let text = said(
-        &contourd().arg("evaluate").arg("--cases").arg(pair.cases()).arg("--output").arg(&output).output().unwrap(),
-    );
+    let text = said(&contourd().arg("evaluate").arg("--cases").arg(pair.cases()).arg("--output").arg(&output).heard());
     let json: Value = serde_json::from_slice(&std::fs::read(output.join("measures.json")).unwrap()).unwrap();
     let csv = std::fs::read_to_string(output.join("measures.csv")).unwrap();
     for structure in Structure::ALL {
@@ -314,7 +312,7 @@ fn what_was_not_drawn_on_the_series_is_refused_in_words() {
     assert!(said(&pair.evaluate(&pair.part("test.dcm"), &renamed)).contains("\nxBrain "));
     assert!(!output.exists(), "a refusal writes nothing");
     // Bad usage is not bad input.
-    let usage = |args: &[&str]| contourd().arg("evaluate").args(args).output().unwrap().status.code();
+    let usage = |args: &[&str]| contourd().arg("evaluate").args(args).heard().status.code();
     assert_eq!((usage(&[]), usage(&["--cases", "x", "--tolerance", "-1"])), (Some(64), Some(64)));
     assert_eq!(usage(&["--cases", "x", "--map", "Brain"]), Some(64));
     assert_eq!(usage(&["--cases", pair.folder.path().join("nowhere").to_str().unwrap()]), Some(2));

@@ -1,10 +1,13 @@
 //! What must hold when things go wrong: loops and refusals here, kills in `faults/kills.rs`, outages of PACS and database in
-//! `faults/outages.rs`, a kill while a PACS owes an answer in `faults/commitment.rs`, hostile peers in `faults/hostile.rs`.
+//! `faults/outages.rs`, a kill while a PACS owes an answer in `faults/commitment.rs`, hostile peers in `faults/hostile.rs`,
+//! disks, clocks and databases of a site in `faults/site.rs`, hours of work in `faults/soak.rs`.
 
 mod commitment;
 mod hostile;
 mod kills;
 mod outages;
+mod site;
+mod soak;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +17,7 @@ use contourd::dicom::data::read_header;
 use contourd::ids::sha256_hex;
 use contourd::phantom::Acquisition;
 
-use crate::support::{contourd, phantom_series, run};
+use crate::support::{Heard, contourd, phantom_series, run};
 use crate::system::{Daemon, Pacs, Setup, acknowledged, coarse_model, free_port, storescu, wait_for};
 
 /// Longer than a sender on a busy machine ever pauses between two slices: a series must not count as complete before
@@ -108,7 +111,7 @@ fn a_pacs_that_routes_everything_back_gets_one_result() {
 /// What `contourd segment` says of a folder that it refuses.
 fn said_at_the_command_line(folder: &Path) -> String {
     let output = folder.join("rtss.dcm");
-    let out = contourd().arg("segment").arg(folder).arg("--output").arg(&output).output().unwrap();
+    let out = contourd().arg("segment").arg(folder).arg("--output").arg(&output).heard();
     assert_eq!(out.status.code(), Some(2));
     assert!(!output.exists());
     String::from_utf8_lossy(&out.stderr).into_owned()

@@ -250,7 +250,7 @@ fn the_map_names_every_room() {
 
 /// SHA-256 of each migration that was released. A database that has one would refuse to open if it were edited: what is to
 /// be changed is changed by the next one. The numbers 0002 and 0007 were never used.
-const MIGRATIONS: [(&str, &str); 12] = [
+const MIGRATIONS: [(&str, &str); 13] = [
     ("0001_initial.sql", "977c01366ce851961469764afad8700ebd535124dee691df33590622d48ad835"),
     ("0003_profiles.sql", "4428952de75eb7ab55fdc581b54cb4d8a2bc8ce7ddd780b35c7abc6efbdfd21f"),
     ("0004_interruptions.sql", "804ecf5862f2a9d587d8bdf9ed8e1a78e99c5c9c5e3e5b2c8821456734b8f221"),
@@ -263,6 +263,7 @@ const MIGRATIONS: [(&str, &str); 12] = [
     ("0012_models.sql", "7b91978c4c0e20397c8500ee8547ab4bca4c8f33b6163678b599f25278ce8e04"),
     ("0013_planning.sql", "74dd328f13cc720cf1be5bc9c1007d3f823a0b95f9fa3d303930eca76574f3f5"),
     ("0014_evidence.sql", "2e03445aadb399cc8cb8f27074e1c280f6152e61160083329b683e8a4e2216e6"),
+    ("0015_structure_sets.sql", "f74ca552045bdff562f5f565905f9adf0e24901624a376070203862f26869c4b"),
 ];
 
 #[test]

@@ -1,13 +1,14 @@
 //! Associations with real peers: DCMTK's storescu and echoscu against our SCP. What hostile peers do is in
 //! `net/hostile.rs`, many of them at once in `net/siege.rs`, slow ones in `net/slow.rs`, who may call in `net/peers.rs`, TLS
 //! in `net/tls.rs`, what we send in `net/sending.rs`, storage commitment in `net/commitment.rs`, queries in `net/query.rs`,
-//! DICOMweb in `net/dicomweb.rs`.
+//! DICOMweb in `net/dicomweb.rs`, pynetdicom as the peer in `net/pynetdicom.rs`.
 
 pub mod authority;
 mod commitment;
 mod dicomweb;
 mod hostile;
 mod peers;
+mod pynetdicom;
 pub mod query;
 pub mod raw;
 pub mod sending;

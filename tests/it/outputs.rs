@@ -7,13 +7,13 @@ use std::process::{Command, Output};
 
 use contourd::dicom::data::{is_own_object, read_header, read_rtstruct};
 
-use crate::support::{contourd, files_in, phantom_series, run};
+use crate::support::{Heard, contourd, files_in, phantom_series, run};
 use crate::system::coarse_config;
 
 /// `contourd segment` with these arguments.
 fn segment<'a>(folder: &Path, args: impl IntoIterator<Item = (&'a str, &'a Path)>) -> Output {
     let args = args.into_iter().flat_map(|(option, value)| [OsStr::new(option), value.as_os_str()]);
-    contourd().arg("segment").arg(folder).args(args).output().unwrap()
+    contourd().arg("segment").arg(folder).args(args).heard()
 }
 
 /// Bad usage, said with these words on one line.
@@ -28,7 +28,7 @@ fn a_reader_that_went_away_is_no_panic() {
     for args in [&["check-config"][..], &["doctor", "--config", "no-such-file.toml"]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let out = contourd().args(args).stdout(writer).output().unwrap();
+        let out = contourd().args(args).stdout(writer).heard();
         let said = String::from_utf8_lossy(&out.stderr).into_owned();
         let status = if args.len() == 1 { Some(1) } else { Some(64) };
         assert_eq!(out.status.code(), status, "{args:?}: {said}");
@@ -100,13 +100,12 @@ fn a_derived_series_has_a_folder_of_its_own_and_warnings_are_said() {
 #[test]
 fn a_series_is_not_written_into_a_folder_that_holds_something() {
     let folder = tempfile::tempdir().unwrap();
-    let phantom = |seed: &str| {
-        contourd().arg("phantom").arg(folder.path()).args(["--seed", seed, "--spacing", "3,3,5"]).output().unwrap()
-    };
+    let phantom =
+        |seed: &str| contourd().arg("phantom").arg(folder.path()).args(["--seed", seed, "--spacing", "3,3,5"]).heard();
     assert!(phantom("1").status.success());
     let before = std::fs::read(folder.path().join("truth.dcm")).unwrap();
     refused(&phantom("2"), "is not an empty folder");
     assert_eq!(std::fs::read(folder.path().join("truth.dcm")).unwrap(), before);
-    let out = contourd().args(["demo-series", "no-such-image.nii"]).arg(folder.path().join("mr")).output().unwrap();
+    let out = contourd().args(["demo-series", "no-such-image.nii"]).arg(folder.path().join("mr")).heard();
     refused(&out, "is not an empty folder");
 }

@@ -13,7 +13,7 @@ use contourd::phantom::{
 use contourd::routing::{Header, Recognition, recognise};
 use serde_json::Value;
 
-use crate::support::{contourd, mr_series_called};
+use crate::support::{Heard, contourd, mr_series_called};
 
 fn little_volume() -> Volume<f32> {
     let frame = FrameOfReferenceUid::parse("1.2.826.9").unwrap();
@@ -54,7 +54,7 @@ destinations = ['pacs']
 ";
 
 fn route_test(folder: &Path, config: &Path, more: &[&str]) -> Output {
-    contourd().arg("route-test").arg(folder).arg("--config").arg(config).args(more).output().unwrap()
+    contourd().arg("route-test").arg(folder).arg("--config").arg(config).args(more).heard()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -135,7 +135,7 @@ when = { tag = 'Rows', above = 'many' }
 modle = 'x'
 destinations = ['pacs']
 ";
-    let out = contourd().arg("check-config").arg("--config").arg(config(folder.path(), routes)).output().unwrap();
+    let out = contourd().arg("check-config").arg("--config").arg(config(folder.path(), routes)).heard();
     let said = text(&out.stderr);
     assert_eq!(out.status.code(), Some(64), "{said}");
     for key in [

@@ -25,10 +25,10 @@ use bytes::Bytes;
 use contourd::anatomy::Structure;
 use contourd::ids::{AeTitle, InstanceUid, Phi, SeriesUid, StudyUid, sha256_hex};
 use contourd::store::{
-    Arrival, Asked, Attempt, BlobKey, CaseResult, CaseRole, CaseState, ChainHead, ClaimedJob, Confirmation, ErrorClass,
-    Finished, Incoming, Intake, Judgement, KeepTimes, NewInstance, NewResult, NewReview, NewStructure, OutboxState,
-    PatientText, PgStore, PlanningOutcome, PlanningState, Rating, ResultKind, Store, StoreConfig, StoreError, backup,
-    restore,
+    Arrival, Asked, Attempt, Beforehand, BlobKey, CaseResult, CaseRole, CaseState, ChainHead, ClaimedJob, Confirmation,
+    ErrorClass, Finished, Incoming, Intake, Judgement, KeepTimes, KnownInstance, NewInstance, NewResult, NewReview,
+    NewStructure, OutboxState, PatientText, PgStore, PlanningOutcome, PlanningState, Rating, ResultKind, Store,
+    StoreConfig, StoreError, backup, restore,
 };
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
@@ -147,7 +147,6 @@ fn instance(series: &str, n: u32, content: &str) -> NewInstance {
         instance: uid(n),
         sop_class: "1.2.840.10008.5.1.4.1.1.4".into(),
         transfer_syntax: "1.2.840.10008.1.2.1".into(),
-        content_sha256: sha256.clone(),
         sha256,
         byte_count: content.len() as u64,
         plane: None,

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::{Mutex, Once, OnceLock};
 
 use contourd::config::Config;
@@ -65,21 +65,46 @@ pub fn contourd() -> Command {
     command
 }
 
+/// A command whose words are searched for patients.
+pub trait Heard {
+    /// What it said; a missing program is a failure, and so is a patient's name on a screen or in a log.
+    fn heard(&mut self) -> Output;
+}
+
+impl Heard for Command {
+    fn heard(&mut self) -> Output {
+        let name = format!("{self:?}");
+        let out = self.output().unwrap_or_else(|e| panic!("{name}: {e}"));
+        for said in [&out.stdout, &out.stderr].map(|said| String::from_utf8_lossy(said)) {
+            let named = said.lines().find(|line| PATIENTS.iter().any(|patient| line.contains(patient)));
+            assert_eq!(named, None, "{name} names a patient");
+        }
+        out
+    }
+}
+
 /// Runs a command that must succeed; a missing program is a failure.
 pub fn run(command: &mut Command) -> String {
     let name = format!("{command:?}");
-    let out = command.output().unwrap_or_else(|e| panic!("{name}: {e}"));
+    let ours = command.get_program() == env!("CARGO_BIN_EXE_contourd");
+    let out = if ours { command.heard() } else { command.output().unwrap_or_else(|e| panic!("{name}: {e}")) };
     let said = String::from_utf8_lossy(&out.stdout).into_owned();
     assert!(out.status.success(), "{name}: {:?}\n{said}\n{}", out.status, String::from_utf8_lossy(&out.stderr));
     said
 }
 
-/// What a script of `tests/peers` says, with the Python packages that `ops/setup --tests` puts beside the build.
+/// What a script of `tests/peers` says.
 pub fn python(script: &str, args: &[&OsStr]) -> String {
+    run(peer_script(script).args(args))
+}
+
+/// A script of `tests/peers`, with the Python packages that `ops/setup --tests` puts beside the build.
+pub fn peer_script(script: &str) -> Command {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let mut command = Command::new("/usr/bin/python3");
-    run(command.env("PYTHONPATH", target.join("peers")).arg(root.join("tests/peers").join(script)).args(args))
+    command.env("PYTHONPATH", target.join("peers")).arg(root.join("tests/peers").join(script));
+    command
 }
 
 /// The shipped model with the default configuration, loaded once.

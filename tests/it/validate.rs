@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::classes::{MODEL, painted};
-use crate::support::{contourd, run};
+use crate::support::{Heard, contourd, run};
 
 /// Dice of each row of a stage's first case.
 fn dice(output: &Path, stage: &str) -> BTreeMap<String, f64> {
@@ -76,7 +76,7 @@ fn a_model_with_a_class_of_its_own_is_measured_and_what_was_measured_is_kept() {
 
     // What cannot be done is refused with a word about it.
     let refused = |more: &[&str], why: &str| {
-        let out = validate(more).output().unwrap();
+        let out = validate(more).heard();
         let said = String::from_utf8_lossy(&out.stderr).into_owned();
         assert!(!out.status.success() && said.contains(why), "{said}");
     };

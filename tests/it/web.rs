@@ -340,6 +340,48 @@ async fn what_failed_is_tried_again_when_its_page_asks_and_nothing_else_is() {
 }
 
 #[tokio::test]
+async fn a_person_may_say_that_a_series_is_complete_as_long_as_it_is_waited_for() {
+    let site = Site::start().await;
+    let objects = images(&head(), "1.2.840.77.13");
+    let count = objects.len() as u64;
+    let case = site.receive(NAME, &objects).await;
+    let path = format!("/api/cases/{case}/complete");
+    let say = async |headers: &[(&str, &str)]| ask(site.address, "POST", &path, headers, "{}").await;
+    assert_eq!(say(&[JSON, ("origin", "http://evil.example")]).await.status, 403);
+    assert_eq!(say(&[("content-type", "text/plain")]).await.status, 415);
+    let nobody = format!("/api/cases/{}/complete", Uuid::new_v4());
+    assert_eq!(ask(site.address, "POST", &nobody, &[JSON], "{}").await.status, 404);
+
+    let browser = Browser::start().await;
+    browser.open(&format!("http://{}/#/case/{case}", site.address)).await;
+    browser.until("document.querySelector('.state.receiving')").await;
+    browser.click("button.complete").await;
+    browser.until("document.querySelector('.state.queued') && !document.querySelector('button.complete')").await;
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+    browser.end().await;
+    let again = say(&[JSON]).await;
+    assert_eq!(again.status, 409);
+    assert!(again.json()["error"].as_str().unwrap().contains("not waited for any more"), "{}", again.json());
+    let job = site.pg().claim_job(Uuid::new_v4(), Duration::from_secs(60)).await.unwrap().unwrap();
+    assert_eq!(job.case.id, case);
+    let by = format!("a person said so, with {count} images here");
+    let told: Vec<String> = sqlx::query_scalar("select detail->>'by' from audit where event = 'series_complete'")
+        .fetch_all(&mut site.store.sql().await)
+        .await
+        .unwrap();
+    assert_eq!(told, [by]);
+
+    // What comes late is not lost: it opens the next revision, which may be declared complete in its turn.
+    let mut late = objects;
+    late.truncate(1);
+    late[0].instance = contourd::ids::InstanceUid::parse("1.2.840.77.13.999").unwrap();
+    let newer = site.receive(NAME, &late).await;
+    let answer = ask(site.address, "POST", &format!("/api/cases/{newer}/complete"), &[JSON], "{}").await;
+    assert_eq!((answer.status, answer.json()["images"].as_u64()), (200, Some(count + 1)));
+    site.stop().await;
+}
+
+#[tokio::test]
 async fn the_page_offers_another_attempt_only_where_there_is_one() {
     let site = Site::start().await;
     site.receive(NAME, &images(&head(), "1.2.840.77.11")).await;

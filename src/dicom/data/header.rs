@@ -100,7 +100,23 @@ pub struct ReceivedHeader {
 /// # Errors
 /// A refusal for what is not DICOM, is too large, or does not name study, series and instance before its damage.
 pub fn read_received(bytes: &[u8], max_bytes: usize, wanted: &[Tag]) -> Result<ReceivedHeader, Refusal> {
-    let (opened, damage) = part10::open_until_damage(bytes, max_bytes)?;
+    received(part10::open_until_damage(bytes, max_bytes)?, wanted)
+}
+
+/// As [`read_received`], of a data set as it came over the network, in this transfer syntax.
+///
+/// # Errors
+/// As [`read_received`].
+pub fn read_received_dataset(
+    transfer_syntax: &str,
+    dataset: &[u8],
+    max_bytes: usize,
+    wanted: &[Tag],
+) -> Result<ReceivedHeader, Refusal> {
+    received(part10::open_dataset(transfer_syntax.to_owned(), dataset, max_bytes)?, wanted)
+}
+
+fn received((opened, damage): (Opened<'_>, Option<Refusal>), wanted: &[Tag]) -> Result<ReceivedHeader, Refusal> {
     let read = opened.parse(Some(tags::PIXEL_DATA)).and_then(|object| {
         let header = header_of(&opened, &object)?;
         Ok((header, Attributes::read(&opened, &object, wanted)))

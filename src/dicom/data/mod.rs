@@ -47,14 +47,14 @@ pub use derived::{DerivedSeriesMeta, derived_axial_series};
 pub use folder::{read_folder, read_planes};
 pub use header::{
     InstanceHeader, MANUFACTURER, MODEL_NAME, ReceivedHeader, is_own_object, read_header, read_received,
-    read_received_header,
+    read_received_dataset, read_received_header,
 };
 pub use instance::{Instance, parse_instance, parse_instances};
 pub use mr::{MrSeriesAttributes, write_mr_series};
 pub use notice::{NoticeMeta, PlainWords, write_notice};
-pub use part10::part10_file;
+pub use part10::{is_deflated, part10_file, part10_head, same_data_set};
 pub use patient::{ACCESSION_NUMBER, MrAcquisition, PatientStudy};
-pub use planning::{ForPlanning, drawn_planes, for_planning, planning_ct};
+pub use planning::{Companion, companion, drawn_planes, planning_ct};
 pub use profile::{BUILT_IN, EmptyRois, Planes, Profile, ProfileConfig, RoiIdentity};
 pub use refusal::{DataError, Refusal, RefusalCode, Refusals};
 pub use registration::{Registration, read_registration};

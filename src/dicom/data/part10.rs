@@ -34,6 +34,11 @@ const READ: [(&str, bool); 11] = [
     (uids::JPEG2000, false),
 ];
 
+/// Whether data sets in a transfer syntax have to be inflated.
+pub fn is_deflated(transfer_syntax: &str) -> bool {
+    transfer_syntax == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
+}
+
 /// Whether a transfer syntax keeps every pixel exactly; `None` when it is not read here.
 pub(super) fn lossless(transfer_syntax: &str) -> Option<bool> {
     READ.iter().find(|(uid, _)| *uid == transfer_syntax).map(|(_, exact)| *exact)
@@ -75,6 +80,18 @@ pub(super) fn open_implicit(dataset: &[u8]) -> Result<Opened<'_>, Refusal> {
 /// Not DICOM, a transfer syntax that is not read here, or a deflated data set that is damaged or too large.
 pub(super) fn open_until_damage(bytes: &[u8], max_inflated: usize) -> Result<(Opened<'_>, Option<Refusal>), Refusal> {
     let (FileMeta { transfer_syntax, .. }, dataset) = split(bytes)?;
+    open_dataset(transfer_syntax, dataset, max_inflated)
+}
+
+/// As [`open_until_damage`], for a data set as it came over the network.
+///
+/// # Errors
+/// As [`open_until_damage`].
+pub(super) fn open_dataset(
+    transfer_syntax: String,
+    dataset: &[u8],
+    max_inflated: usize,
+) -> Result<(Opened<'_>, Option<Refusal>), Refusal> {
     if lossless(&transfer_syntax).is_none() {
         let name = TransferSyntaxRegistry.get(&transfer_syntax).map_or("unknown", |ts| ts.name());
         let message = format!(
@@ -82,7 +99,7 @@ pub(super) fn open_until_damage(bytes: &[u8], max_inflated: usize) -> Result<(Op
         );
         return Err(Refusal::new(RefusalCode::TransferSyntax, message).with_tag(tag_name(tags::TRANSFER_SYNTAX_UID)));
     }
-    let dataset = if transfer_syntax == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN {
+    let dataset = if is_deflated(&transfer_syntax) {
         Cow::Owned(inflate(dataset, max_inflated)?)
     } else {
         Cow::Borrowed(dataset)
@@ -263,6 +280,16 @@ fn inflate(deflated: &[u8], max: usize) -> Result<Vec<u8>, Refusal> {
     Ok(out)
 }
 
+/// Whether two Part 10 files hold the same data set, byte for byte, in the same transfer syntax.
+pub fn same_data_set(one: &[u8], other: &[u8]) -> bool {
+    match (split(one), split(other)) {
+        (Ok((one, one_dataset)), Ok((other, other_dataset))) => {
+            one.transfer_syntax == other.transfer_syntax && one_dataset == other_dataset
+        }
+        _ => false,
+    }
+}
+
 /// Puts a data set as it came over the network into a Part 10 file.
 ///
 /// # Errors
@@ -273,6 +300,16 @@ pub fn part10_file(
     transfer_syntax: &str,
     dataset: &[u8],
 ) -> Result<Vec<u8>, DataError> {
+    let mut bytes = part10_head(sop_class, instance, transfer_syntax)?;
+    bytes.extend_from_slice(dataset);
+    Ok(bytes)
+}
+
+/// What stands in a Part 10 file before its data set: preamble, mark, file meta information.
+///
+/// # Errors
+/// [`DataError::Encoding`] when the file meta information cannot be written.
+pub fn part10_head(sop_class: &str, instance: &InstanceUid, transfer_syntax: &str) -> Result<Vec<u8>, DataError> {
     let failed = |e: &dyn std::error::Error| DataError::Encoding(error_chain(e));
     let meta = FileMetaTableBuilder::new()
         .media_storage_sop_class_uid(sop_class)
@@ -285,7 +322,6 @@ pub fn part10_file(
     let mut bytes = vec![0u8; 128];
     bytes.extend_from_slice(b"DICM");
     meta.write(&mut bytes).map_err(|e| failed(&e))?;
-    bytes.extend_from_slice(dataset);
     Ok(bytes)
 }
 

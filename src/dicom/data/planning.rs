@@ -8,25 +8,28 @@ use super::series::planes;
 use super::values::tag_name;
 use super::{Series, SlicePlanes, assemble};
 
-/// What an object is to planning on a CT.
+/// What an object is to the contours of its study.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ForPlanning {
+pub enum Companion {
     /// A slice of a CT, or a whole one.
     Ct,
     /// A registration between frames of reference.
     Registration,
+    /// A structure set.
+    StructureSet,
 }
 
-/// What objects of a SOP class are to planning on a CT; `None`: nothing. Kinds that cannot be used are among them: they are
+/// What objects of a SOP class are to the contours of their study; `None`: nothing. Kinds that cannot be used are among them: they are
 /// refused in words, where somebody waits for them.
-pub fn for_planning(sop_class: &str) -> Option<ForPlanning> {
+pub fn companion(sop_class: &str) -> Option<Companion> {
     match sop_class {
         uids::CT_IMAGE_STORAGE | uids::ENHANCED_CT_IMAGE_STORAGE | uids::LEGACY_CONVERTED_ENHANCED_CT_IMAGE_STORAGE => {
-            Some(ForPlanning::Ct)
+            Some(Companion::Ct)
         }
         uids::SPATIAL_REGISTRATION_STORAGE | uids::DEFORMABLE_SPATIAL_REGISTRATION_STORAGE => {
-            Some(ForPlanning::Registration)
+            Some(Companion::Registration)
         }
+        uids::RT_STRUCTURE_SET_STORAGE => Some(Companion::StructureSet),
         _ => None,
     }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Path, Query, case_of};
 use crate::dicom::data::{PlainWords, Refusal, Refusals};
-use crate::store::{CaseRole, CaseState, CaseView, DeliveryView, PlanningView, Release, Retriable};
+use crate::store::{CaseRole, CaseState, CaseView, DeliveryView, PlanningView, PriorSetView, Release, Retriable};
 use crate::web::WebState;
 use crate::web::error::ApiError;
 
@@ -80,14 +80,20 @@ pub(super) struct OneCase {
     planning: Vec<PlanningView>,
     /// What asking elsewhere for missing images of its series came to.
     fetched: Option<String>,
+    /// Structure sets of its study that others made.
+    prior_sets: Vec<PriorSetView>,
+    /// What asking elsewhere for such sets came to.
+    sets_fetched: Option<String>,
 }
 
-/// Where a series stands; one that is kept for planning is not contoured but looked at.
+/// Where a series stands; one that is kept is not contoured but looked at.
 const fn in_words(state: CaseState, role: CaseRole) -> &'static str {
     match (state, role) {
-        (CaseState::Queued, CaseRole::PlanningCt | CaseRole::Registration) => "waits to be looked at",
-        (CaseState::Segmenting, CaseRole::PlanningCt | CaseRole::Registration) => "being looked at",
         (CaseState::Kept, CaseRole::Registration) => "registration, kept for planning",
+        (CaseState::Kept, CaseRole::StructureSet) => "another's structure set, kept",
+        (state, CaseRole::Contours) => state_in_words(state),
+        (CaseState::Queued, _) => "waits to be looked at",
+        (CaseState::Segmenting, _) => "being looked at",
         (state, _) => state_in_words(state),
     }
 }
@@ -184,6 +190,8 @@ pub(super) async fn one(State(state): State<WebState>, Path(id): Path<Uuid>) -> 
     let release = state.store.release_of(id).await?;
     let fetched = state.store.fetch_of(&view.case.series_uid).await?;
     let planning = state.store.plannings_of(id).await?;
+    let prior_sets = state.store.prior_sets_of(id).await?;
+    let sets_fetched = state.store.sets_fetch_of(id).await?;
     let case = view.into();
     Ok(Json(OneCase {
         case,
@@ -196,6 +204,8 @@ pub(super) async fn one(State(state): State<WebState>, Path(id): Path<Uuid>) -> 
         release,
         planning,
         fetched,
+        prior_sets,
+        sets_fetched,
     }))
 }
 

@@ -1,6 +1,7 @@
 //! The JSON side: one file per subject.
 
 mod cases;
+mod complete;
 mod contours;
 mod health;
 mod refusals;
@@ -41,6 +42,7 @@ pub(super) fn router() -> Router<WebState> {
         .route("/health", route(get(health::health)))
         .route("/api/cases", route(get(cases::list)))
         .route("/api/cases/{id}", route(get(cases::one)))
+        .route("/api/cases/{id}/complete", route(post(complete::complete)))
         .route("/api/cases/{id}/retry", route(post(retry::retry)))
         .route("/api/cases/{id}/release", route(post(release::release)))
         .route("/api/cases/{id}/structures", route(get(structures::list)))
@@ -62,7 +64,8 @@ async fn no_such_method() -> ApiError {
         Class::Method,
         "This address does not take that method.",
         "Reading is GET; a review is recorded with POST to .../structures/{name}/reviews, another attempt is begun \
-         with POST to /api/cases/{id}/retry, a held case is released with POST to /api/cases/{id}/release.",
+         with POST to /api/cases/{id}/retry, a held case is released with POST to /api/cases/{id}/release, a series \
+         that is waited for is declared complete with POST to /api/cases/{id}/complete.",
     )
 }
 

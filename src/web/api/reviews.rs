@@ -88,7 +88,9 @@ fn open_for_review(view: &CaseView) -> Result<(), ApiError> {
         CaseState::Receiving | CaseState::Queued | CaseState::Segmenting => {
             closed("This case has no contours yet.", "Wait until it has been contoured.")
         }
-        CaseState::Kept => closed("This series is kept for planning and has no contours.", "Open the MR of its study."),
+        CaseState::Kept => {
+            closed("This series is kept beside others and has no contours of ours.", "Open the MR of its study.")
+        }
         CaseState::Refused => closed("This case was refused and has no contours.", "See the reason on the case."),
         CaseState::Superseded => closed(
             "This case was replaced by a later revision of the same series.",

@@ -28,6 +28,9 @@ async function request(path, options = {}) {
 
 const part = encodeURIComponent;
 
+const post = async (path, body) =>
+  (await request(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) })).json();
+
 export const api = {
   health: async () => (await request("/health")).json(),
   cases: async (before) => (await request(`/api/cases${before ? `?before=${part(before)}` : ""}`)).json(),
@@ -41,23 +44,9 @@ export const api = {
     return createImageBitmap(await (await request(`/api/cases/${part(id)}/slices/${k}.png?${query}`)).blob());
   },
   reviews: async (id, name) => (await request(`/api/cases/${part(id)}/structures/${part(name)}/reviews`)).json(),
-  review: async (id, name, review) =>
-    (await request(`/api/cases/${part(id)}/structures/${part(name)}/reviews`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(review),
-    })).json(),
-  retry: async (id) =>
-    (await request(`/api/cases/${part(id)}/retry`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: "{}",
-    })).json(),
-  release: async (id, release) =>
-    (await request(`/api/cases/${part(id)}/release`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(release),
-    })).json(),
+  review: (id, name, review) => post(`/api/cases/${part(id)}/structures/${part(name)}/reviews`, review),
+  complete: (id) => post(`/api/cases/${part(id)}/complete`, {}),
+  retry: (id) => post(`/api/cases/${part(id)}/retry`, {}),
+  release: (id, release) => post(`/api/cases/${part(id)}/release`, release),
   statistics: async () => (await request("/api/statistics")).json(),
 };

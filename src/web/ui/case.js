@@ -35,17 +35,13 @@ function delivery(d) {
     d.confirmed < d.total && d.last_error ? el("small", {}, d.last_error) : null);
 }
 
-/** The button for another attempt, where there is something to retry. */
-function retryBar(info) {
-  if (!info.retry) return null;
-  const [word, meaning] = info.retry === "job"
-    ? ["Contour again", "Queues the case again, once what its reason names was put right"]
-    : ["Send again now", "Sends what failed or waits, once the destination was put right; what was accepted is not sent twice"];
+/** A button for what this case can be told to do now, and what came of it. */
+function actionBar(name, word, meaning, act) {
   const message = el("div", { "aria-live": "polite" });
-  const button = el("button", { type: "button", class: "retry", title: meaning, on: { click: async () => {
+  const button = el("button", { type: "button", class: name, title: meaning, on: { click: async () => {
     button.disabled = true; // one click, one attempt
     try {
-      await api.retry(info.id);
+      await act();
       window.dispatchEvent(new Event("hashchange")); // the page is shown anew, with the new state
     } catch (error) {
       fill(message, failure(error));
@@ -53,6 +49,21 @@ function retryBar(info) {
     }
   } } }, word);
   return el("div", {}, button, message);
+}
+
+/** For a series whose last images will not come, or whose sender takes its time. */
+function completeBar(info) {
+  return info.state !== "receiving" || info.role !== "contours" ? null : actionBar("complete", "That is the whole series",
+    "Contours the images that are here now instead of waiting for more; what comes later opens the next revision", () => api.complete(info.id));
+}
+
+/** For another attempt, where there is something to retry. */
+function retryBar(info) {
+  if (!info.retry) return null;
+  const [word, meaning] = info.retry === "job"
+    ? ["Contour again", "Queues the case again, once what its reason names was put right"]
+    : ["Send again now", "Sends what failed or waits, once the destination was put right; what was accepted is not sent twice"];
+  return actionBar("retry", word, meaning, () => api.retry(info.id));
 }
 
 /** What lets a held case go: the reviewer's name stands at the top of the page, the reason is written here. */
@@ -93,6 +104,14 @@ function planning(p) {
     `${words[p.state]} planning CT "${p.ct_description || "no description"}": ${first}`, more.map((line) => el("small", {}, line)));
 }
 
+/** Structure sets of the study that others made. */
+function priorSets(info) {
+  const day = (made) => made.length >= 8 ? `${made.slice(0, 4)}-${made.slice(4, 6)}-${made.slice(6, 8)}` : "no date";
+  return info.prior_sets.map((p) => el("p", { class: "notice prior-set" },
+    el("a", { href: `#/case/${p.case_id}` }, `Structure set "${p.label || "no label"}"`),
+    ` of ${day(p.made)}, ${p.rois} structures, ${p.approval ? p.approval.toLowerCase() : "approval not said"}, by ${p.maker || "an unnamed system"}, drawn on ${p.on_these_images ? "these images" : "other images in the same frame of reference"}`));
+}
+
 /** Why this series is here: what its header let one recognise, and what each route said of it. */
 function routing(info) {
   return info.routing.length ? el("details", { class: "notice", id: "routing" },
@@ -127,7 +146,8 @@ export async function caseView(node, id) {
     info.in_plain_words.map((w) => el("p", { class: "notice plain" }, el("b", {}, w.what), " ", w.to_do)),
     info.reason ? el("p", { class: "notice reason" }, info.reason) : null,
     info.fetched && info.state !== "refused" ? el("p", { class: "notice" }, info.fetched) : null, // else its reason says so
-    info.warnings.map((w) => el("p", { class: "notice flagged warning" }, w)), info.planning.map(planning), routing(info), retryBar(info), releaseBar(info));
+    info.warnings.map((w) => el("p", { class: "notice flagged warning" }, w)), info.planning.map(planning), priorSets(info),
+    info.sets_fetched ? el("p", { class: "notice" }, info.sets_fetched) : null, routing(info), completeBar(info), retryBar(info), releaseBar(info));
   if (!listed.structures.length) {
     node.append(el("p", { class: "notice" }, info.role === "contours" ? "There are no contours to review." : "It is not contoured itself."));
     return () => {};

@@ -83,11 +83,10 @@ async fn missing_slices_are_retrieved_over_http() {
     let said = t.pg.fetch_of(&case.series_uid).await.unwrap().unwrap();
     assert_eq!(said, "asked the archive for missing images: 2 images were missing here: 2 were sent, 0 failed");
     // As they were sent by the scanner, byte for byte.
-    let kept: Vec<String> = sqlx::query_scalar("select content_sha256 from instances order by content_sha256")
-        .fetch_all(&mut t.sql().await)
-        .await
-        .unwrap();
-    let mut sent: Vec<String> = images.iter().map(|o| contourd::ids::sha256_hex(&o.bytes)).collect();
+    let kept: Vec<String> =
+        sqlx::query_scalar("select sha256 from instances order by sha256").fetch_all(&mut t.sql().await).await.unwrap();
+    let file = |o: &ObjectToSend| part10_file(&o.sop_class, &o.instance, &o.transfer_syntax, &o.bytes).unwrap();
+    let mut sent: Vec<String> = images.iter().map(|o| contourd::ids::sha256_hex(&file(o))).collect();
     sent.sort();
     assert_eq!(kept, sent);
     running.daemon.stop().await;

@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use super::*;
 use crate::conformance::judges::dciodvfy;
-use crate::support::{contourd, files_below, files_in};
+use crate::support::{Heard, contourd, files_below, files_in};
 
 /// Exports a case; the exit status and what was said.
 async fn export(case: &str, config: &Path, output: &Path, more: &[&str]) -> (Option<i32>, String) {
     let mut command = contourd();
     command.args(["export", case, "--config"]).arg(config).arg("--output").arg(output).args(more);
-    let out = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let out = tokio::task::spawn_blocking(move || command.heard()).await.unwrap();
     (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr))
 }
 

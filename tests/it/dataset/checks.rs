@@ -4,7 +4,7 @@ use contourd::anatomy::Structure;
 use contourd::contour::PlaneContour;
 
 use super::made::{Patient, anonymous, tg263};
-use super::{contourd, files_in, import};
+use super::{Heard, contourd, files_in, import};
 
 #[test]
 fn suspicious_labels_are_flagged_and_drawn() {
@@ -39,7 +39,7 @@ fn suspicious_labels_are_flagged_and_drawn() {
 
     let out = folder.path().join("sheets");
     let store = folder.path().join("store");
-    let check = contourd().args(["dataset", "check"]).arg(&store).arg("--out").arg(&out).output().unwrap();
+    let check = contourd().args(["dataset", "check"]).arg(&store).arg("--out").arg(&out).heard();
     let said = String::from_utf8_lossy(&check.stdout).into_owned();
     assert_eq!(check.status.code(), Some(2), "{said}");
     assert!(said.contains("1 of 2 cases flagged"), "{said}");
@@ -70,9 +70,9 @@ fn suspicious_labels_are_flagged_and_drawn() {
     // A damaged case is no ordinary one.
     let labels = files_in(&store).into_iter().find(|f| f.to_str().unwrap().ends_with("labels.npy")).unwrap();
     std::fs::write(&labels, b"x").unwrap();
-    let check = contourd().args(["dataset", "check"]).arg(&store).output().unwrap();
+    let check = contourd().args(["dataset", "check"]).arg(&store).heard();
     assert_eq!(check.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&check.stdout).contains("DAMAGED"));
-    let nothing = contourd().args(["dataset", "check"]).arg(folder.path()).output().unwrap();
+    let nothing = contourd().args(["dataset", "check"]).arg(folder.path()).heard();
     assert_eq!(nothing.status.code(), Some(2));
 }

@@ -10,7 +10,7 @@ use contourd::training::check::{read_case, read_index};
 use contourd::training::{ImportReport, Outcome};
 
 use super::WORKING;
-use crate::support::contourd;
+use crate::support::{Heard, contourd};
 
 /// Writes 32-bit floats as NIfTI-1; LPS to RAS by the sform.
 fn write_nifti(path: &Path, grid: &Grid, values: impl Iterator<Item = f32>) {
@@ -99,7 +99,7 @@ fn a_pair_comes_out_as_it_went_in() {
         ] {
             command.arg(option).arg(work.join(file));
         }
-        let out = command.args(["--one-sided", "unknown"]).output().unwrap();
+        let out = command.args(["--one-sided", "unknown"]).heard();
         let said = String::from_utf8_lossy(&out.stderr).into_owned();
         assert_eq!(out.status.code(), Some(0), "{said}");
         serde_json::from_slice::<ImportReport>(&std::fs::read(work.join("report.json")).unwrap()).unwrap()

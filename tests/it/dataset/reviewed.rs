@@ -12,7 +12,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::made::{ID, NAME, Patient};
-use super::{WORKING, contourd, dice_with_truth};
+use super::{Heard, WORKING, contourd, dice_with_truth};
 use crate::store::queue_silent;
 use crate::web::site::accept_all;
 
@@ -108,7 +108,7 @@ fn what_every_reviewer_accepted_is_known() {
         ] {
             command.arg(option).arg(work.join(file));
         }
-        let out = command.output().unwrap();
+        let out = command.heard();
         assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
         serde_json::from_slice::<ImportReport>(&std::fs::read(work.join("report.json")).unwrap()).unwrap()
     };

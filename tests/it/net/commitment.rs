@@ -34,7 +34,7 @@ const N_ACTION: u16 = 0x0130;
 
 /// An inbox that keeps the instances of some UIDs, and a record of what it was told.
 #[derive(Default)]
-struct Ledger {
+pub struct Ledger {
     kept: Vec<&'static str>,
     /// Requests that were taken.
     requests: Mutex<Vec<PeersRequest>>,
@@ -46,6 +46,13 @@ struct Ledger {
     heard: Notify,
     /// When set, no answer is ready before it is told.
     gate: Option<Notify>,
+}
+
+impl Ledger {
+    /// That keeps the instances of these UIDs.
+    pub fn keeping(kept: &[&'static str]) -> Self {
+        Self { kept: kept.to_vec(), ..Self::default() }
+    }
 }
 
 impl Inbox for Ledger {
@@ -84,13 +91,13 @@ impl Inbox for Ledger {
 }
 
 /// A running SCP over a ledger; ends when dropped.
-struct Running {
-    port: u16,
+pub struct Running {
+    pub port: u16,
     ledger: Arc<Ledger>,
     _end: DropGuard,
 }
 
-async fn running(ae_title: &str, ledger: Ledger) -> Running {
+pub async fn running(ae_title: &str, ledger: Ledger) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (port, ledger, end) = (listener.local_addr().unwrap().port(), Arc::new(ledger), CancellationToken::new());
     let config = ScpConfig { ae_title: AeTitle::parse(ae_title).unwrap(), ..ScpConfig::default() };
@@ -196,7 +203,7 @@ async fn release(mut peer: Raw) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_is_answered_on_the_association_of_its_request() {
-    let scp = running("CONTOURD", Ledger { kept: vec!["1.2.1"], ..Ledger::default() }).await;
+    let scp = running("CONTOURD", Ledger::keeping(&["1.2.1"])).await;
     let (mut peer, _) = associate(scp.port, None).await;
     ask(&mut peer, &action(7, WELL_KNOWN, 1), &information("1.2.77", &["1.2.1", "1.2.2"], &[])).await;
     let taken = peer.response().await;

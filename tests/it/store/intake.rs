@@ -16,7 +16,7 @@ async fn an_instance_is_kept_once_and_other_content_is_a_conflict() {
     assert_eq!(cases, 1);
     assert_eq!(t.pg.instances_of("1.2.1", 1).await.unwrap().len(), 1);
     let known = t.pg.known_instance(&uid(1)).await.unwrap().unwrap();
-    assert_eq!((known.content_sha256, known.case_id, known.route.as_str()), (again.content_sha256, case, "all"));
+    assert_eq!((known.content_sha256, known.case_id, known.route.as_str()), (again.sha256, case, "all"));
     assert_eq!(state(&t, case).await, CaseState::Receiving);
 }
 
@@ -116,8 +116,11 @@ async fn a_file_that_was_lost_can_be_written_again_under_another_name() {
     take(&t, "1.2.1", 1).await;
     let again = NewInstance { blob_key: "instances/elsewhere.dcm".into(), ..instance("1.2.1", 1, "pixels") };
     let other = NewInstance { blob_key: "instances/wrong.dcm".into(), ..instance("1.2.1", 1, "other content") };
-    t.pg.restore_instance(&again).await.unwrap();
-    t.pg.restore_instance(&other).await.unwrap();
+    let known = t.pg.known_instance(&uid(1)).await.unwrap().unwrap();
+    t.pg.restore_instance(&again, &known).await.unwrap();
+    // It is another file by now than the one that was looked at.
+    let changed = KnownInstance { sha256: other.sha256.clone(), ..known };
+    t.pg.restore_instance(&other, &changed).await.unwrap();
     let rows = t.pg.instances_of("1.2.1", 1).await.unwrap();
     assert_eq!((rows.len(), rows[0].blob_key.as_str()), (1, "instances/elsewhere.dcm"));
 }

@@ -83,7 +83,7 @@ async fn an_expired_lease_goes_to_another_worker_and_the_first_one_records_nothi
     assert!(matches!(lost, StoreError::LeaseLost(_)), "{lost}");
     assert!(t.pg.extend_job(case, slow, LEASE).await.is_err());
     assert!(t.pg.fail_job(case, slow, "x").await.is_err());
-    assert!(!t.pg.is_own_result(&result.results[0].instance).await.unwrap());
+    assert_eq!(t.pg.look_up(&result.results[0].instance).await.unwrap(), Beforehand::Nothing);
     assert_eq!(state(&t, case).await, CaseState::Segmenting);
     let result = made(&t, case, 0, "quick").await;
     assert_eq!(t.pg.finish_job(case, quick, &going_to(&result, &to(&["PACS"]))).await.unwrap(), Finished::Recorded);
@@ -170,7 +170,7 @@ async fn a_result_is_recorded_whole_or_not_at_all() {
     t.pg.finish_job(case, holder, &going_to(&good, &to(&["PACS", "TPS"]))).await.unwrap();
     assert_eq!(t.pg.deliveries_of(case).await.unwrap().len(), 6);
     for made in &good.results {
-        assert!(t.pg.is_own_result(&made.instance).await.unwrap());
+        assert_eq!(t.pg.look_up(&made.instance).await.unwrap(), Beforehand::OwnResult);
     }
-    assert!(!t.pg.is_own_result(&uid(1)).await.unwrap());
+    assert_eq!(t.pg.look_up(&uid(1)).await.unwrap(), Beforehand::Nothing);
 }

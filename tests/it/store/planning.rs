@@ -12,7 +12,7 @@ async fn kept(t: &TestStore, series: &str, n: u32, role: CaseRole) -> Uuid {
     let holder = Uuid::new_v4();
     let job = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
     assert_eq!((job.case.series_uid.as_str(), job.case.role), (series, role));
-    t.pg.keep_job(job.case.id, holder, "for planning").await.unwrap();
+    t.pg.keep_job(job.case.id, holder, "for planning", &[]).await.unwrap();
     job.case.id
 }
 

@@ -115,7 +115,8 @@ async fn a_broken_off_deletion_is_finished_and_a_series_that_comes_again_is_kept
     let key = BlobKey::instance(&again.arrival.series, &again.instance, &again.sha256);
     assert!(!t.blobs.holds(key.as_str(), &again.sha256).await.unwrap());
     t.blobs.put(&key, Bytes::from_static(b"pixels")).await.unwrap();
-    t.pg.restore_instance(&again).await.unwrap();
+    let lost = t.pg.known_instance(&again.instance).await.unwrap().unwrap();
+    t.pg.restore_instance(&again, &lost).await.unwrap();
     assert!(t.pg.case(case).await.unwrap().unwrap().purged_at.is_none());
     assert_eq!(t.finish_purges().await.unwrap(), 0);
     assert!(t.blobs.holds(key.as_str(), &again.sha256).await.unwrap());

@@ -13,11 +13,17 @@ const PASSWORD: &str = "a word of its own";
 pub struct Postgres {
     folder: tempfile::TempDir,
     port: u16,
+    environment: Vec<(String, String)>,
 }
 
 impl Postgres {
     pub fn start() -> Self {
-        let server = Self { folder: open_folder(), port: free_port() };
+        Self::start_with(&[])
+    }
+
+    /// In an environment with these variables, too.
+    pub fn start_with(environment: &[(String, String)]) -> Self {
+        let server = Self { folder: open_folder(), port: free_port(), environment: environment.to_vec() };
         std::fs::create_dir(server.home()).unwrap();
         if let Some(user) = user() {
             std::os::unix::fs::chown(server.home(), Some(user), None).unwrap();
@@ -46,7 +52,12 @@ impl Postgres {
 
     /// Where contourd finds it.
     pub fn url(&self) -> String {
-        format!("postgres://contouring:{}@127.0.0.1:{}/postgres", PASSWORD.replace(' ', "%20"), self.port)
+        self.url_of("contouring", &PASSWORD.replace(' ', "%20"), "postgres")
+    }
+
+    /// The same for another user and database.
+    pub fn url_of(&self, user: &str, password: &str, database: &str) -> String {
+        format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", self.port)
     }
 
     /// One row of text for each row of the answer.
@@ -64,7 +75,7 @@ impl Postgres {
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(newest_binaries().join(program));
-        command.current_dir("/");
+        command.current_dir("/").envs(self.environment.iter().cloned());
         if let Some(user) = user() {
             command.uid(user);
         }

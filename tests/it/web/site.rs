@@ -34,7 +34,7 @@ pub const ODD: &str = "the images were compressed with loss; small <i>structures
 
 /// A running daemon's web side, with everything below it.
 pub struct Site {
-    store: TestStore,
+    pub store: TestStore,
     pub address: SocketAddr,
     shutdown: CancellationToken,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
@@ -257,7 +257,6 @@ pub async fn accept_all(pg: &PgStore, blobs: &Blobs, objects: &[EncodedInstance]
             instance: object.instance.clone(),
             sop_class: object.sop_class.clone(),
             transfer_syntax: object.transfer_syntax.clone(),
-            content_sha256: sha256.clone(),
             blob_key: key.as_str().into(),
             sha256,
             byte_count: object.bytes.len() as u64,

@@ -6,9 +6,7 @@ use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 
 use super::support::{attributes, frame, volume, with};
-use crate::dicom::data::{
-    ForPlanning, RefusalCode, Refusals, drawn_planes, for_planning, planning_ct, write_mr_series,
-};
+use crate::dicom::data::{Companion, RefusalCode, Refusals, companion, drawn_planes, planning_ct, write_mr_series};
 use crate::geometry::{Grid, Lps, Shape, Vec3};
 
 /// A CT on a grid, turned by some degrees about the left-right axis.
@@ -71,7 +69,7 @@ fn what_is_no_classic_ct_is_refused_in_words() {
         ct(0.0).iter().map(|f| with(f, tags::SOP_CLASS_UID, VR::UI, uids::ENHANCED_CT_IMAGE_STORAGE)).collect();
     let refusals = refused(&files);
     assert!(refusals.to_string().starts_with("there are no classic CT images but 11 of modality MR; "), "{refusals}");
-    assert_eq!(for_planning(uids::ENHANCED_CT_IMAGE_STORAGE), Some(ForPlanning::Ct));
-    assert_eq!(for_planning(uids::DEFORMABLE_SPATIAL_REGISTRATION_STORAGE), Some(ForPlanning::Registration));
-    assert_eq!(for_planning(uids::MR_IMAGE_STORAGE), None);
+    assert_eq!(companion(uids::ENHANCED_CT_IMAGE_STORAGE), Some(Companion::Ct));
+    assert_eq!(companion(uids::DEFORMABLE_SPATIAL_REGISTRATION_STORAGE), Some(Companion::Registration));
+    assert_eq!(companion(uids::MR_IMAGE_STORAGE), None);
 }
