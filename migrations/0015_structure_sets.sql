@@ -21,5 +21,6 @@ create index prior_sets_by_case on prior_sets (case_id);
 create table prior_fetches (
     case_id uuid primary key references cases,
     asked_at timestamptz not null default now(),
-    outcome text                                          -- in words; null while it is under way
+    outcome text,                                         -- in words; null while it is under way
+    failed boolean not null default false                 -- a source could not be asked: it is asked again
 );

@@ -18,6 +18,7 @@ use crate::anatomy::rules;
 use crate::config::Config;
 use crate::evaluation::{Case, CaseRow, Metric, Pool, Study, TOLERANCES_MM, Unmatched, measure};
 use crate::geometry::{GeometryError, Mask};
+use crate::ids::sha256_hex;
 use crate::inference::{Plane, Runtime};
 use crate::service::Recipe;
 use crate::training::check::{StoredCase, read_case, read_index};
@@ -72,7 +73,7 @@ struct MadeOf {
     settings_sha256: String,
     image_sha256: String,
     labels_sha256: String,
-    version: String,
+    program_sha256: String,
 }
 
 /// Runs the verb.
@@ -104,6 +105,9 @@ pub fn run(args: ValidateArgs) -> Result<(), Failure> {
     if let Ok(style) = ProgressStyle::with_template("{pos}/{len} cases {wide_bar} {elapsed} gone, {eta} to go") {
         bar.set_style(style);
     }
+    // Rules and measures are code: figures of another build are not those of this one.
+    let program = std::env::current_exe().and_then(std::fs::read).context("reading this program")?;
+    let program = sha256_hex(&program);
     let mut all = Vec::new();
     for record in wanted {
         let made_of = MadeOf {
@@ -111,7 +115,7 @@ pub fn run(args: ValidateArgs) -> Result<(), Failure> {
             settings_sha256: recipe.config_digest.clone(),
             image_sha256: record.image_sha256.clone(),
             labels_sha256: record.labels_sha256.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            program_sha256: program.clone(),
         };
         let path = kept.join(format!("{}.json", record.id));
         let measured = match earlier(&path, &made_of) {

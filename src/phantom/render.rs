@@ -164,7 +164,7 @@ pub fn images<const N: usize>(
 }
 
 /// A head as a department scans it: field of view and grid are drawn from `rng`, what the scanner adds from `seed`. Training
-/// scans also cut the top or the neck, have slices of up to 5 mm, are softer and noisier, and show ghosts and motion; those
+/// scans also have less of the neck, and in one of ten less air above the head, slices of up to 5 mm, are softer and noisier, and show ghosts and motion; those
 /// beyond have more of it.
 ///
 /// # Errors

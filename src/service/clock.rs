@@ -1,7 +1,14 @@
 //! The site's clock.
 
+use std::sync::Arc;
+
 use chrono::{Local, Offset, TimeZone};
 use time::{Duration, OffsetDateTime, PrimitiveDateTime};
+use tokio_util::sync::CancellationToken;
+
+use super::config::ServiceConfig;
+use super::pause;
+use crate::store::Store;
 
 /// An instant as the site's wall clock shows it. DICOM dates and times without Timezone Offset From UTC (0008,0201) are
 /// local (PS3.3 C.12.1.1): a result made after midnight must not carry yesterday's date.
@@ -13,6 +20,27 @@ pub fn local_time(at: OffsetDateTime) -> PrimitiveDateTime {
 fn shifted(at: OffsetDateTime, seconds_east: i64) -> PrimitiveDateTime {
     let local = at.to_offset(time::UtcOffset::UTC).saturating_add(Duration::seconds(seconds_east));
     PrimitiveDateTime::new(local.date(), local.time())
+}
+
+/// No pause, lease or question of this configuration lies further ahead.
+pub(super) fn furthest(config: &ServiceConfig) -> std::time::Duration {
+    let (jobs, sending) = (&config.jobs, &config.sending);
+    let all =
+        [jobs.lease(), jobs.retry().longest, sending.lease(), sending.retry().longest, sending.commitment_timeout()];
+    all.into_iter().max().unwrap_or_default() + std::time::Duration::from_secs(60)
+}
+
+/// Sees to it that nothing waits for a time from which the clock has gone back, until shutdown.
+pub(super) async fn watch_clock(store: Arc<Store>, furthest: std::time::Duration, shutdown: CancellationToken) {
+    const EVERY: std::time::Duration = std::time::Duration::from_secs(5);
+    while !shutdown.is_cancelled() {
+        match store.pg.mend_times(furthest).await {
+            Ok(0) => {}
+            Ok(rows) => tracing::warn!(rows, "the clock went back: what waited for a later time is due now"),
+            Err(error) => tracing::error!(%error, "the clock cannot be watched"),
+        }
+        pause(EVERY, &shutdown).await;
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::routing::{Priority, When};
 use super::audit::AuditConfig;
 use super::complete::ReceiveConfig;
 use super::keep::KeepConfig;
+use super::system::System;
 
 /// The `[jobs]` section: segmentation.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -226,6 +227,27 @@ impl ServiceConfig {
         known.collect()
     }
 
+    /// What a source sends comes under its own title: where a route has structure sets fetched, one must want them from it.
+    fn sources_without_a_way(&self) -> Vec<String> {
+        let wanting: Vec<&RouteConfig> = self.routes.iter().filter(|route| route.structure_sets).collect();
+        let sender = |source: &SourceConfig| match &source.system {
+            System::Dimse(entity) => entity.ae_title.clone(),
+            System::Dicomweb(service) => service.ae_title.clone(),
+        };
+        let lost = |source: &&SourceConfig| {
+            !wanting.iter().any(|route| route.calling_ae.as_ref().is_none_or(|title| *title == sender(source)))
+        };
+        let told = |source: &SourceConfig| {
+            format!(
+                "route.structure_sets: what the source {:?} sends comes from {}, and no route with structure_sets is for \
+                 that title",
+                source.name,
+                sender(source)
+            )
+        };
+        if wanting.is_empty() { Vec::new() } else { self.sources.iter().filter(lost).map(told).collect() }
+    }
+
     /// Every fault, each beginning with the whole path of the key that it is about; empty when there is none.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
@@ -256,6 +278,7 @@ impl ServiceConfig {
             section(format!("source[{n}]"), source.system.faults());
         }
         faults.extend(repeated_names("source", self.sources.iter().map(|s| &s.name)));
+        faults.extend(self.sources_without_a_way());
         faults.extend(repeated_names("destination", self.destinations.iter().map(|d| &d.name)));
         faults.extend(repeated_names("route", self.routes.iter().map(|r| &r.name)));
         let known: BTreeSet<&String> = self.destinations.iter().map(|d| &d.name).collect();

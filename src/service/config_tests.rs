@@ -52,6 +52,24 @@ fn every_fault_is_told_at_once_with_its_place() {
 }
 
 #[test]
+fn where_structure_sets_are_fetched_one_route_wants_them_from_each_source() {
+    let config = |calling: &str| {
+        let mut config = service(&format!(
+            "[[route]]\nname = 'mr'\ncalling_ae = 'MR1'\nstructure_sets = true\ndestinations = ['PACS']\n\
+             [[route]]\nname = 'rest'\n{calling}destinations = ['PACS']\n{DESTINATION}"
+        ));
+        let source = "name = 'archive'\nhost = 'h'\nport = 1\nae_title = 'ARCHIVE'\n";
+        config.sources = vec![toml::from_str(source).unwrap()];
+        config
+    };
+    let faults = config("").faults();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].starts_with("route.structure_sets: what the source \"archive\" sends comes from ARCHIVE"));
+    let wanted = config("calling_ae = 'ARCHIVE'\nstructure_sets = true\n");
+    assert_eq!(wanted.faults(), Vec::<String>::new());
+}
+
+#[test]
 fn unknown_keys_are_errors() {
     assert!(toml::from_str::<RouteConfig>("name='n'\ndestinations=[]\nmodell='x'").is_err());
     assert!(toml::from_str::<ReceiveConfig>("quiet = 3").is_err());

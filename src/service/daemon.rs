@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::audit;
+use super::clock::{self, watch_clock};
 use super::commit::Teller;
 use super::complete::watch_series;
 use super::config::{RouteConfig, ServiceConfig};
@@ -51,6 +52,7 @@ impl Daemon {
     ) -> Self {
         let mut parts = Parts::default();
         let profiles = Arc::new(config.profiles_by_destination());
+        let furthest = clock::furthest(&config);
         let routes: Arc<[RouteConfig]> = config.routes.into();
         let presence = Arc::new(Presence::new());
         let calling = scp.ae_title.clone();
@@ -86,6 +88,7 @@ impl Daemon {
             shutdown: shutdown.clone(),
         };
         parts.spawn("the planning CTs".into(), planner.run());
+        parts.spawn("the watch over the clock".into(), watch_clock(Arc::clone(&store), furthest, shutdown.clone()));
         let keep = keep::keep(Arc::clone(&store), config.keep, shutdown.clone());
         parts.spawn("the watch over what is kept".into(), keep);
         let audit = audit::tell(Arc::clone(&store), config.audit, calling.to_string(), shutdown.clone());

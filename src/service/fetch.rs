@@ -13,7 +13,7 @@ use super::receive::Receiver;
 use super::system::System;
 use super::{AFTER_FAULT, POLL, pause, persist};
 use crate::dicom::dicomweb::{self, DicomwebService};
-use crate::dicom::net::{Destination, Inbox, Key, Level, NetError, Query, Received, StoreVerdict, move_to};
+use crate::dicom::net::{Destination, Inbox, Key, Level, Matches, NetError, Query, Received, StoreVerdict, move_to};
 use crate::ids::{AeTitle, InstanceUid};
 use crate::store::{Beforehand, Case, Store, StoreError};
 
@@ -94,20 +94,23 @@ impl Fetcher {
     }
 
     async fn fetch_sets(&self, case: &Case) {
-        let mut said = Vec::new();
+        let (mut said, mut failed) = (Vec::new(), false);
         for source in &self.sources {
             let outcome = match self.sets(case, source).await {
                 Ok(Moved { lacking: 0, .. }) => "it has none of this study that is not here".to_owned(),
                 Ok(Moved { lacking, completed, failed }) => {
                     format!("{lacking} were not here: {completed} were sent, {failed} failed")
                 }
-                Err(error) => error.to_string(),
+                Err(error) => {
+                    failed = true;
+                    error.to_string()
+                }
             };
             tracing::info!(case = %case.id, source = source.name, outcome, "a source was asked for structure sets");
             said.push(format!("asked {} for structure sets: {outcome}", source.name));
         }
         let outcome = said.join("\n");
-        let record = || self.store.pg.record_sets_fetch(case.id, &outcome);
+        let record = || self.store.pg.record_sets_fetch(case.id, &outcome, failed);
         // A failure is in the log already.
         let _ = persist("record what a source was asked for", &self.shutdown, record).await;
     }
@@ -125,8 +128,11 @@ impl Fetcher {
     async fn sets(&self, case: &Case, source: &SourceConfig) -> Result<Moved, Trouble> {
         let of_study = Query::new(Level::Series).with(Key::Study, &case.study_uid).with(Key::Modality, "RTSTRUCT");
         let there = source.system.find_each(&self.calling, &[of_study.asking(Key::Series)], MOST_IMAGES).await?;
-        let series: BTreeSet<&str> =
-            there.iter().flat_map(|matches| &matches.found).filter_map(|found| found.get(Key::Series)).collect();
+        self.warn_of_a_part(case, source, &there);
+        // A source that leaves the key aside would have the whole study brought.
+        let sets = there.iter().flat_map(|matches| &matches.found);
+        let sets = sets.filter(|found| found.get(Key::Modality) == Some("RTSTRUCT"));
+        let series: BTreeSet<&str> = sets.filter_map(|found| found.get(Key::Series)).collect();
         let mut all = Moved::default();
         for series in series {
             let mut lacking = Vec::new();
@@ -149,11 +155,15 @@ impl Fetcher {
     async fn instances(&self, case: &Case, series: &str, source: &SourceConfig) -> Result<BTreeSet<String>, NetError> {
         let of_series = Query::new(Level::Image).with(Key::Study, &case.study_uid).with(Key::Series, series);
         let there = source.system.find_each(&self.calling, &[of_series.asking(Key::Instance)], MOST_IMAGES).await?;
+        self.warn_of_a_part(case, source, &there);
+        let there = there.iter().flat_map(|matches| &matches.found);
+        Ok(there.filter_map(|found| found.get(Key::Instance)).map(str::to_owned).collect())
+    }
+
+    fn warn_of_a_part(&self, case: &Case, source: &SourceConfig, there: &[Matches]) {
         if there.iter().any(|matches| matches.cut_off) {
             tracing::warn!(case = %case.id, source = source.name, "it does not say all that it has; some may stay missing");
         }
-        let there = there.iter().flat_map(|matches| &matches.found);
-        Ok(there.filter_map(|found| found.get(Key::Instance)).map(str::to_owned).collect())
     }
 
     /// Brings instances of a series here.

@@ -68,15 +68,21 @@ fn count(number: usize, of: &str) -> String {
     format!("{number} {of}{}", if number == 1 { "" } else { "s" })
 }
 
+/// Text as it may stand in the database and on the page: DICOM allows neither NUL nor other control characters in these values,
+/// and writes them all the same.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned()
+}
+
 fn prior_set(set: &StructureSet) -> PriorSet {
     let maker = [set.header.manufacturer.as_str(), &set.header.model_name];
     let frame = set.referenced_frame.as_ref().or(set.header.frame.as_ref());
     PriorSet {
         sop_instance_uid: set.header.instance.to_string(),
-        label: set.label.clone(),
-        approval: set.approval.clone(),
-        made: set.made.concat(),
-        maker: maker.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" "),
+        label: plain(&set.label),
+        approval: plain(&set.approval),
+        made: plain(&set.made.concat()),
+        maker: plain(&maker.join(" ")),
         rois: i32::try_from(set.rois.len()).unwrap_or(i32::MAX),
         drawn_on: set.referenced_series.as_ref().map(ToString::to_string),
         frame_uid: frame.map(ToString::to_string),

@@ -2,11 +2,11 @@
 //! commitment, and the answers to ours.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::json;
-use tokio::task::JoinError;
 
 use super::admit::{Admission, Doorkeeper};
 use super::commit;
@@ -72,8 +72,8 @@ impl Receiver {
             Ok(Err(why)) => {
                 return self.refuse(object, "unreadable", &why.to_string(), StoreVerdict::CannotUnderstand).await;
             }
-            Err(error) => {
-                tracing::error!(%error, instance = %object.instance, "an instance could not be looked at");
+            Err(Fault) => {
+                tracing::error!(instance = %object.instance, "an instance could not be looked at");
                 return Ok(internal_fault());
             }
         };
@@ -318,13 +318,20 @@ async fn header_of(
     object: &Received,
     max_bytes: usize,
     tags: &[Tag],
-) -> Result<Result<ReceivedHeader, Refusal>, JoinError> {
+) -> Result<Result<ReceivedHeader, Refusal>, Fault> {
     const AT_ONCE: usize = 2 << 20;
     let (syntax, dataset, tags) = (object.transfer_syntax.clone(), object.dataset.clone(), tags.to_vec());
     let at_once = dataset.len() <= AT_ONCE && !is_deflated(&syntax);
     let read = move || read_received_dataset(&syntax, &dataset, max_bytes, &tags);
-    if at_once { Ok(read()) } else { tokio::task::spawn_blocking(read).await }
+    if at_once {
+        std::panic::catch_unwind(AssertUnwindSafe(read)).map_err(|_| Fault)
+    } else {
+        tokio::task::spawn_blocking(read).await.map_err(|_| Fault)
+    }
 }
+
+/// A parser panicked. What it said is in the log.
+struct Fault;
 
 fn internal_fault() -> StoreVerdict {
     StoreVerdict::Failure("internal fault, see the log of contourd".into())

@@ -166,7 +166,7 @@ impl PgStore {
         .fetch_one(&mut *tx)
         .await
         .map_err(failed(ACTION))?;
-        queue_all(&mut tx, case, &format!("a person said so, with {images} images here")).await?;
+        queue_all(&mut tx, case, "series_declared_complete", &json!({ "images": images })).await?;
         tx.commit().await.map_err(failed(ACTION))?;
         Ok(Some(images))
     }
@@ -186,7 +186,7 @@ impl PgStore {
         if as_seen.rows_affected() == 0 {
             return Ok(Vec::new());
         }
-        let cases = queue_all(&mut tx, row.id, by).await?;
+        let cases = queue_all(&mut tx, row.id, "series_complete", &json!({ "by": by })).await?;
         tx.commit().await.map_err(failed(ACTION))?;
         Ok(cases.into_iter().map(|case| (case, by.to_owned())).collect())
     }
@@ -203,8 +203,14 @@ impl PgStore {
     }
 }
 
-/// Queues a complete case and opens and queues those of its other models; answers all of them.
-async fn queue_all(tx: &mut PgConnection, case: Uuid, by: &str) -> Result<Vec<Uuid>, StoreError> {
+/// Queues a complete case and opens and queues those of its other models, with a line in the audit trail for each; answers all
+/// of them.
+async fn queue_all(
+    tx: &mut PgConnection,
+    case: Uuid,
+    event: &'static str,
+    detail: &serde_json::Value,
+) -> Result<Vec<Uuid>, StoreError> {
     let siblings = open_siblings(tx, case).await?;
     let cases: Vec<Uuid> = std::iter::once(case).chain(siblings).collect();
     for case in &cases {
@@ -213,7 +219,7 @@ async fn queue_all(tx: &mut PgConnection, case: Uuid, by: &str) -> Result<Vec<Uu
             .execute(&mut *tx)
             .await
             .map_err(failed(ACTION))?;
-        audit(&mut *tx, "series_complete", Some(*case), &json!({ "by": by })).await?;
+        audit(&mut *tx, event, Some(*case), detail).await?;
     }
     Ok(cases)
 }

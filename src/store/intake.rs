@@ -128,7 +128,7 @@ impl PgStore {
     }
 
     /// Records an instance of a series that images are coming in of: one request instead of five, for nearly all of them.
-    /// `None`, and nothing recorded, when its series is not waited for or the instance is there.
+    /// `None`, and no instance recorded, when its series is not waited for or the instance is there.
     async fn accept_next(&self, new: &NewInstance) -> Result<Option<(Uuid, i32)>, StoreError> {
         let row = instance(
             format!(

@@ -22,6 +22,7 @@ mod audit;
 mod backup;
 mod binding;
 mod blobs;
+mod clock;
 mod cluster;
 mod commitments;
 mod complete;

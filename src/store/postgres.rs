@@ -14,6 +14,9 @@ use crate::ids::Phi;
 /// Name of the database on the private server.
 pub(super) const DATABASE: &str = "contourd";
 
+/// A connection that was idle for longer may be gone.
+const IDLE: Duration = Duration::from_millis(500);
+
 /// The schema, step by step.
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -34,6 +37,17 @@ impl PgStore {
             .max_connections(connections)
             // A receiving association waits on this: soon enough to be told to come back later.
             .acquire_timeout(Duration::from_secs(5))
+            // Whether a connection lives is asked where it was idle: in the middle of a series each instance would wait for that
+            // answer as long as for its own.
+            .test_before_acquire(false)
+            .before_acquire(|connection, about| {
+                Box::pin(async move {
+                    if about.idle_for > IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_with(options)
             .await
             .map_err(|source| StoreError::Database { action: "be reached", source })?;

@@ -46,7 +46,7 @@ pub struct PriorSetView {
 
 impl PgStore {
     /// A case of the last day on one of these routes whose study nobody was asked for structure sets: it counts as asked for from
-    /// now on. One whose asking was interrupted comes again after a while.
+    /// now on. One whose asking was interrupted, or failed somewhere, comes again after a while.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -59,7 +59,7 @@ impl PgStore {
                  where c.role = 'contours' and c.sibling = 0 and c.route = any($1) and c.state <> 'receiving'
                    and c.purged_at is null and c.received_at > clock_timestamp() - interval '1 day'
                    and (f.case_id is null
-                        or f.outcome is null and f.asked_at < clock_timestamp() - interval '10 minutes')
+                        or (f.outcome is null or f.failed) and f.asked_at < clock_timestamp() - interval '10 minutes')
                  order by c.received_at, c.id limit 1
                  on conflict (case_id) do update set asked_at = clock_timestamp() returning case_id)
              select c.* from cases c join claimed on claimed.case_id = c.id",
@@ -70,16 +70,17 @@ impl PgStore {
         .map_err(failed(ACTION))
     }
 
-    /// Records what asking for the structure sets of a case's study came to.
+    /// Records what asking for the structure sets of a case's study came to; `failed_somewhere`: a source could not be asked.
     ///
     /// # Errors
     /// [`StoreError::Database`]; then they are asked for again after a while.
-    pub async fn record_sets_fetch(&self, case: Uuid, outcome: &str) -> Result<(), StoreError> {
+    pub async fn record_sets_fetch(&self, case: Uuid, outcome: &str, failed_somewhere: bool) -> Result<(), StoreError> {
         const ACTION: &str = "record that structure sets were asked for";
         let mut tx = self.pool.begin().await.map_err(failed(ACTION))?;
-        sqlx::query("update prior_fetches set outcome = $2 where case_id = $1")
+        sqlx::query("update prior_fetches set outcome = $2, failed = $3 where case_id = $1")
             .bind(case)
             .bind(outcome)
+            .bind(failed_somewhere)
             .execute(&mut *tx)
             .await
             .map_err(failed(ACTION))?;

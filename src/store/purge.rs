@@ -167,6 +167,15 @@ impl PgStore {
         .execute(&self.pool)
         .await
         .map_err(failed(ACTION))?;
+        // A label may name a patient.
+        sqlx::query(
+            "delete from prior_sets p using cases c
+             where p.case_id = c.id and c.series_uid = $1 and c.purged_at is not null",
+        )
+        .bind(series)
+        .execute(&self.pool)
+        .await
+        .map_err(failed(ACTION))?;
         Ok(())
     }
 }

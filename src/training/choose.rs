@@ -49,6 +49,7 @@ pub fn choose<'a>(archive: &'a Archive, names: &Names, rule: SetRule, own: bool)
             Ok(_) if !set.rois.iter().any(|name| matches!(names.read(name), Reading::Organ(..))) => {
                 Some("no region in it is an organ by the table of names")
             }
+            Ok(_) if set.approval == "REJECTED" => Some("it was rejected"),
             Ok(_) if rule == SetRule::Approved && set.approval != "APPROVED" => Some("it is not approved"),
             Ok(uid) => {
                 by_series.entry(uid).or_default().push(set);
@@ -153,6 +154,7 @@ mod tests {
             set("1.31", ["20260102", "235959"], "UNAPPROVED"),
             set("1.32", ["20260101", "120000"], "APPROVED"),
             set("1.33", ["20260101", "110000"], "APPROVED"),
+            set("1.36", ["20260103", "110000"], "REJECTED"),
             set("1.34", ["20260102", "235959"], ""),
             set("1.35", ["", ""], "REJECTED"),
         ]);

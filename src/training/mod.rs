@@ -56,6 +56,12 @@ pub enum TrainingError {
         /// What differs.
         what: &'static str,
     },
+    /// Another program writes to the store.
+    #[error("{path} is being written to by another program; wait for its end, or choose another folder")]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
     /// An array could not be encoded.
     #[error("case {id}: cannot encode the {what} array: {reason}")]
     Encode {

@@ -153,23 +153,40 @@ impl Names {
         if let Some(sign) = name.chars().find(|c| matches!(c, '+' | '!' | '~' | '<' | '>' | '&' | '\\')) {
             return Reading::Derived(sign.to_string());
         }
+        // Neither is a hyphen or a parenthesis between two organs: "Eye_L-Lens_L" is what is left of the eye.
+        let mut organs =
+            name.split(['-', '(', ')', '/', ',', ';']).filter_map(|part| match self.organ_with_side(part) {
+                Some(Reading::Organ(class, _)) => Some(class),
+                _ => None,
+            });
+        if let Some(first) = organs.next()
+            && organs.any(|other| other != first)
+        {
+            return Reading::Derived("-".into());
+        }
+        if let Some(found) = self.organ_with_side(name) {
+            return found;
+        }
+        match words(name).iter().find(|word| self.refuse.contains(*word)) {
+            Some(word) => Reading::Derived(word.clone()),
+            None => Reading::Unknown,
+        }
+    }
+
+    /// The organ of a name, with or without a word for its side.
+    fn organ_with_side(&self, name: &str) -> Option<Reading> {
         let words = words(name);
         if let Some(found) = self.organ(&words.concat(), None) {
-            return found;
+            return Some(found);
         }
         let (sides, rest): (Vec<&String>, Vec<&String>) = words.iter().partition(|w| self.sides.contains_key(*w));
         let mut said = sides.iter().filter_map(|word| self.sides.get(*word).copied());
         // A lone letter may belong to the organ's name and not to a side ("N. optique D" has one side, not two).
         if let Some(declared) = said.next().filter(|first| said.all(|other| other == *first)) {
             let rest: String = rest.into_iter().map(String::as_str).collect();
-            if let Some(found) = self.organ(&rest, Some(declared)) {
-                return found;
-            }
+            return self.organ(&rest, Some(declared));
         }
-        match words.iter().find(|word| self.refuse.contains(*word)) {
-            Some(word) => Reading::Derived(word.clone()),
-            None => Reading::Unknown,
-        }
+        None
     }
 
     /// The organ of a name without its side.
@@ -338,6 +355,18 @@ mod tests {
             "Os",
         ] {
             assert!(!matches!(names.read(name), Reading::Organ(..)), "{name}: {:?}", names.read(name));
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_an_organ_without_another_is_neither() {
+        let names = names();
+        for name in ["Eye_L-Lens_L", "Eye-Lens_L", "Eye L (Lens L)", "brain-brainstem", "Auge/Linse links"] {
+            assert!(matches!(names.read(name), Reading::Derived(_)), "{name}: {:?}", names.read(name));
+        }
+        // A hyphen alone takes nothing away.
+        for (name, class) in [("Eye-L", Class::Eye), ("Lens (L)", Class::Lens), ("eye lens left", Class::Lens)] {
+            assert_eq!(names.read(name), Reading::Organ(class, Declared::Left), "{name}");
         }
     }
 

@@ -142,6 +142,8 @@ impl StoreIndex {
 pub struct TrainingStore {
     folder: PathBuf,
     index: StoreIndex,
+    /// Held as long as this lives: of two that list cases at once, each would drop the other's.
+    _lock: std::fs::File,
 }
 
 impl TrainingStore {
@@ -151,11 +153,11 @@ impl TrainingStore {
     /// [`TrainingError::Io`]; [`TrainingError::Index`]; [`TrainingError::Mixed`] when version, classes, working grid or
     /// generator differ from what the folder holds.
     pub fn open(folder: &Path, working: &WorkingSpec, generator: &str) -> Result<Self, TrainingError> {
-        Self::open_salted(folder, working, generator, None, &[])
+        Self::open_salted(folder, working, generator, None, &Class::ALL, &[])
     }
 
-    /// As [`TrainingStore::open`], for cases of patients whose keys were made with the salt of this fingerprint, with classes
-    /// beyond the eight.
+    /// As [`TrainingStore::open`], for cases of patients whose keys were made with the salt of this fingerprint, with some of the
+    /// eight classes and others beyond them.
     ///
     /// # Errors
     /// As [`TrainingStore::open`]; [`TrainingError::Mixed`] also for another salt.
@@ -164,10 +166,12 @@ impl TrainingStore {
         working: &WorkingSpec,
         generator: &str,
         salt: Option<&str>,
+        of_the_eight: &[Class],
         further: &[Description],
     ) -> Result<Self, TrainingError> {
         fs::create_dir_all(folder).map_err(|source| TrainingError::Io { path: folder.to_owned(), source })?;
-        let classes = Class::ALL.iter().map(|c| c.name()).chain(further.iter().map(|c| c.name.as_str()));
+        let lock = locked(folder)?;
+        let classes = of_the_eight.iter().map(|c| c.name()).chain(further.iter().map(|c| c.name.as_str()));
         let fresh = StoreIndex {
             version: VERSION,
             classes: classes.map(str::to_owned).collect(),
@@ -194,7 +198,7 @@ impl TrainingStore {
         if let Some((_, what)) = differs.into_iter().find(|(different, _)| *different) {
             return Err(TrainingError::Mixed { path: folder.to_owned(), what });
         }
-        Ok(Self { folder: folder.to_owned(), index })
+        Ok(Self { folder: folder.to_owned(), index, _lock: lock })
     }
 
     /// What the store holds.
@@ -239,6 +243,18 @@ impl TrainingStore {
         let text = serde_json::to_vec_pretty(&self.index)
             .map_err(|e| TrainingError::Index { path: path.clone(), reason: e.to_string() })?;
         write_atomically(&path, &text)
+    }
+}
+
+/// Takes the lock of a store that is written to. It goes with the process, however that ends.
+fn locked(folder: &Path) -> Result<std::fs::File, TrainingError> {
+    let failed = |source| TrainingError::Io { path: folder.to_owned(), source };
+    // The folder itself: a store holds nothing but cases.
+    let lock = std::fs::File::open(folder).map_err(failed)?;
+    match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(TrainingError::InUse { path: folder.to_owned() }),
+        Err(other) => Err(failed(other.into())),
     }
 }
 

@@ -6,7 +6,7 @@
 #![allow(clippy::expect_used)] // a bench that cannot be set up has nothing to say
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -199,7 +199,10 @@ fn series(folder: &Path, round: usize, senders: usize, objects: usize) -> Vec<Pa
 fn syncs(folder: &Path) -> [f64; 3] {
     const TIMES: usize = 50;
     let bytes = vec![7_u8; 2 * usize::from(SIDE) * usize::from(SIDE)];
+    // As PostgreSQL's log: written into a file that has its blocks.
     let mut log = File::create(folder.join("log")).expect("a file");
+    log.write_all(&vec![0_u8; TIMES * 8192]).and_then(|()| log.sync_all()).expect("a file");
+    log.rewind().expect("a file");
     let mut spent = [0.0; 3];
     for time in 0..TIMES {
         let path = folder.join(format!("{time}.part"));
@@ -232,8 +235,11 @@ fn main() {
     // The database runs as another user.
     std::fs::set_permissions(scratch.path(), PermissionsExt::from_mode(0o755)).expect("permissions");
     let receivers = receivers(scratch.path());
+    let disk = Command::new("stat").args(["-f", "-c", "%T"]).arg(scratch.path()).output().expect("stat");
+    let disk = String::from_utf8_lossy(&disk.stdout).trim().to_owned();
+    assert_ne!(disk, "tmpfs", "syncs cost nothing in memory");
     let bytes = f64::from(SIDE) * f64::from(SIDE) * 2.0;
-    println!("{objects} objects of {:.2} MB a sender, median of {rounds} rounds\n", bytes / 1e6);
+    println!("{objects} objects of {:.2} MB a sender, median of {rounds} rounds, on {disk}\n", bytes / 1e6);
     println!("| senders | receiver | s | objects a second | MB a second | time beside storescp's |");
     println!("|---|---|---|---|---|---|");
     let mut of_one = [0.0; 2];

@@ -32,13 +32,11 @@ enum Step {
     ParentsSynced,
     /// The row that names the file is sent to the database.
     RowSent,
-    /// And so is the commit.
-    CommitSent,
     /// The server process of that connection writes the log,
     LogWritten,
     /// syncs it,
     LogSynced,
-    /// and confirms the commit.
+    /// and says that it is ready for the next query and in no transaction: what came before is committed.
     CommitConfirmed,
 }
 
@@ -94,8 +92,14 @@ fn proof(calls: &[Call], acknowledged: &Acknowledged) -> Result<Vec<(Step, usize
     let rename = &calls[renamed];
 
     let is_write = |c: &Call| matches!(c.name.as_str(), "write" | "writev" | "pwrite64" | "pwritev");
-    let last_write = before.iter().rposition(|c| c.succeeded && is_write(c) && c.path() == staged);
-    let write = need(Step::FileWritten, last_write)?;
+    // What stands before the data set, and the data set; the last of them counts.
+    let writes: Vec<usize> = (0..before.len())
+        .filter(|n| before[*n].succeeded && is_write(&before[*n]) && before[*n].path() == staged)
+        .collect();
+    for earlier in writes.iter().rev().skip(1) {
+        need(Step::FileWritten, Some(*earlier))?;
+    }
+    let write = need(Step::FileWritten, writes.last().copied())?;
     let synced = |c: &Call, path: &str| matches!(c.name.as_str(), "fsync" | "fdatasync") && c.path() == path;
     let file_sync = first(&|c| synced(c, staged) && c.begins > write.ends && c.ends < rename.begins);
     need(Step::FileSynced, file_sync)?;
@@ -106,14 +110,45 @@ fn proof(calls: &[Call], acknowledged: &Acknowledged) -> Result<Vec<(Step, usize
 
     // The row names the file by its key, which is the end of its path.
     let key = &target[target.find("instances/").ok_or(Step::RowSent)?..];
-    let row = first(&|c| c.is_send() && c.begins > directory_sync.ends && c.holds(key.as_bytes()));
-    let row = need(Step::RowSent, row)?;
-    let Some(Socket::Unix { ours, theirs }) = row.socket() else { return Err(Step::RowSent) };
     let on = |c: &Call, from: u64, to: u64| {
         c.is_send() && matches!(c.socket(), Some(Socket::Unix { ours, theirs }) if (ours, theirs) == (from, to))
     };
-    let commit = first(&|c| on(c, ours, theirs) && c.begins > row.begins && c.holds(b"COMMIT\0"));
-    let commit = need(Step::CommitSent, commit)?;
+    let is_log = |c: &Call| c.path().contains("/pg_wal/");
+    // What comes after a send that names the file: the log written, synced, and the answer.
+    let commit_of = |row: &Call| {
+        let Some(Socket::Unix { ours, theirs }) = row.socket() else { return Err(Step::RowSent) };
+        // ReadyForQuery, idle (PostgreSQL, Frontend/Backend Protocol, Message Formats); within a transaction it ends in T.
+        let confirmed = first(&|c| on(c, theirs, ours) && c.begins > row.begins && c.holds(b"Z\0\0\0\x05I"));
+        let confirmed = confirmed.ok_or(Step::CommitConfirmed)?;
+        // It answers what was asked last: the row itself, or the end of its transaction.
+        let asked = before.iter().rfind(|c| c.succeeded && on(c, ours, theirs) && c.begins < calls[confirmed].begins);
+        if asked.is_none_or(|asked| asked.begins != row.begins && !asked.holds(b"COMMIT\0")) {
+            return Err(Step::CommitConfirmed);
+        }
+        let server = calls[confirmed].process;
+        let by_server =
+            |c: &Call| c.process == server && is_log(c) && c.begins > row.begins && c.ends < calls[confirmed].begins;
+        let written =
+            before.iter().rposition(|c| c.succeeded && is_write(c) && by_server(c)).ok_or(Step::LogWritten)?;
+        let is_sync = |c: &Call| matches!(c.name.as_str(), "fsync" | "fdatasync");
+        let synced = first(&|c| is_sync(c) && by_server(c) && c.begins > calls[written].ends).ok_or(Step::LogSynced)?;
+        Ok((written, synced, confirmed))
+    };
+    // Before it is written the row may have been offered to a series that nothing is open of yet, and it is read when the
+    // instance comes again.
+    let names_it = |c: &Call| c.succeeded && c.is_send() && c.begins > directory_sync.ends && c.holds(key.as_bytes());
+    let rows: Vec<usize> = (0..before.len()).filter(|n| names_it(&before[*n])).collect();
+    let mut missing = Step::RowSent;
+    let mut found = None;
+    for row in rows {
+        match commit_of(&before[row]) {
+            Ok(commit) if found.is_none() => found = Some((row, commit)),
+            Ok(_) => {}
+            Err(step) => missing = missing.max(step),
+        }
+    }
+    let (row, (written, log_synced, confirmed)) = found.ok_or(missing)?;
+    let row = need(Step::RowSent, Some(row))?;
 
     for made in before.iter().filter(|c| c.succeeded && c.name.starts_with("mkdir")) {
         let path = made.texts()[0].clone();
@@ -121,21 +156,12 @@ fn proof(calls: &[Call], acknowledged: &Acknowledged) -> Result<Vec<(Step, usize
             continue;
         }
         let parent = Path::new(&path).parent().unwrap().to_str().unwrap().to_owned();
-        let sync = first(&|c| synced(c, &parent) && c.begins > made.ends && c.ends < commit.begins);
+        let sync = first(&|c| synced(c, &parent) && c.begins > made.ends && c.ends < row.begins);
         need(Step::ParentsSynced, sync)?;
     }
 
-    let confirmed = first(&|c| on(c, theirs, ours) && c.begins > commit.begins && c.holds(b"COMMIT\0"));
-    let confirmed = confirmed.ok_or(Step::CommitConfirmed)?;
-    let server = calls[confirmed].process;
-    let is_log = |c: &Call| c.process == server && c.path().contains("/pg_wal/");
-    let in_between = |c: &Call| c.begins > commit.begins && c.ends < calls[confirmed].begins;
-    let written = before.iter().rposition(|c| c.succeeded && is_write(c) && is_log(c) && in_between(c));
-    let written = need(Step::LogWritten, written)?;
-    let log_sync = first(&|c| {
-        matches!(c.name.as_str(), "fsync" | "fdatasync") && is_log(c) && in_between(c) && c.begins > written.ends
-    });
-    need(Step::LogSynced, log_sync)?;
+    need(Step::LogWritten, Some(written))?;
+    need(Step::LogSynced, Some(log_synced))?;
     need(Step::CommitConfirmed, Some(confirmed))?;
     Ok(steps)
 }

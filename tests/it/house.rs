@@ -263,7 +263,7 @@ const MIGRATIONS: [(&str, &str); 13] = [
     ("0012_models.sql", "7b91978c4c0e20397c8500ee8547ab4bca4c8f33b6163678b599f25278ce8e04"),
     ("0013_planning.sql", "74dd328f13cc720cf1be5bc9c1007d3f823a0b95f9fa3d303930eca76574f3f5"),
     ("0014_evidence.sql", "2e03445aadb399cc8cb8f27074e1c280f6152e61160083329b683e8a4e2216e6"),
-    ("0015_structure_sets.sql", "f74ca552045bdff562f5f565905f9adf0e24901624a376070203862f26869c4b"),
+    ("0015_structure_sets.sql", "cd961f9c7afa4150fabdb68d619881005adb7a98a3d02faaf1f5193fca8bd52c"),
 ];
 
 #[test]

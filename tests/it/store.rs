@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod clock;
 mod confirm;
 mod intake;
 mod jobs;
@@ -27,8 +28,8 @@ use contourd::ids::{AeTitle, InstanceUid, Phi, SeriesUid, StudyUid, sha256_hex};
 use contourd::store::{
     Arrival, Asked, Attempt, Beforehand, BlobKey, CaseResult, CaseRole, CaseState, ChainHead, ClaimedJob, Confirmation,
     ErrorClass, Finished, Incoming, Intake, Judgement, KeepTimes, KnownInstance, NewInstance, NewResult, NewReview,
-    NewStructure, OutboxState, PatientText, PgStore, PlanningOutcome, PlanningState, Rating, ResultKind, Store,
-    StoreConfig, StoreError, backup, restore,
+    NewStructure, OutboxState, PatientText, PgStore, PlanningOutcome, PlanningState, PriorSet, Rating, ResultKind,
+    Store, StoreConfig, StoreError, backup, restore,
 };
 use serde_json::json;
 use sqlx::{Connection, PgConnection};

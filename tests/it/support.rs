@@ -22,7 +22,7 @@ use dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN;
 use time::macros::datetime;
 
 /// Names and numbers of the tests' patients. None may be in a log.
-pub const PATIENTS: [&str; 5] = ["PHANTOM^", "PHANTOM-", "Doe^Jane", "Doe, Jane", "P-0815"];
+pub const PATIENTS: [&str; 6] = ["PHANTOM^", "PHANTOM-", "Doe^Jane", "Doe, Jane", "P-0815", "Review Mueller"];
 
 /// What was logged in the tests' own process, and names a patient.
 static NAMED: Mutex<Vec<String>> = Mutex::new(Vec::new());

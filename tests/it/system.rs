@@ -113,7 +113,7 @@ impl Daemon {
         let (dicom, web) = (free_port(), free_port());
         let (models, model) = setup.models;
         let text = format!(
-            "[store]\nstate_dir = {state:?}\n[scp]\nlisten = \"127.0.0.1:{dicom}\"\n[web]\nlisten = \"127.0.0.1:{web}\"\n\
+            "[store]\nstate_dir = {state:?}\n[scp]\nlisten = \"127.0.0.1:{dicom}\"\n[web]\nlisten = \"127.0.0.1:{web}\"\ncases_per_page = 500\n\
              [receive]\nquiet_seconds = {quiet}\nmissing_seconds = {quiet}\nmin_free_mebibytes = 64\n\
              [jobs]\nlease_seconds = 3\nretry_seconds = 1\n\
              [sending]\nlease_seconds = 3\nfirst_retry_seconds = 1\nlongest_retry_seconds = 2\n\

@@ -364,12 +364,11 @@ async fn a_person_may_say_that_a_series_is_complete_as_long_as_it_is_waited_for(
     assert!(again.json()["error"].as_str().unwrap().contains("not waited for any more"), "{}", again.json());
     let job = site.pg().claim_job(Uuid::new_v4(), Duration::from_secs(60)).await.unwrap().unwrap();
     assert_eq!(job.case.id, case);
-    let by = format!("a person said so, with {count} images here");
-    let told: Vec<String> = sqlx::query_scalar("select detail->>'by' from audit where event = 'series_complete'")
+    let told: Vec<Value> = sqlx::query_scalar("select detail from audit where event = 'series_declared_complete'")
         .fetch_all(&mut site.store.sql().await)
         .await
         .unwrap();
-    assert_eq!(told, [by]);
+    assert_eq!(told, [json!({"images": count})]);
 
     // What comes late is not lost: it opens the next revision, which may be declared complete in its turn.
     let mut late = objects;
@@ -378,6 +377,41 @@ async fn a_person_may_say_that_a_series_is_complete_as_long_as_it_is_waited_for(
     let newer = site.receive(NAME, &late).await;
     let answer = ask(site.address, "POST", &format!("/api/cases/{newer}/complete"), &[JSON], "{}").await;
     assert_eq!((answer.status, answer.json()["images"].as_u64()), (200, Some(count + 1)));
+    site.stop().await;
+}
+
+/// What others wrote into their structure sets stands on the page as text, whatever it is.
+#[tokio::test]
+async fn structure_sets_of_others_stand_beside_the_contours_as_text() {
+    let site = Site::start().await;
+    site.receive(NAME, &images(&head(), "1.2.840.77.14")).await;
+    let case = site.finish(structures(), &[], &[]).await;
+    for query in [
+        "insert into cases (id, study_uid, series_uid, frame_uid, revision, state, route, calling_ae, called_ae, patient_id,
+                            patient_name, series_description, modality, role)
+         select gen_random_uuid(), study_uid, '1.2.9', frame_uid, 1, 'kept', route, calling_ae, called_ae, patient_id,
+                patient_name, '', 'RTSTRUCT', 'structure_set' from cases where id = $1",
+        "insert into instances (sop_instance_uid, sop_class_uid, series_uid, revision, transfer_syntax, content_sha256, sha256,
+                                blob_key, byte_count)
+         select '1.2.9.1', '1.2', '1.2.9', 1, '1.2', repeat('a', 64), repeat('a', 64), 'none', 1 where $1 is not null",
+        "insert into prior_sets (sop_instance_uid, case_id, label, approval, made, maker, rois, drawn_on)
+         select '1.2.9.1', s.id, '<img src=x onerror=\"boom()\">', 'APPROVED', '20260102101112', '<b>Planner</b>', 12,
+                m.series_uid from cases s, cases m where s.series_uid = '1.2.9' and m.id = $1",
+    ] {
+        sqlx::query(query).bind(case).execute(&mut site.store.sql().await).await.unwrap();
+    }
+    let told = site.get(&format!("/api/cases/{case}")).await.json()["prior_sets"].clone();
+    assert_eq!((&told[0]["rois"], &told[0]["on_these_images"]), (&json!(12), &json!(true)), "{told}");
+    let browser = Browser::start().await;
+    browser.open(&format!("http://{}/#/case/{case}", site.address)).await;
+    browser.until("document.querySelector('.prior-set')").await;
+    let words = browser.eval("document.querySelector('.prior-set').innerText").await;
+    let expected = "Structure set \"<img src=x onerror=\"boom()\">\" of 2026-01-02, 12 structures, approved, by <b>Planner</b>, \
+                    drawn on these images";
+    assert_eq!(words, expected);
+    assert_eq!(browser.eval("document.querySelectorAll('.prior-set img, .prior-set b').length").await, 0);
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+    browser.end().await;
     site.stop().await;
 }
 

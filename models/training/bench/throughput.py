@@ -3,7 +3,8 @@
 PYTHONPATH=models/training python3 models/training/bench/throughput.py --config RECIPE --store STORE
     [--width 8 16] [--threads 1 2] [--plane axial] [--device cpu]
 
-The plain loop trains the same network with the same loss and optimiser on batches that lie in memory already. Both take
+The plain loop is what one writes first: the same network, PyTorch's own cross-entropy and SGD, batches that lie in memory
+already, no records. The trainer makes its batches and does all that it does for an update. Both take
 turns, a few iterations each, so that other work on the machine disturbs both; the ratio is the median over the turns.
 """
 
@@ -20,6 +21,7 @@ from typing import Callable
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from contourd_training import augment
 from contourd_training.batches import Ahead, Batches
@@ -27,6 +29,7 @@ from contourd_training.config import AugmentationConfig, Recipe
 from contourd_training.sampling import targets
 from contourd_training.store import PLANES, Store
 from contourd_training.trainer import Trainer
+from contourd_training.unet import UNet
 
 IN_MEMORY = 4
 
@@ -40,19 +43,42 @@ def seconds(call: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
+class Plain:
+    """A loop of PyTorch's own parts over batches in memory."""
+
+    def __init__(self, recipe: Recipe, classes: int, held: list[tuple[torch.Tensor, torch.Tensor]], device: str):
+        torch.manual_seed(recipe.seed)
+        self.order = torch.channels_last if recipe.compute.channels_last else torch.contiguous_format
+        self.network = UNet(recipe.network, classes).to(device, memory_format=self.order)
+        self.optimiser = torch.optim.SGD(self.network.parameters(), lr=0.01, momentum=recipe.optimiser.momentum)
+        self.device, self.half = torch.device(device), torch.float16 if device.startswith("cuda") else torch.bfloat16
+        self.amp = recipe.compute.amp
+        self.held = itertools.cycle([tuple(t.to(self.device) for t in pair) for pair in held])
+
+    def step(self) -> None:
+        """One update."""
+        image, truth = next(self.held)
+        self.optimiser.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, dtype=self.half, enabled=self.amp):
+            logits = self.network.margins(image)
+        weights = (truth >= 0).float()
+        loss = functional.binary_cross_entropy_with_logits(logits.float(), truth.float().clamp(min=0), weights)
+        loss.backward()
+        self.optimiser.step()
+
+
 def compare(recipe: Recipe, store: Store, plane: str, device: str, threads: int, workers: int, turns: int,
             length: int) -> tuple[float, float, float]:
     """Seconds an iteration of the plain loop and of the trainer, and the median of their ratio."""
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as out:
-        own, plain = (Trainer(recipe, store, plane, Path(out), device) for _ in range(2))
-    held = [plain.batches.make(n, 0) for n in range(IN_MEMORY)]
-    held = itertools.cycle([tuple(t.to(plain.device) for t in pair) for pair in held])
+        own = Trainer(recipe, store, plane, Path(out), device)
+    plain = Plain(recipe, len(own.classes), [own.batches.make(n, 0) for n in range(IN_MEMORY)], device)
     ahead = Ahead(own.batches, workers, own.device.type == "cuda") if workers else None
     given = ahead.iterate(0) if ahead else None
     times: list[tuple[float, float]] = []
     for turn in range(turns + 1):
-        a = seconds(lambda: [plain.step(0.0, held) for _ in range(length)], plain.device)
+        a = seconds(lambda: [plain.step() for _ in range(length)], plain.device)
         b = seconds(lambda: [own.step(0.0, given) for _ in range(length)], own.device)
         if turn:  # the first one warms up
             times.append((a / length, b / length))

@@ -88,8 +88,8 @@ def card(
         raise SystemExit("the evaluation was not made with this held-out store; measure again")
     if evaluation and evaluation["networks"] != evaluate.digests(model):
         raise SystemExit("the evaluation was made with other networks; measure again")
-    if heldout.images & store.images:
-        raise SystemExit("the held-out store shares heads with the training store; a card needs figures on other heads")
+    if shared := heldout.shares_with(store):
+        raise SystemExit(f"the held-out store shares {shared} with the training store; a card needs figures on others")
     networks = [{"plane": plane, "file": f"{plane}.onnx", "sha256": digest}
                 for plane, digest in evaluate.digests(model).items()]
     trained, with_versions = [], []

@@ -20,7 +20,7 @@ from . import export
 from .card import card, to_toml
 from .config import Recipe
 from .folds import STAGES, patients_of, tables, write_part
-from .planes import Job, devices, run_all, training
+from .planes import Job, all_devices, run_all, training
 from .store import PLANES, Store
 from .trainer import read_checkpoint
 
@@ -117,7 +117,8 @@ def main(arguments: list[str] | None = None) -> None:
     for fold, patients in enumerate(parts):
         write_part(store, given.out / f"fold{fold}" / "train", everyone - patients)
         write_part(store, given.out / f"fold{fold}" / "heldout", patients)
-    slots = given.devices or devices(None)
+    found = all_devices()
+    slots = given.devices or (["cpu"] * len(PLANES) if found == ["cpu"] else found)
     threads = given.threads or max(1, (os.cpu_count() or 1) // len(slots))
     codes = run_all(untrained(given.out, given.config, given.folds, given.iterations, threads), slots)
     failed = [name for name, code in codes.items() if code]

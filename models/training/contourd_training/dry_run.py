@@ -80,7 +80,7 @@ def check_store(folder: Path) -> Found:
             found.having[name] += bool(case.boxes[c])
     missing = [name for name, count in found.having.items() if not count]
     if missing:
-        found.faults.append(f"{folder}: no case has {', '.join(missing)}; segment it in some, or make the store without it")
+        found.faults.append(f"{folder}: no case has {', '.join(missing)}; segment it in some, or make the store without it (--leave-out)")
     return found
 
 

@@ -28,9 +28,14 @@ from .store import PLANES
 Job = Callable[[str], list[str]]
 
 
+def all_devices() -> list[str]:
+    """Every GPU; the processor where there is none."""
+    return [f"cuda:{n}" for n in range(torch.cuda.device_count())] or ["cpu"]
+
+
 def devices(asked: list[str] | None) -> list[str]:
     """The device of each plane, in turn."""
-    found = asked or [f"cuda:{n}" for n in range(torch.cuda.device_count())] or ["cpu"]
+    found = asked or all_devices()
     return [found[n % len(found)] for n in range(len(PLANES))]
 
 

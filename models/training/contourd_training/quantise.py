@@ -118,8 +118,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args(arguments)
     recipe, store, heldout = Recipe.read(given.config), Store(given.store), Store(given.heldout)
-    if store.images & heldout.images:
-        raise SystemExit("the held-out store shares heads with the training store; measure on others")
+    if shared := store.shares_with(heldout):
+        raise SystemExit(f"the held-out store shares {shared} with the training store; measure on others")
     if given.out.resolve() == given.model.resolve():
         raise SystemExit(f"{given.out}: is the float32 model itself; name another folder")
     classes, before = classes_of(recipe, store), figures(given.evaluation, given.model, heldout)

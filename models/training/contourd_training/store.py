@@ -93,6 +93,24 @@ class Store:
         """Digests of the images, by which two stores can be told to share a head."""
         return {entry["image_sha256"] for entry in self.tree["cases"]}
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """Digest of the labels of each image, by the image's."""
+        return {entry["image_sha256"]: entry["labels_sha256"] for entry in self.tree["cases"]}
+
+    @property
+    def implied(self) -> dict[str, str]:
+        """Which class encloses which, as far as the cases say so: class = the class around it."""
+        return {inner: outer for entry in self.tree["cases"] for inner, outer in entry.get("implied", {}).items()}
+
+    def shares_with(self, other: Store) -> str:
+        """What two stores have in common that must not be trained on and measured: heads, or patients; empty when
+        nothing. Patients of two stores can be compared where their keys were made with one salt."""
+        if self.images & other.images:
+            return "heads"
+        ours, theirs = ({entry["patient"] for entry in s.tree["cases"] if "patient" in entry} for s in (self, other))
+        return "patients" if ours & theirs else ""
+
     def spacing(self, plane: Plane) -> tuple[float, float]:
         """Millimetres between rows and between columns of a slice."""
         zyx = self.working["spacing"][::-1]

@@ -14,13 +14,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import fcntl
 import os
 import signal
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator
 
 import torch
 
@@ -132,6 +133,18 @@ def checked(words: argparse.ArgumentParser, given: argparse.Namespace) -> None:
         words.error("--validate-every must be at least 1")
 
 
+@contextlib.contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Holds the folder of a run: two trainings that write one checkpoint would spoil it. The lock goes with the process,
+    however it ends. Raises SystemExit."""
+    with open(out / "lock", "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as fault:
+            raise SystemExit(f"{out}: another training is at work in this folder; wait for it, or end it") from fault
+        yield
+
+
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     words = parser()
@@ -141,6 +154,12 @@ def main(arguments: list[str] | None = None) -> None:
     if given.dry_run:
         sys.exit(dry_run(given.config, given.store, given.validate, [given.plane], given.device))
     given.out.mkdir(parents=True, exist_ok=True)
+    with alone(given.out):
+        run(given)
+
+
+def run(given: argparse.Namespace) -> None:
+    """Trains, from the checkpoint in the folder where there is one."""
     recipe = Recipe.read(given.config)
     if given.alpha:
         recipe = dataclasses.replace(recipe, optimiser=dataclasses.replace(recipe.optimiser, alpha_init=given.alpha))
@@ -165,8 +184,8 @@ def held_out(folder: Path, training: Store) -> Store:
     store = Store(folder)
     if store.classes != training.classes:
         raise SystemExit(f"{folder}: has other classes than the training store; make it with the same classes")
-    if store.images & training.images:
-        raise SystemExit(f"{folder}: shares heads with the training store; Dice on them would say nothing")
+    if shared := store.shares_with(training):
+        raise SystemExit(f"{folder}: shares {shared} with the training store; Dice on them would say nothing")
     return store
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 from pathlib import Path
 from typing import Iterator
@@ -24,6 +26,13 @@ def earlier(state: dict) -> dict:
     return state.get("before", {"iterations": 0, "seconds": 0.0})
 
 
+def settled(recipe: Recipe) -> dict[str, str]:
+    """What of a recipe must stay as it is while a network is trained: everything but its name and how it is computed. A
+    text for each part, so that a checkpoint holds plain values."""
+    tree = dataclasses.asdict(recipe)
+    return {key: json.dumps(value, sort_keys=True) for key, value in tree.items() if key not in ("model", "compute")}
+
+
 def read_checkpoint(path: Path) -> dict:
     """A checkpoint on the CPU. Nothing but tensors and plain values is taken from the file, where PyTorch can do so."""
     if not path.is_file():
@@ -33,10 +42,11 @@ def read_checkpoint(path: Path) -> dict:
 
 
 def classes_of(recipe: Recipe, store: Store) -> Classes:
-    """The classes of a store with what the recipe says about them."""
+    """The classes of a store with what the recipe says about them. What encloses what is the recipe's word where it has one, else
+    the store's."""
     strangers = sorted(set(recipe.loss.by_class) - set(store.classes))
     require(not strangers, "loss.by_class", f"{', '.join(strangers)} is no class of the store")
-    return resolve(store.classes, store.described, recipe.described, recipe.implied, recipe.opposite)
+    return resolve(store.classes, store.described, recipe.described, recipe.implied or store.implied, recipe.opposite)
 
 
 class Trainer:
@@ -89,7 +99,8 @@ class Trainer:
                  "rule": self.rule.state_dict(), "precision": self.precision.state_dict(),
                  "iteration": self.iteration, "seconds": self.seconds, "before": self.before,
                  "plane": self.plane.name, "classes": self.classes.names,
-                 "store_sha256": self.store.sha256, "images": sorted(self.store.images)}
+                 "store_sha256": self.store.sha256, "images": sorted(self.store.images),
+                 "labels": self.store.labels, "recipe": settled(self.recipe)}
         part = self.out / "checkpoint.pt.part"
         with open(part, "wb") as file:
             torch.save(state, file)
@@ -99,8 +110,8 @@ class Trainer:
         os.replace(part, self.out / "checkpoint.pt")
 
     def resume(self) -> bool:
-        """Goes on from the checkpoint in the output folder, if there is one. It must be of the same plane and classes;
-        the store may have grown, but must still hold every image that was trained on."""
+        """Goes on from the checkpoint in the output folder, if there is one. It must be of the same plane, classes and
+        recipe; the store may have grown, but must still hold every image that was trained on, with the same labels."""
         path = self.out / "checkpoint.pt"
         if not path.exists():
             return False
@@ -108,6 +119,16 @@ class Trainer:
         same = (state["plane"], state["classes"]) == (self.plane.name, self.classes.names)
         if not (same and set(state["images"]) <= self.store.images):
             raise SystemExit(f"{path} is of another plane or another store; give another --out or remove it")
+        # Checkpoints of earlier versions say neither.
+        labels, recipe = self.store.labels, settled(self.recipe)
+        relabelled = [image for image, digest in state.get("labels", {}).items() if labels[image] != digest]
+        if relabelled:
+            raise SystemExit(f"{path}: {len(relabelled)} of the heads that it was trained on have other labels now; "
+                             "give another --out or remove it")
+        changed = sorted(key for key, value in state.get("recipe", recipe).items() if recipe.get(key) != value)
+        if changed:
+            raise SystemExit(f"{path} was trained by another recipe ({', '.join(changed)}); give the old one, another --out, "
+                             "or remove it")
         try:
             self.network.load_state_dict(state["network"])
             self.optimiser.load_state_dict(state["optimiser"])

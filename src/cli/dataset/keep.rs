@@ -43,6 +43,10 @@ pub(super) struct KeepArgs {
     /// read as they are; other names stand in the table of names.
     #[arg(long, value_name = "FILE.toml")]
     classes: Option<PathBuf>,
+    /// One of the eight classes that no case has, for example hippocampus: the store is made without it, and networks that are
+    /// trained on it do not know it. May be given several times.
+    #[arg(long, value_name = "CLASS")]
+    leave_out: Vec<String>,
     /// What one organ of two, alone, says: the class is unknown (the other was not drawn), or known (it is not there).
     #[arg(long, value_enum, default_value = "unknown")]
     one_sided: OneSided,
@@ -101,7 +105,7 @@ pub(super) enum Made {
 impl From<TrainingError> for Failure {
     fn from(e: TrainingError) -> Self {
         match e {
-            TrainingError::Mixed { .. } => Failure::Usage(e.to_string()),
+            TrainingError::Mixed { .. } | TrainingError::InUse { .. } => Failure::Usage(e.to_string()),
             TrainingError::Index { .. } => Failure::Refused(e.to_string()),
             TrainingError::Io { .. } | TrainingError::Encode { .. } | TrainingError::Geometry(_) => {
                 Failure::Other(e.into())
@@ -126,6 +130,16 @@ impl Keep {
                 .map_err(|why| Failure::Usage(format!("--classes {}: {why}", path.display())))?,
             None => Vec::new(),
         };
+        let left_out = |name: &String| {
+            let known = || Class::ALL.map(|class| class.name().to_owned()).join(", ");
+            let unknown = || Failure::Usage(format!("--leave-out {name}: use one of {}", known()));
+            Class::ALL.into_iter().find(|class| class.name() == name).ok_or_else(unknown)
+        };
+        let left_out: Vec<Class> = args.leave_out.iter().map(left_out).collect::<Result<_, _>>()?;
+        let of_the_eight: Vec<Class> = Class::ALL.into_iter().filter(|class| !left_out.contains(class)).collect();
+        if of_the_eight.is_empty() && further.is_empty() {
+            return Err(Failure::Usage("--leave-out: no class is left".into()));
+        }
         let names = match &args.names {
             Some(path) => read_option("--names", path)?,
             None => DEFAULT_NAMES.to_owned(),
@@ -152,8 +166,9 @@ impl Keep {
         }
         let pseudonyms = pseudonyms(&salt_file, &args.store)?;
         let generator = format!("contourd {} dataset {VERSION}", env!("CARGO_PKG_VERSION"));
+        let salt = pseudonyms.fingerprint();
         let store =
-            TrainingStore::open_salted(&args.store, &working, &generator, Some(&pseudonyms.fingerprint()), &further)?;
+            TrainingStore::open_salted(&args.store, &working, &generator, Some(&salt), &of_the_eight, &further)?;
         Ok(Self {
             classes: store.index().classes(),
             writer: store.writer(),

@@ -13,7 +13,7 @@ use super::EncodedInstance;
 use super::layout::{self, Encoding, Layout};
 use super::refusal::{DataError, Refusal, RefusalCode};
 use super::values::tag_name;
-use crate::dicom::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
+use crate::dicom::IMPLEMENTATION_CLASS_UID;
 use crate::ids::{InstanceUid, SeriesUid};
 
 /// A data set of a file that inflates beyond this is refused (an MR slice has a few megabytes).
@@ -92,6 +92,11 @@ pub(super) fn open_dataset(
     dataset: &[u8],
     max_inflated: usize,
 ) -> Result<(Opened<'_>, Option<Refusal>), Refusal> {
+    // Such a file would be read in another way than its data set alone.
+    if dataset.starts_with(&[0x02, 0x00]) {
+        let message = "file meta information stands where the data set begins; look at what sent it";
+        return Err(Refusal::new(RefusalCode::NotDicom, message).with_tag(tag_name(tags::TRANSFER_SYNTAX_UID)));
+    }
     if lossless(&transfer_syntax).is_none() {
         let name = TransferSyntaxRegistry.get(&transfer_syntax).map_or("unknown", |ts| ts.name());
         let message = format!(
@@ -305,7 +310,8 @@ pub fn part10_file(
     Ok(bytes)
 }
 
-/// What stands in a Part 10 file before its data set: preamble, mark, file meta information.
+/// What stands in a Part 10 file before a data set that came over the network: preamble, mark, file meta information. The same
+/// bytes in every version of contourd, because an instance is known again by the digest of its file.
 ///
 /// # Errors
 /// [`DataError::Encoding`] when the file meta information cannot be written.
@@ -316,7 +322,7 @@ pub fn part10_head(sop_class: &str, instance: &InstanceUid, transfer_syntax: &st
         .media_storage_sop_instance_uid(instance.as_str())
         .transfer_syntax(transfer_syntax)
         .implementation_class_uid(IMPLEMENTATION_CLASS_UID)
-        .implementation_version_name(IMPLEMENTATION_VERSION_NAME)
+        .implementation_version_name("CONTOURD")
         .build()
         .map_err(|e| failed(&e))?;
     let mut bytes = vec![0u8; 128];

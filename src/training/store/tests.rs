@@ -31,8 +31,13 @@ fn a_store_is_written_and_taken_up_again() {
     store.put(&case("b", Class::ALL.to_vec())).unwrap();
     store.put(&case("a", vec![Class::Brain])).unwrap();
 
+    // Of two that list cases each would drop the other's.
+    let second = TrainingStore::open(folder.path(), &working, "test 1");
+    assert!(matches!(second, Err(TrainingError::InUse { .. })));
+    let written = store.index().clone();
+    drop(store);
     let mut again = TrainingStore::open(folder.path(), &working, "test 1").unwrap();
-    assert_eq!(again.index(), store.index());
+    assert_eq!(*again.index(), written);
     assert!(again.holds("a") && again.holds("b") && !again.holds("c"));
     let text: serde_json::Value = serde_json::from_slice(&fs::read(folder.path().join("store.json")).unwrap()).unwrap();
     assert_eq!(text["classes"][0], "eye");
@@ -85,6 +90,27 @@ fn stores_of_different_make_do_not_mix() {
     assert!(matches!(TrainingStore::open(folder.path(), &working, "test 1"), Err(TrainingError::Index { .. })));
 }
 
+/// What a site has of no patient stands in no list of classes, and the bits of the others close up.
+#[test]
+fn a_class_that_no_case_has_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let working = WorkingSpec::default();
+    let some = [Class::Eye, Class::Brain];
+    let mut store = TrainingStore::open_salted(folder.path(), &working, "test 1", None, &some, &[]).unwrap();
+    assert_eq!(store.index().classes, ["eye", "brain"]);
+    let TrainingCase { id, source, known: _, image, labels, extents, provenance } = case("a", vec![]);
+    // A bit for each class of the store, in its order.
+    let words = labels.map(|bits| u8::from(bits & Class::Eye.bit() > 0) | u8::from(bits & Class::Brain.bit() > 0) << 1);
+    store.put(&TrainingCase { id, source, known: some.to_vec(), image, labels: words, extents, provenance }).unwrap();
+    drop(store);
+    let index = super::super::check::read_index(folder.path()).unwrap();
+    let stored = super::super::check::read_case(folder.path(), &index, &index.cases[0]).unwrap();
+    assert_eq!((stored.bits[&Class::Eye], stored.bits[&Class::Brain]), (0, 1));
+    assert_eq!(stored.labels.map(|word| word >> 1 & 1 == 1).inside().collect::<Vec<_>>(), [[0, 2, 1]]);
+    let other = TrainingStore::open(folder.path(), &working, "test 1");
+    assert!(matches!(other, Err(TrainingError::Mixed { what: "list of classes", .. })));
+}
+
 /// A ninth class: two bytes a voxel, its bit behind those of the eight, and its description in the index, which another process
 /// learns it from.
 #[test]
@@ -97,7 +123,9 @@ fn a_class_that_is_described_has_a_bit_of_its_own() {
     .unwrap();
     let described = describe(std::slice::from_ref(&cochlea)).unwrap()[0];
     let working = WorkingSpec::default();
-    let open = |further: &[Description]| TrainingStore::open_salted(folder.path(), &working, "test 1", None, further);
+    let open = |further: &[Description]| {
+        TrainingStore::open_salted(folder.path(), &working, "test 1", None, &Class::ALL, further)
+    };
     let mut store = open(std::slice::from_ref(&cochlea)).unwrap();
     let TrainingCase { id, source, image, labels, extents, .. } = case("a", vec![]);
     let mut words = labels.map(|bits| u32::from(*bits));
@@ -116,6 +144,7 @@ fn a_class_that_is_described_has_a_bit_of_its_own() {
     assert_eq!(stored.bits[&described], 8);
     let inside: Vec<[usize; 3]> = stored.labels.map(|word| word >> 8 & 1 == 1).inside().collect();
     assert_eq!(inside, [[1, 1, 1]]);
+    drop(store);
     assert!(matches!(open(&[]), Err(TrainingError::Mixed { what: "list of classes", .. })));
     // An index that lost the description cannot be read, and says why.
     let lost = String::from_utf8(fs::read(folder.path().join("store.json")).unwrap()).unwrap();

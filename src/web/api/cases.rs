@@ -89,6 +89,7 @@ pub(super) struct OneCase {
 /// Where a series stands; one that is kept is not contoured but looked at.
 const fn in_words(state: CaseState, role: CaseRole) -> &'static str {
     match (state, role) {
+        (CaseState::Kept, CaseRole::PlanningCt) => "planning CT, kept for planning",
         (CaseState::Kept, CaseRole::Registration) => "registration, kept for planning",
         (CaseState::Kept, CaseRole::StructureSet) => "another's structure set, kept",
         (state, CaseRole::Contours) => state_in_words(state),
@@ -107,7 +108,7 @@ const fn state_in_words(state: CaseState) -> &'static str {
         CaseState::Delivering => "being delivered",
         CaseState::Delivered => "delivered",
         CaseState::Sent => "sent, not confirmed",
-        CaseState::Kept => "planning CT, kept for planning",
+        CaseState::Kept => "kept for planning",
         CaseState::Refused => "refused",
         CaseState::Failed => "failed",
         CaseState::Superseded => "replaced by a later revision",

@@ -54,7 +54,7 @@ function actionBar(name, word, meaning, act) {
 /** For a series whose last images will not come, or whose sender takes its time. */
 function completeBar(info) {
   return info.state !== "receiving" || info.role !== "contours" ? null : actionBar("complete", "That is the whole series",
-    "Contours the images that are here now instead of waiting for more; what comes later opens the next revision", () => api.complete(info.id));
+    "Contours the images that are here now instead of waiting for more; what comes later is taken in or opens the next revision", () => api.complete(info.id));
 }
 
 /** For another attempt, where there is something to retry. */
@@ -106,10 +106,11 @@ function planning(p) {
 
 /** Structure sets of the study that others made. */
 function priorSets(info) {
-  const day = (made) => made.length >= 8 ? `${made.slice(0, 4)}-${made.slice(4, 6)}-${made.slice(6, 8)}` : "no date";
+  const day = (made) => made.match(/^\d{8}/) ? `${made.slice(0, 4)}-${made.slice(4, 6)}-${made.slice(6, 8)}` : "no date";
+  const where = (p) => p.on_these_images ? "these images" : p.drawn_on ? "other images in the same frame of reference" : "images that it does not name";
   return info.prior_sets.map((p) => el("p", { class: "notice prior-set" },
     el("a", { href: `#/case/${p.case_id}` }, `Structure set "${p.label || "no label"}"`),
-    ` of ${day(p.made)}, ${p.rois} structures, ${p.approval ? p.approval.toLowerCase() : "approval not said"}, by ${p.maker || "an unnamed system"}, drawn on ${p.on_these_images ? "these images" : "other images in the same frame of reference"}`));
+    ` of ${day(p.made)}, ${p.rois} structures, ${p.approval ? p.approval.toLowerCase() : "approval not said"}, by ${p.maker || "an unnamed system"}, drawn on ${where(p)}`));
 }
 
 /** Why this series is here: what its header let one recognise, and what each route said of it. */

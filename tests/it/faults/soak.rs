@@ -10,9 +10,9 @@ use crate::net::support::memory;
 use crate::system::{Daemon, Pacs, acknowledged, coarse_model, free_port, storescu};
 
 /// Cases before anything is compared: caches fill, and allocators keep what they once had.
-const WARM: usize = 4;
+const WARM: usize = 2;
 
-/// What the daemon and its database hold.
+/// What the daemon holds, how many connections it keeps, and how large its database is.
 #[derive(Debug, Clone, Copy)]
 struct Holding {
     memory_mib: f64,
@@ -36,10 +36,10 @@ impl Holding {
     }
 }
 
-/// A minute here; longer by hand: CONTOURD_SOAK_SECONDS=7200 (tests/bench/RESULTS.md has the figures).
+/// A few cases here; longer by hand: CONTOURD_SOAK_SECONDS=7200.
 #[test]
 fn study_after_study_nothing_grows() {
-    let seconds = std::env::var("CONTOURD_SOAK_SECONDS").map_or(60, |seconds| seconds.parse::<u64>().unwrap());
+    let seconds = std::env::var("CONTOURD_SOAK_SECONDS").map_or(20, |seconds| seconds.parse::<u64>().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let model = coarse_model(folder.path());
     let pacs = Pacs::start(free_port(), None);
@@ -47,7 +47,7 @@ fn study_after_study_nothing_grows() {
     let start = Instant::now();
     let (mut waiting, mut sent): (Vec<(String, Vec<PathBuf>)>, usize) = (Vec::new(), 0);
     let mut held: Vec<Holding> = Vec::new();
-    while start.elapsed() < Duration::from_secs(seconds) || held.len() < 2 * WARM {
+    while start.elapsed() < Duration::from_secs(seconds) || held.len() < 3 * WARM {
         // Three are under way at any time, so that none of the stages has to wait for the next study.
         while waiting.len() < 3 {
             let acquisition = [Acquisition::Axial, Acquisition::Axial, Acquisition::Sagittal][sent % 3];
@@ -69,16 +69,17 @@ fn study_after_study_nothing_grows() {
     assert_eq!(pacs.structure_sets().len(), sent, "one structure set for each study");
     let (first, second) = held[WARM..].split_at((held.len() - WARM) / 2);
     let most = |part: &[Holding], of: fn(&Holding) -> f64| part.iter().map(of).fold(0.0, f64::max);
+    // Heads differ; over many the largest in work are as large in both halves.
+    let slack = if held.len() < 50 { 64.0 } else { 16.0 };
     for (what, of, slack) in [
-        // Of one head in work more than before: heads differ.
-        ("MiB of memory", (|h| h.memory_mib) as fn(&Holding) -> f64, 64.0),
-        ("open files", |h| h.files as f64, 8.0),
-        ("threads", |h| h.threads as f64, 8.0),
-        ("connections to the database", |h| h.connections as f64, 4.0),
+        ("MiB of memory", (|h| h.memory_mib) as fn(&Holding) -> f64, slack),
+        ("open files", |h| h.files as f64, 4.0),
+        ("threads", |h| h.threads as f64, 4.0),
+        ("connections to the database", |h| h.connections as f64, 2.0),
     ] {
         let (before, after) = (most(first, of), most(second, of));
         println!("{what}: at most {before:.0} in the first half, {after:.0} in the second");
-        assert!(after <= before * 1.1 + slack, "{what}: {before} in the first half, {after} in the second");
+        assert!(after <= before + slack, "{what}: {before} in the first half, {after} in the second");
     }
     // Rows of cases and of the audit trail are kept for ever; pixel data are not in the database.
     let grown = (held[held.len() - 1].database_mib - held[WARM].database_mib) / (held.len() - WARM - 1) as f64;

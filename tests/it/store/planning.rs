@@ -5,6 +5,11 @@ use super::*;
 
 /// A complete series of one instance that is kept for planning.
 async fn kept(t: &TestStore, series: &str, n: u32, role: CaseRole) -> Uuid {
+    kept_with(t, series, n, role, &[]).await
+}
+
+/// The same, with what its structure sets say.
+async fn kept_with(t: &TestStore, series: &str, n: u32, role: CaseRole, sets: &[PriorSet]) -> Uuid {
     let mut new = instance(series, n, "pixels");
     new.arrival.role = role;
     let Intake::Stored { .. } = t.pg.accept_instance(&new).await.unwrap() else { panic!() };
@@ -12,7 +17,7 @@ async fn kept(t: &TestStore, series: &str, n: u32, role: CaseRole) -> Uuid {
     let holder = Uuid::new_v4();
     let job = t.pg.claim_job(holder, LEASE).await.unwrap().unwrap();
     assert_eq!((job.case.series_uid.as_str(), job.case.role), (series, role));
-    t.pg.keep_job(job.case.id, holder, "for planning", &[]).await.unwrap();
+    t.pg.keep_job(job.case.id, holder, "for planning", sets).await.unwrap();
     job.case.id
 }
 
@@ -148,4 +153,44 @@ async fn what_is_kept_for_planning_goes_with_the_contours_of_its_study() {
     assert!(t.purge("1.2.1").await.unwrap());
     assert_eq!(may_go().await, ["1.2.2"]);
     assert!(t.purge("1.2.2").await.unwrap());
+}
+
+#[tokio::test]
+async fn what_a_structure_set_says_is_seen_by_its_images_and_its_frame_and_goes_with_the_contours() {
+    let t = TestStore::new().await;
+    let set = |n: u32, drawn_on: Option<&str>, frame: Option<&str>| PriorSet {
+        sop_instance_uid: uid(n).to_string(),
+        label: "Review Mueller".into(),
+        approval: "APPROVED".into(),
+        made: format!("2026010{}", n - 7000),
+        maker: "Planner".into(),
+        rois: 3,
+        drawn_on: drawn_on.map(str::to_owned),
+        frame_uid: frame.map(str::to_owned),
+    };
+    let case = contoured(&t, "1.2.1", None).await;
+    let given = "update cases set frame_uid = '1.2.66' where id = $1";
+    sqlx::query(given).bind(case).execute(&mut t.sql().await).await.unwrap();
+    let frame = Some("1.2.66");
+    let role = CaseRole::StructureSet;
+    kept_with(&t, "1.2.2", 7001, role, &[set(7001, Some("1.2.1"), None)]).await;
+    kept_with(&t, "1.2.3", 7002, role, &[set(7002, Some("1.2.77"), frame)]).await;
+    kept_with(&t, "1.2.4", 7003, role, &[set(7003, Some("1.2.77"), Some("1.2.78"))]).await;
+    let seen = t.pg.prior_sets_of(case).await.unwrap();
+    let seen: Vec<_> = seen.into_iter().map(|view| (view.set.sop_instance_uid, view.on_these_images)).collect();
+    assert_eq!(seen, [(uid(7002).to_string(), false), (uid(7001).to_string(), true)]);
+
+    let holder = Uuid::new_v4();
+    accept(&t, case, holder, &due(&t, holder, "pacs").await).await;
+    reviewed(&t, case).await;
+    let now = Some(Duration::ZERO);
+    let times = KeepTimes { delivered: now, refused: now, failed: now };
+    assert!(t.purge("1.2.1").await.unwrap());
+    for series in ["1.2.2", "1.2.3", "1.2.4"] {
+        assert!(t.pg.purgeable(&times).await.unwrap().iter().any(|may| may.series_uid == series), "{series}");
+        assert!(t.purge(series).await.unwrap());
+    }
+    let labels: i64 =
+        sqlx::query_scalar("select count(*) from prior_sets").fetch_one(&mut t.sql().await).await.unwrap();
+    assert_eq!(labels, 0, "a label may name a patient");
 }

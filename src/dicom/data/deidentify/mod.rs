@@ -98,8 +98,40 @@ impl Pseudonyms {
     }
 }
 
-/// Shortest part of a name that is looked for in a text; shorter ones stand in many words.
+/// Shortest part of a name that is looked for anywhere in a text; shorter ones stand in many words, and count as words only.
 const LEAST_PART: usize = 3;
+
+/// A text in small letters without accents, as it may stand in another alphabet's keyboard: umlauts by their vowel alone or with
+/// an e behind it.
+fn spellings(text: &str) -> [String; 2] {
+    let lower = text.to_lowercase();
+    let spelled = |umlaut: [&str; 4]| -> String {
+        let letter = |c: char| match c {
+            'ä' => umlaut[0].to_owned(),
+            'ö' | 'ø' => umlaut[1].to_owned(),
+            'ü' => umlaut[2].to_owned(),
+            'å' => umlaut[3].to_owned(),
+            'ß' => "ss".to_owned(),
+            'æ' => "ae".to_owned(),
+            'œ' => "oe".to_owned(),
+            'à' | 'á' | 'â' | 'ã' => "a".to_owned(),
+            'ç' | 'č' | 'ć' => "c".to_owned(),
+            'è' | 'é' | 'ê' | 'ë' | 'ě' | 'ę' => "e".to_owned(),
+            'ì' | 'í' | 'î' | 'ï' => "i".to_owned(),
+            'ł' => "l".to_owned(),
+            'ñ' | 'ń' | 'ň' => "n".to_owned(),
+            'ò' | 'ó' | 'ô' | 'õ' => "o".to_owned(),
+            'ř' => "r".to_owned(),
+            'š' | 'ś' => "s".to_owned(),
+            'ù' | 'ú' | 'û' | 'ů' => "u".to_owned(),
+            'ý' | 'ÿ' => "y".to_owned(),
+            'ž' | 'ź' | 'ż' => "z".to_owned(),
+            other => other.to_string(),
+        };
+        lower.chars().map(letter).collect()
+    };
+    [spelled(["a", "o", "u", "a"]), spelled(["ae", "oe", "ue", "aa"])]
+}
 
 /// The parts of the patient's name that are looked for, in lower case.
 fn parts_of_name(header: &InstanceHeader) -> Vec<String> {
@@ -108,13 +140,29 @@ fn parts_of_name(header: &InstanceHeader) -> Vec<String> {
     parts.map(str::to_owned).collect()
 }
 
+/// Whether a text holds a part of the patient's name, however it is spelled there; parts of two letters as words.
+fn names(text: &str, header: &InstanceHeader) -> bool {
+    let texts = spellings(text);
+    spellings(header.patient_name.reveal()).iter().any(|name| {
+        let parts = name.split(|c: char| !c.is_alphanumeric());
+        parts.filter(|part| part.chars().count() > 1).any(|part| {
+            texts.iter().any(|text| {
+                if part.chars().count() >= LEAST_PART {
+                    text.contains(part)
+                } else {
+                    text.split(|c: char| !c.is_alphanumeric()).any(|word| word == part)
+                }
+            })
+        })
+    })
+}
+
 /// A text that people wrote (the name of a region, say), or a mark in its place where it holds a part of the patient's name
 /// or the Patient ID.
 pub fn without_patient(text: &str, header: &InstanceHeader) -> String {
     let lower = text.to_lowercase();
     let id = header.patient_id.reveal().trim().to_lowercase();
-    let held = parts_of_name(header).iter().any(|part| lower.contains(part.as_str()))
-        || (id.chars().count() >= LEAST_PART && lower.contains(&id));
+    let held = names(text, header) || (id.chars().count() >= LEAST_PART && lower.contains(&id));
     if held { "[names the patient]".to_owned() } else { text.to_owned() }
 }
 
@@ -197,6 +245,12 @@ mod tests {
             assert_eq!(without_patient(bad, &h), "[names the patient]");
         }
         assert_eq!(without_patient("Eye_L A 0815", &h), "Eye_L A 0815");
+        // In another spelling, and a name that is short.
+        let h = header("P-0815", "Müller^Jörg^Wu");
+        for bad in ["GTV Mueller", "gtv muller", "GTV MÜLLER", "joerg_eye", "Eye Wu", "wu-eye"] {
+            assert_eq!(without_patient(bad, &h), "[names the patient]", "{bad}");
+        }
+        assert_eq!(without_patient("Wurzel", &h), "Wurzel");
         assert_eq!(without_patient("Eye", &header("", "")), "Eye");
     }
 }

@@ -94,6 +94,28 @@ fn headers_are_read_without_pixels() {
     assert_eq!(read_header(&bad).unwrap_err().code, RefusalCode::InvalidValue);
 }
 
+/// An instance is known again by the digest of its file, over versions: where this fails, every instance that was received
+/// before is taken for another one.
+#[test]
+fn the_head_of_a_received_file_is_the_same_in_every_version() {
+    let uid = InstanceUid::parse("1.2.826.0.1").unwrap();
+    let file = part10_file(uids::MR_IMAGE_STORAGE, &uid, uids::EXPLICIT_VR_LITTLE_ENDIAN, b"data set").unwrap();
+    let (head, dataset) = file.split_at(file.len() - 8);
+    assert_eq!(dataset, b"data set");
+    let expected = [
+        b"DICM\x02\0\0\0UL\x04\0\xa4\0\0\0".as_slice(),
+        b"\x02\0\x01\0OB\0\0\x02\0\0\0\0\x01",
+        b"\x02\0\x02\0UI\x1a\x001.2.840.10008.5.1.4.1.1.4\0",
+        b"\x02\0\x03\0UI\x0c\x001.2.826.0.1\0",
+        b"\x02\0\x10\0UI\x14\x001.2.840.10008.1.2.1\0",
+        b"\x02\0\x12\0UI\x2c\x002.25.65188746847701866022765077727502310634\0",
+        b"\x02\0\x13\0SH\x08\0CONTOURD",
+    ]
+    .concat();
+    assert_eq!(head[..128], [0; 128]);
+    assert_eq!(head[128..], expected, "{}", String::from_utf8_lossy(&head[128..]));
+}
+
 #[test]
 fn a_header_says_where_its_plane_lies_along_its_normal() {
     let file = &encoded(oblique_grid())[2].bytes;
