@@ -3,7 +3,7 @@
 //! all sides send without delay (TCP_NODELAY), all files lie on one disk. contourd alone acknowledges only what a power cut
 //! cannot undo; what the syncs for that cost on this disk, one after the other, is printed beside. Prints Markdown.
 
-#![allow(clippy::expect_used)] // a bench that cannot be set up has nothing to say
+#![allow(clippy::expect_used, clippy::panic)] // a bench that cannot be set up has nothing to say
 
 use std::fs::File;
 use std::io::{Seek, Write};
