@@ -116,7 +116,7 @@ fn derive_uid(kind: &str, parts: &[&str]) -> String {
 
 /// Lower-case hexadecimal SHA-256 of some bytes.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    sha256_hex_of([bytes])
 }
 
 /// The same of parts that follow each other.

@@ -164,8 +164,8 @@ pub fn images<const N: usize>(
 }
 
 /// A head as a department scans it: field of view and grid are drawn from `rng`, what the scanner adds from `seed`. Training
-/// scans also have less of the neck, and in one of ten less air above the head, slices of up to 5 mm, are softer and noisier, and show ghosts and motion; those
-/// beyond have more of it.
+/// scans also have less of the neck, and in one of ten less air above the head, slices of up to 5 mm, are softer and noisier,
+/// and show ghosts and motion; those beyond have more of it.
 ///
 /// # Errors
 /// None that a caller can cause.

@@ -19,8 +19,8 @@ pub enum Companion {
     StructureSet,
 }
 
-/// What objects of a SOP class are to the contours of their study; `None`: nothing. Kinds that cannot be used are among them: they are
-/// refused in words, where somebody waits for them.
+/// What objects of a SOP class are to the contours of their study; `None`: nothing. Kinds that cannot be used are among them:
+/// they are refused in words, where somebody waits for them.
 pub fn companion(sop_class: &str) -> Option<Companion> {
     match sop_class {
         uids::CT_IMAGE_STORAGE | uids::ENHANCED_CT_IMAGE_STORAGE | uids::LEGACY_CONVERTED_ENHANCED_CT_IMAGE_STORAGE => {

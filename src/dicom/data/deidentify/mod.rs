@@ -8,6 +8,7 @@
 pub(super) mod fate;
 mod object;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 pub use object::{Deidentified, Retain, deidentify};
@@ -133,27 +134,22 @@ fn spellings(text: &str) -> [String; 2] {
     [spelled(["a", "o", "u", "a"]), spelled(["ae", "oe", "ue", "aa"])]
 }
 
-/// The parts of the patient's name that are looked for, in lower case.
-fn parts_of_name(header: &InstanceHeader) -> Vec<String> {
-    let name = header.patient_name.reveal().to_lowercase();
-    let parts = name.split(|c: char| !c.is_alphanumeric()).filter(|part| part.chars().count() >= LEAST_PART);
-    parts.map(str::to_owned).collect()
+/// The parts of the patient's name that are looked for, of two letters and more, in every spelling.
+fn parts_of_name(header: &InstanceHeader) -> BTreeSet<String> {
+    let names = spellings(header.patient_name.reveal());
+    let parts = names.iter().flat_map(|name| name.split(|c: char| !c.is_alphanumeric()));
+    parts.filter(|part| part.chars().count() > 1).map(str::to_owned).collect()
 }
 
 /// Whether a text holds a part of the patient's name, however it is spelled there; parts of two letters as words.
 fn names(text: &str, header: &InstanceHeader) -> bool {
-    let texts = spellings(text);
-    spellings(header.patient_name.reveal()).iter().any(|name| {
-        let parts = name.split(|c: char| !c.is_alphanumeric());
-        parts.filter(|part| part.chars().count() > 1).any(|part| {
-            texts.iter().any(|text| {
-                if part.chars().count() >= LEAST_PART {
-                    text.contains(part)
-                } else {
-                    text.split(|c: char| !c.is_alphanumeric()).any(|word| word == part)
-                }
-            })
-        })
+    let (texts, parts) = (spellings(text), parts_of_name(header));
+    texts.iter().any(|text| {
+        let words: BTreeSet<&str> = text.split(|c: char| !c.is_alphanumeric()).collect();
+        let is_named = |part: &String| {
+            if part.chars().count() >= LEAST_PART { text.contains(part) } else { words.contains(part.as_str()) }
+        };
+        parts.iter().any(is_named)
     })
 }
 

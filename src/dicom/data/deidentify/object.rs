@@ -15,7 +15,7 @@ use super::super::refusal::{Refusal, RefusalCode};
 use super::super::values::{tag_name, text};
 use super::super::{EncodedInstance, InstanceHeader};
 use super::fate::{Asked, Fate, fate};
-use super::{Pseudonyms, parts_of_name, without_patient};
+use super::{LEAST_PART, Pseudonyms, parts_of_name, without_patient};
 use crate::anatomy::Code;
 use crate::ids::{InstanceUid, SeriesUid};
 
@@ -192,7 +192,9 @@ impl Work<'_> {
             return Some(value);
         }
         let told = value.to_multi_str().map(|all| all.to_vec()).unwrap_or_default();
-        let name = parts_of_name(self.header);
+        let mut name = parts_of_name(self.header);
+        // Codes of two letters are many, and are no names.
+        name.retain(|part| part.chars().count() >= LEAST_PART);
         let unfit = |text: &String| {
             let text = text.trim_matches(['\0', ' ']);
             // Other letters are not compared as the name's are; control characters are no text: items, say, under a tag that
